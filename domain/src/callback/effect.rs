@@ -1,0 +1,133 @@
+//! What has to be done outside because of a step.
+
+use chrono::{DateTime, Utc};
+
+use super::state::State;
+
+/// One thing to do, in the order given. If anything is to be saved, saving comes first: nothing may be
+/// noticed outside before it is durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write the callback as it is now, conditional on the version it had before the step.
+    Save(Saving),
+    /// Answer whoever sent the input.
+    Reply(Reply),
+    /// Tell the observer that the state moved, once per arrow.
+    Moved {
+        /// Where it was.
+        from: State,
+        /// Where it is.
+        to: State,
+    },
+    /// Invite routing to `attempt`. Repeating it is harmless.
+    Submit {
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// Ask the tenant for a place in the hand-off budget; [`super::Input::Start`] follows when there is one.
+    WantPlace,
+    /// Close the callback's register in routing and end its session unless it is processing.
+    Terminate,
+    /// Ask routing whether the attempt still lives.
+    Ping,
+    /// Look again at this instant. Replaces the earlier wish.
+    WakeAt(DateTime<Utc>),
+    /// Nothing is left to do: the session may end.
+    Finish,
+}
+
+/// What a save writes beside the callback itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saving {
+    /// Why, for the history row of the new version.
+    pub cause: Cause,
+    /// States passed through in this step without a signal of their own.
+    pub implied: Vec<State>,
+    /// A slot to give back.
+    pub give_back: Option<DateTime<Utc>>,
+    /// A slot to take.
+    pub take: Option<DateTime<Utc>>,
+}
+
+/// What an input's sender is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// It has been done.
+    Done,
+    /// It had been done before.
+    Repeated,
+}
+
+/// Why a version came to be. The numbers are stored and never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i16)]
+pub enum Cause {
+    /// Booked.
+    Booked = 0,
+    /// The scheduler of a node claimed it.
+    Claimed = 1,
+    /// A node took it over.
+    Taken = 2,
+    /// An attempt began.
+    Started = 3,
+    /// Routing refused an attempt.
+    Refused = 4,
+    /// A session was granted the attempt.
+    Accepted = 5,
+    /// Routing reported a state.
+    Reported = 6,
+    /// The customer was dialled.
+    Dialled = 7,
+    /// The session was lost; another attempt follows.
+    Lost = 8,
+    /// Cancelled by the customer.
+    CancelledByApi = 9,
+    /// Cancelled in the admin UI.
+    CancelledByAdmin = 10,
+    /// Cancelled by an agent.
+    CancelledByAgent = 11,
+    /// Moved to another time.
+    Rescheduled = 12,
+    /// Due while closed.
+    Postponed = 13,
+    /// Its time to live ran out.
+    Expired = 14,
+    /// Looked after: the next instant to work on it moved.
+    Looked = 15,
+    /// What was owed is done.
+    Settled = 16,
+    /// A signal came too late to count.
+    LateSignal = 17,
+    /// Set aside for an operator.
+    Parked = 18,
+    /// Taken up again by an operator.
+    Unparked = 19,
+}
+
+impl Cause {
+    /// The word shown in a history.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::Claimed => "claimed",
+            Self::Taken => "taken",
+            Self::Started => "started",
+            Self::Refused => "refused",
+            Self::Accepted => "accepted",
+            Self::Reported => "reported",
+            Self::Dialled => "dialled",
+            Self::Lost => "lost",
+            Self::CancelledByApi => "cancelled-by-api",
+            Self::CancelledByAdmin => "cancelled-by-admin",
+            Self::CancelledByAgent => "cancelled-by-agent",
+            Self::Rescheduled => "rescheduled",
+            Self::Postponed => "postponed",
+            Self::Expired => "expired",
+            Self::Looked => "looked",
+            Self::Settled => "settled",
+            Self::LateSignal => "late-signal",
+            Self::Parked => "parked",
+            Self::Unparked => "unparked",
+        }
+    }
+}

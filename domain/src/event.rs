@@ -1,0 +1,202 @@
+//! What the observer is told: facts for metrics and reports, never personal data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::callback::{Cause, State};
+
+/// Kinds of actors, as they appear in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActorKind {
+    /// The root supervisor.
+    Root,
+    /// Supervisor of the connectors.
+    Connectors,
+    /// Runs one client.
+    Connector,
+    /// Folds the probes.
+    Health,
+    /// Asks one dependency.
+    Probe,
+    /// Heartbeat, clock and sweep.
+    Membership,
+    /// Claims and fires scheduled callbacks.
+    Scheduler,
+    /// Supervisor of the tenants.
+    Tenants,
+    /// One tenant.
+    Tenant,
+    /// One active callback.
+    Session,
+}
+
+impl ActorKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::Root,
+        Self::Connectors,
+        Self::Connector,
+        Self::Health,
+        Self::Probe,
+        Self::Membership,
+        Self::Scheduler,
+        Self::Tenants,
+        Self::Tenant,
+        Self::Session,
+    ];
+
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Connectors => "connectors",
+            Self::Connector => "connector",
+            Self::Health => "health",
+            Self::Probe => "probe",
+            Self::Membership => "membership",
+            Self::Scheduler => "scheduler",
+            Self::Tenants => "tenants",
+            Self::Tenant => "tenant",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Why a child was started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Its handler returned an error.
+    Error,
+    /// It panicked.
+    Panic,
+    /// It could not be started.
+    Start,
+}
+
+impl Failure {
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A tenant is known (again); its counters exist from now on.
+    TenantKnown {
+        /// Its name.
+        tenant: Arc<str>,
+    },
+    /// A callback was booked.
+    Booked {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A callback moved along an arrow.
+    Moved {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// Where it was.
+        from: State,
+        /// Where it is.
+        to: State,
+    },
+    /// A version was saved.
+    Saved {
+        /// Why.
+        cause: Cause,
+    },
+    /// A scheduled callback was submitted for the first time, so long after its start instant.
+    Fired {
+        /// Never negative.
+        lateness: Duration,
+    },
+    /// A callback ended as `SUBMIT_FAILED`.
+    SubmitFailed,
+    /// A callback was set aside.
+    Parked {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// An actor started.
+    ActorStarted(ActorKind),
+    /// An actor ended, for whatever reason.
+    ActorStopped(ActorKind),
+    /// An actor handled one message.
+    Handled {
+        /// What it is.
+        kind: ActorKind,
+        /// Time in the handler.
+        took: Duration,
+        /// Messages that were waiting when this one was taken, itself included.
+        waiting: usize,
+    },
+    /// A supervisor started a child again.
+    Restarted {
+        /// Who.
+        supervisor: ActorKind,
+        /// Whom.
+        child: ActorKind,
+        /// Why.
+        reason: Failure,
+    },
+    /// A panic was caught in an actor or handler.
+    PanicCaught,
+    /// A dependency answered a probe, or did not.
+    Probed {
+        /// `database`, `routing`, …
+        dependency: &'static str,
+        /// It answered.
+        up: bool,
+    },
+    /// Sizes of the work lists of a node.
+    WorkLists {
+        /// Scheduled callbacks claimed by this node.
+        monitor_active: u64,
+        /// Scheduled callbacks in all.
+        monitor_total: u64,
+        /// Active sessions of this node.
+        ping_active: u64,
+        /// Active callbacks in all.
+        ping_total: u64,
+    },
+    /// A request of the HTTP listeners was answered.
+    Answered {
+        /// Name of the tenant, once the key was known.
+        tenant: Option<Arc<str>>,
+        /// Upper case; anything unusual is `OTHER`.
+        method: &'static str,
+        /// The route's template, or `unknown`: a closed set.
+        route: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// From the request's head to the answer.
+        took: Duration,
+    },
+    /// A request was refused because its body was longer than allowed.
+    BodyTooLong,
+    /// A request was refused before any work because the service was full.
+    Shed,
+    /// A booking was refused because its slot was full.
+    SlotFull {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A batch of writes was committed.
+    Committed {
+        /// Commands in it.
+        commands: usize,
+        /// From its first statement to the answer to COMMIT.
+        took: Duration,
+    },
+    /// Purged so many old records.
+    Purged {
+        /// Callbacks.
+        callbacks: u64,
+    },
+}

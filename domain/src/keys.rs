@@ -1,0 +1,71 @@
+//! API keys: what a key allows, and how it is known without being kept.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ApiKeyId, TenantId};
+
+/// What a key may do; one scope per family of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Create, cancel and reschedule callbacks.
+    CallbacksWrite,
+    /// Retrieve callbacks.
+    CallbacksRead,
+}
+
+impl Scope {
+    /// Every scope, in the order in which they are listed.
+    pub const ALL: [Self; 2] = [Self::CallbacksWrite, Self::CallbacksRead];
+
+    /// The name used on the command line and in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CallbacksWrite => "callbacks-write",
+            Self::CallbacksRead => "callbacks-read",
+        }
+    }
+
+    /// The scope with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+
+    /// One bit per scope, for storage.
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::CallbacksWrite => 1,
+            Self::CallbacksRead => 2,
+        }
+    }
+}
+
+/// Keyed hash of a key (32 bytes). The key itself is shown once and never kept.
+pub type KeyHash = [u8; 32];
+
+/// One API key of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Names the key in lists and when it is revoked.
+    pub id: ApiKeyId,
+    /// Whose key it is.
+    pub tenant: TenantId,
+    /// Keyed hash under the installation's master key.
+    pub hash: KeyHash,
+    /// What a person calls it, up to 100 characters.
+    pub label: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Since when it is refused, if it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl ApiKey {
+    /// Whether the key may be used for `scope` now.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.revoked_at.is_none() && self.scopes.contains(&scope)
+    }
+}

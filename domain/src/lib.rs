@@ -1,0 +1,28 @@
+//! The rules of callbacks: pure, without clock, I/O or runtime. `now` is always an argument.
+//!
+//! Words of the trade, one sentence each:
+//!
+//! - **Callback**: a promise to ring a customer, now or at a desired time ([`callback::Callback`]).
+//! - **Tenant**: a contact centre; every row, key and answer belongs to exactly one.
+//! - **Queue** (also *service*, *virtual queue*): where a callback waits for an agent ([`queue::QueueSettings`]).
+//! - **Routing** (ORS): the engine that finds an agent and rings the customer ([`ports::Routing`]).
+//! - **Attempt**: one invitation to routing; raising its number is what ends the one before.
+//! - **Accepted**: routing's conditional claim of an attempt, granted to one session only.
+//! - **Session**: routing's work on one attempt; on our side the actor that guards one active callback.
+//! - **Lead**: how long before the desired time routing has to start, so that the call comes on time.
+//! - **Slot**: an interval of the day in which a queue serves a limited number of scheduled callbacks.
+//! - **Owner**: the incarnation of a node that works on a callback on its own initiative.
+//! - **Owed**: what is still to be done outside after a callback has ended.
+//! - **Parked**: set aside with a reason for an operator, never retried, never lost.
+
+pub mod callback;
+pub mod event;
+pub mod health;
+pub mod hours;
+pub mod ids;
+pub mod keys;
+pub mod numbers;
+pub mod ports;
+pub mod queue;
+pub mod slots;
+pub mod tenant;

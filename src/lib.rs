@@ -1,0 +1,14 @@
+//! The outside of `ges`: front door, stores, routing, telemetry, and the wiring that joins them to the
+//! rules (`domain`) and the supervision tree (`actors`). The binary is a thin shell around [`app`].
+
+pub mod app;
+pub mod bench;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod front_door;
+pub mod master_key;
+pub mod routing;
+pub mod shutdown;
+pub mod stores;
+pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The story of the process.
+
+fn main() {}
