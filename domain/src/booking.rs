@@ -54,9 +54,12 @@ impl When {
     }
 }
 
-/// The checks behind the queue's existence, in the order in which a client hears of them. Each is a rule of
-/// its own; a new rule joins the list at its place.
-const CHECKS: &[fn(&Facts<'_>) -> Result<(), SubmitError>] = &[kind_is_offered, number_is_possible, not_too_far, open];
+/// One rule: what it judges, and how it refuses.
+type Check = fn(&Facts<'_>) -> Result<(), SubmitError>;
+
+/// The checks behind the queue's existence, in the order in which a client hears of them. A new rule joins
+/// the list at its place.
+const CHECKS: &[Check] = &[kind_is_offered, number_is_possible, not_too_far, open];
 
 /// Judges a booking at `now` by the settings of its tenant. `expected_wait` is the wait of the named queue
 /// in seconds as routing tells it, if it can.

@@ -22,10 +22,14 @@ impl Limits {
     pub const LEAD: Duration = Duration::hours(2);
     /// How long routing is told of an end before that is given up.
     pub const OWED_FOR: Duration = Duration::hours(24);
-    /// Pause between two tries to tell it.
+    /// Pause after the first try to tell it; later ones grow with the time that has passed.
     pub const OWED_RETRY: Duration = Duration::seconds(30);
+    /// Longest pause between two tries.
+    pub const OWED_RETRY_MAX: Duration = Duration::hours(1);
     /// Signals that come too late are kept in the history up to this version, then only answered.
     pub const NOTED_VERSIONS: u32 = 200;
+    /// How far ahead of the row an attempt may be that is taken over. More than a few were never begun.
+    pub const ATTEMPTS_AHEAD: u32 = 16;
 
     /// Pause after the first, second … refusal.
     pub const fn pause_after_refusal(refusals: u32) -> Duration {
@@ -74,7 +78,7 @@ impl Callback {
             Input::Postpone { until } => Ok(self.on_postpone(until)),
             Input::Expire => Ok(self.on_expire(now)),
             Input::Tick { heard_at, ping_from } => Ok(self.on_tick(heard_at, ping_from, now)),
-            Input::Terminated { done } => Ok(self.on_terminated(done, now)),
+            Input::Terminated { done } => Ok(self.on_terminated(done)),
         }
     }
 
@@ -87,14 +91,13 @@ impl Callback {
     /// For whoever applied a step without owning the callback: keeps what may be done at once, and leaves
     /// the rest to the owner by making the callback due. Call it before saving.
     pub fn leave_to_owner(&mut self, mut effects: Vec<Effect>, now: DateTime<Utc>) -> Vec<Effect> {
-        let before = effects.len();
-        effects.retain(|effect| {
-            !matches!(
-                effect,
-                Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping | Effect::WakeAt(_)
-            )
-        });
-        if effects.len() < before && matches!(effects.first(), Some(Effect::Save(_))) && self.wake_at.is_some() {
+        let work = |effect: &Effect| {
+            matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping)
+        };
+        // A wish to be woken is no work: the save keeps it for the owner.
+        let work_left = effects.iter().any(work);
+        effects.retain(|effect| !work(effect) && !matches!(effect, Effect::WakeAt(_)));
+        if work_left && matches!(effects.first(), Some(Effect::Save(_))) && self.wake_at.is_some() {
             self.wake_at = Some(now);
         }
         effects
@@ -106,7 +109,7 @@ impl Callback {
         }
         match (self.state, self.hand_off) {
             (State::Scheduled, _) => {
-                let start_at = self.desired_time - lead.clamp(Duration::zero(), Limits::LEAD);
+                let start_at = self.not_before(lead);
                 if now < start_at {
                     return Err(StepError::Early(start_at));
                 }
@@ -129,6 +132,15 @@ impl Callback {
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The start instant of a scheduled callback under `lead`. One that was postponed, and whose instant has
+    /// not come, is not started earlier because of a longer lead. (The owner's `wake_at` may be earlier than
+    /// the stored instant: a claim sets it by the lead of that moment.)
+    fn not_before(&self, lead: Duration) -> DateTime<Utc> {
+        let start_at = self.desired_time - lead.clamp(Duration::zero(), Limits::LEAD);
+        let planned = self.wake_at.map_or(self.start_at, |wake_at| wake_at.min(self.start_at));
+        start_at.max(planned)
     }
 
     fn begin_attempt(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
@@ -187,19 +199,25 @@ impl Callback {
         if signal.attempt > self.attempt {
             return self.take_attempt_over(signal, now);
         }
-        match &signal.event {
-            SignalEvent::Accepted => self.on_accepted(signal, now),
-            SignalEvent::Failed(_) if self.hand_off == HandOff::Started => {
+        match (&signal.event, self.hand_off) {
+            (SignalEvent::Accepted, _) => self.on_accepted(signal, now),
+            (SignalEvent::Failed(_), HandOff::Started) => {
                 let mut effects = self.refused(now);
                 effects.insert(1, Effect::Reply(Reply::Done));
                 Ok(effects)
             }
-            SignalEvent::Unknown => self.on_unknown(signal, now),
-            SignalEvent::Alive | SignalEvent::Position(_) if self.hand_off == HandOff::Started => {
+            // Whoever ended without having been granted the attempt has done nothing: it is as if it were unknown.
+            (SignalEvent::Unknown, HandOff::Started | HandOff::Accepted)
+            | (SignalEvent::Ended(_), HandOff::Started) => self.on_lost(signal, now),
+            // The attempt has been given up before; this tells the same again.
+            (SignalEvent::Unknown | SignalEvent::Ended(_) | SignalEvent::Failed(_), HandOff::Idle) => {
+                Ok(vec![Effect::Reply(Reply::Repeated)])
+            }
+            (SignalEvent::Alive | SignalEvent::Position(_), HandOff::Started) => {
                 self.entered = true;
                 Ok(vec![Effect::Reply(Reply::Done)])
             }
-            event => {
+            (event, _) => {
                 self.check_session(signal)?;
                 Ok(self.on_report(signal.seq, event, now))
             }
@@ -207,16 +225,19 @@ impl Callback {
     }
 
     fn take_attempt_over(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        if !matches!(signal.event, SignalEvent::Accepted) {
+        // A row that says PROCESSING never had a later attempt: nobody who has talked is called again. And an
+        // attempt far ahead was never ours; taking its number would only use the numbers up.
+        let ours = self.state != State::Processing && signal.attempt - self.attempt <= Limits::ATTEMPTS_AHEAD;
+        if !matches!(signal.event, SignalEvent::Accepted) || signal.session.is_none() || !ours {
             return Err(StepError::OtherSession);
         }
         let before = self.state;
         self.attempt = signal.attempt;
         self.forget_session();
         self.hand_off = HandOff::Started;
-        if before != State::Queued {
-            self.state = State::Queued;
-        }
+        self.state = State::Queued;
+        // That it was started is known now, so its instant had come.
+        self.start_at = self.start_at.min(now);
         let mut effects = self.on_accepted(signal, now)?;
         if before != State::Queued {
             effects.insert(1, Effect::Moved { from: before, to: State::Queued });
@@ -252,7 +273,13 @@ impl Callback {
         if matches!(event, SignalEvent::Alive | SignalEvent::Position(_)) {
             return vec![Effect::Reply(Reply::Done)];
         }
-        if seq <= self.last_seq {
+        let late = match event {
+            // What has ended stays ended: the answer to a ping counts whatever came before it.
+            SignalEvent::Ended(_) => false,
+            _ if seq == self.last_seq => return vec![Effect::Reply(Reply::Repeated)],
+            _ => seq < self.last_seq,
+        };
+        if late {
             return self.note_late_signal();
         }
         let reached = match event {
@@ -294,7 +321,7 @@ impl Callback {
     }
 
     fn on_ended(&mut self, seq: u64, reason: Reason, now: DateTime<Utc>) -> Vec<Effect> {
-        self.last_seq = seq;
+        self.last_seq = seq.max(self.last_seq);
         let mut skipped = Vec::new();
         if reason == Reason::AGENT_CONNECTED && self.state != State::Processing {
             self.go(State::Processing, &mut skipped);
@@ -308,11 +335,10 @@ impl Callback {
         effects
     }
 
-    fn on_unknown(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        match self.hand_off {
-            HandOff::Idle => return Ok(vec![Effect::Reply(Reply::Repeated)]),
-            HandOff::Started => {}
-            HandOff::Accepted => self.check_session(signal)?,
+    /// Routing surely no longer works on the attempt.
+    fn on_lost(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
+        if self.hand_off == HandOff::Accepted {
+            self.check_session(signal)?;
         }
         let may_retry = self.state == State::Queued || (self.state == State::Routing && !self.dialled);
         if !may_retry {
@@ -414,13 +440,27 @@ impl Callback {
         if now >= self.expires_at {
             return self.on_expire(now);
         }
-        match (self.state, self.hand_off) {
-            (State::Scheduled, _) => Vec::new(),
-            (_, HandOff::Idle) => vec![Effect::WantPlace],
-            (_, HandOff::Started) if !self.entered => {
-                vec![Effect::Submit { attempt: self.attempt }, Effect::WakeAt(now + Limits::ACCEPT_WITHIN)]
+        // Nearer than the row asks for: the pause after a refusal is not over, or nobody is to be asked yet.
+        let early = self.wake_at.filter(|wake_at| *wake_at > now);
+        match (self.state, self.hand_off, early) {
+            (State::Scheduled, _, _) => Vec::new(),
+            (_, HandOff::Started, _) if !self.entered => self.submit_again(now),
+            (_, _, Some(wake_at)) => vec![Effect::WakeAt(wake_at)],
+            (_, HandOff::Idle, None) => vec![Effect::WantPlace],
+            (_, HandOff::Started | HandOff::Accepted, None) => self.look_after(heard_at, ping_from, now),
+        }
+    }
+
+    /// Not known to have arrived: the same attempt again. The row is saved only when it is due, so that an
+    /// outage writes once in 30 s and not with every try, and nobody else finds the row overdue.
+    fn submit_again(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+        let submit = Effect::Submit { attempt: self.attempt };
+        match self.wake_at.filter(|wake_at| *wake_at > now) {
+            Some(wake_at) => vec![submit, Effect::WakeAt(wake_at)],
+            None => {
+                let wake = self.wake(now + Limits::ACCEPT_WITHIN);
+                vec![self.save(Cause::Looked), submit, wake]
             }
-            (_, HandOff::Started | HandOff::Accepted) => self.look_after(heard_at, ping_from, now),
         }
     }
 
@@ -452,8 +492,14 @@ impl Callback {
         if self.ended_at.is_some_and(|at| now >= at + Limits::OWED_FOR) {
             return self.settled();
         }
-        self.wake_at = Some(now + Limits::OWED_RETRY);
-        vec![self.save(Cause::Looked), Effect::Terminate, Effect::WakeAt(now + Limits::OWED_RETRY)]
+        if let Some(wake_at) = self.wake_at.filter(|wake_at| *wake_at > now) {
+            return vec![Effect::WakeAt(wake_at)];
+        }
+        // Each pause is half as long as the whole time so far: some forty tries in a day of outage.
+        let so_far = self.ended_at.map_or(Duration::zero(), |at| now - at);
+        let wake_at = now + (so_far / 2).clamp(Limits::OWED_RETRY, Limits::OWED_RETRY_MAX);
+        self.wake_at = Some(wake_at);
+        vec![self.save(Cause::Looked), Effect::Terminate, Effect::WakeAt(wake_at)]
     }
 
     fn settled(&mut self) -> Vec<Effect> {
@@ -463,11 +509,11 @@ impl Callback {
         vec![self.save(Cause::Settled), Effect::Finish]
     }
 
-    fn on_terminated(&mut self, done: bool, now: DateTime<Utc>) -> Vec<Effect> {
+    fn on_terminated(&mut self, done: bool) -> Vec<Effect> {
         match (self.state == State::Completed && self.owes_terminate, done) {
             (false, _) => Vec::new(),
             (true, true) => self.settled(),
-            (true, false) => vec![Effect::WakeAt(now + self.jitter(self.version))],
+            (true, false) => self.wake_at.map(Effect::WakeAt).into_iter().collect(),
         }
     }
 

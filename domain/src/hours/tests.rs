@@ -187,8 +187,6 @@ const CHANGES: [(Tz, &str); 8] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     /// On the days of a change: openings are open, closings are not, and every minute between is as
     /// `is_open` says.
     #[test]
