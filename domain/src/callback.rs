@@ -18,6 +18,7 @@
 mod effect;
 mod input;
 mod new;
+mod signals;
 mod state;
 mod step;
 

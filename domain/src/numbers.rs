@@ -96,7 +96,7 @@ impl PhoneNumber {
         format!("…{:02}", self.0 % 100)
     }
 
-    /// Builds the tables of numbering plans, which otherwise costs the first caller some 50 ms. Doing it
+    /// Builds the tables of numbering plans, which otherwise costs the first caller some 80 ms. Doing it
     /// again costs nothing.
     pub fn prepare() {
         reading::prepare();

@@ -3,10 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 
-use super::{
-    Callback, Canceller, Cause, Effect, HandOff, Input, Reason, Reply, Saving, Signal, SignalEvent, State,
-    SubmitOutcome,
-};
+use super::{Callback, Canceller, Cause, Effect, HandOff, Input, Reason, Reply, Saving, State, SubmitOutcome};
 
 /// The constants of a callback's life.
 pub struct Limits;
@@ -60,7 +57,7 @@ pub enum StepError {
     Early(DateTime<Utc>),
 }
 
-type Stepped = Result<Vec<Effect>, StepError>;
+pub(super) type Stepped = Result<Vec<Effect>, StepError>;
 
 impl Callback {
     /// Applies one input at `now` (database time). On success the callback has its new version if the
@@ -151,7 +148,7 @@ impl Callback {
         vec![Effect::Submit { attempt: self.attempt }, wake]
     }
 
-    fn forget_session(&mut self) {
+    pub(super) fn forget_session(&mut self) {
         self.session = None;
         self.last_seq = 0;
         self.dialled = false;
@@ -174,7 +171,7 @@ impl Callback {
         }
     }
 
-    fn refused(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+    pub(super) fn refused(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
         self.refusals += 1;
         if self.refusals >= Limits::REFUSALS {
             return self.complete(Reason::SUBMIT_FAILED, Cause::Refused, false, now);
@@ -182,187 +179,6 @@ impl Callback {
         self.hand_off = HandOff::Idle;
         let wake = self.wake(now + Limits::pause_after_refusal(self.refusals));
         vec![self.save(Cause::Refused), wake]
-    }
-
-    fn on_signal(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        if self.state == State::Completed {
-            return match signal.event {
-                SignalEvent::Completed(_) | SignalEvent::Failed(_) => Ok(vec![Effect::Reply(Reply::Repeated)]),
-                _ => Err(StepError::Ended),
-            };
-        }
-        if signal.attempt < self.attempt || signal.attempt == 0 {
-            return Err(StepError::StaleAttempt);
-        }
-        // Routing knows a later attempt than the row: the store lost a committed save (fail-over without a
-        // synchronous standby). Taking the number over keeps the fence: the old session stays dead.
-        if signal.attempt > self.attempt {
-            return self.take_attempt_over(signal, now);
-        }
-        match (&signal.event, self.hand_off) {
-            (SignalEvent::Accepted, _) => self.on_accepted(signal, now),
-            (SignalEvent::Failed(_), HandOff::Started) => {
-                let mut effects = self.refused(now);
-                effects.insert(1, Effect::Reply(Reply::Done));
-                Ok(effects)
-            }
-            // Whoever ended without having been granted the attempt has done nothing: it is as if it were unknown.
-            (SignalEvent::Unknown, HandOff::Started | HandOff::Accepted)
-            | (SignalEvent::Ended(_), HandOff::Started) => self.on_lost(signal, now),
-            // The attempt has been given up before; this tells the same again.
-            (SignalEvent::Unknown | SignalEvent::Ended(_) | SignalEvent::Failed(_), HandOff::Idle) => {
-                Ok(vec![Effect::Reply(Reply::Repeated)])
-            }
-            (SignalEvent::Alive | SignalEvent::Position(_), HandOff::Started) => {
-                self.entered = true;
-                Ok(vec![Effect::Reply(Reply::Done)])
-            }
-            (event, _) => {
-                self.check_session(signal)?;
-                Ok(self.on_report(signal.seq, event, now))
-            }
-        }
-    }
-
-    fn take_attempt_over(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        // A row that says PROCESSING never had a later attempt: nobody who has talked is called again. And an
-        // attempt far ahead was never ours; taking its number would only use the numbers up.
-        let ours = self.state != State::Processing && signal.attempt - self.attempt <= Limits::ATTEMPTS_AHEAD;
-        if !matches!(signal.event, SignalEvent::Accepted) || signal.session.is_none() || !ours {
-            return Err(StepError::OtherSession);
-        }
-        let before = self.state;
-        self.attempt = signal.attempt;
-        self.forget_session();
-        self.hand_off = HandOff::Started;
-        self.state = State::Queued;
-        // That it was started is known now, so its instant had come.
-        self.start_at = self.start_at.min(now);
-        let mut effects = self.on_accepted(signal, now)?;
-        if before != State::Queued {
-            effects.insert(1, Effect::Moved { from: before, to: State::Queued });
-        }
-        Ok(effects)
-    }
-
-    /// The fence: the first session of the current attempt wins, any other is refused.
-    fn on_accepted(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        let Some(session) = &signal.session else { return Err(StepError::OtherSession) };
-        match self.hand_off {
-            HandOff::Idle => Err(StepError::StaleAttempt),
-            HandOff::Accepted if self.session.as_ref() == Some(session) => Ok(vec![Effect::Reply(Reply::Repeated)]),
-            HandOff::Accepted => Err(StepError::OtherSession),
-            HandOff::Started => {
-                self.hand_off = HandOff::Accepted;
-                self.session = Some(session.clone());
-                self.entered = true;
-                let wake = self.wake(now + Limits::SILENCE);
-                Ok(vec![self.save(Cause::Accepted), Effect::Reply(Reply::Done), wake])
-            }
-        }
-    }
-
-    fn check_session(&self, signal: &Signal) -> Result<(), StepError> {
-        let granted =
-            self.hand_off == HandOff::Accepted && (signal.session.is_none() || signal.session == self.session);
-        if granted { Ok(()) } else { Err(StepError::OtherSession) }
-    }
-
-    /// A report of the granted session.
-    fn on_report(&mut self, seq: u64, event: &SignalEvent, now: DateTime<Utc>) -> Vec<Effect> {
-        if matches!(event, SignalEvent::Alive | SignalEvent::Position(_)) {
-            return vec![Effect::Reply(Reply::Done)];
-        }
-        let late = match event {
-            // What has ended stays ended: the answer to a ping counts whatever came before it.
-            SignalEvent::Ended(_) => false,
-            _ if seq == self.last_seq => return vec![Effect::Reply(Reply::Repeated)],
-            _ => seq < self.last_seq,
-        };
-        if late {
-            return self.note_late_signal();
-        }
-        let reached = match event {
-            SignalEvent::Queued => State::Queued,
-            SignalEvent::Routing => State::Routing,
-            SignalEvent::Processing => State::Processing,
-            SignalEvent::DialResult(_) => return self.on_dial_result(seq, now),
-            SignalEvent::Completed(reason) | SignalEvent::Ended(reason) => {
-                return self.on_ended(seq, reason.clone().unwrap_or(Reason::NOT_AVAILABLE), now);
-            }
-            SignalEvent::Failed(reason) => {
-                return self.on_ended(seq, reason.clone().unwrap_or(Reason::FAIL_ERROR), now);
-            }
-            SignalEvent::Accepted | SignalEvent::Unknown | SignalEvent::Alive | SignalEvent::Position(_) => {
-                return vec![Effect::Reply(Reply::Done)];
-            }
-        };
-        self.last_seq = seq;
-        let mut effects = vec![self.save(Cause::Reported)];
-        // From PROCESSING no arrow leads back: a session that queues again after talking stays PROCESSING.
-        if self.state != State::Processing && self.state != reached {
-            self.go(reached, &mut effects);
-        }
-        let wake = self.wake(now + Limits::SILENCE);
-        effects.extend([Effect::Reply(Reply::Done), wake]);
-        effects
-    }
-
-    fn on_dial_result(&mut self, seq: u64, now: DateTime<Utc>) -> Vec<Effect> {
-        self.last_seq = seq;
-        let mut effects = vec![self.save(Cause::Dialled)];
-        if self.state == State::Queued {
-            self.go(State::Routing, &mut effects);
-        }
-        self.dialled = true;
-        let wake = self.wake(now + Limits::SILENCE);
-        effects.extend([Effect::Reply(Reply::Done), wake]);
-        effects
-    }
-
-    fn on_ended(&mut self, seq: u64, reason: Reason, now: DateTime<Utc>) -> Vec<Effect> {
-        self.last_seq = seq.max(self.last_seq);
-        let mut skipped = Vec::new();
-        if reason == Reason::AGENT_CONNECTED && self.state != State::Processing {
-            self.go(State::Processing, &mut skipped);
-        }
-        let implied: Vec<State> = skipped.iter().filter_map(moved_to).collect();
-        let mut effects = self.complete(reason, Cause::Reported, false, now);
-        if let Some(Effect::Save(saving)) = effects.first_mut() {
-            saving.implied = implied;
-        }
-        effects.splice(1..1, skipped.into_iter().chain([Effect::Reply(Reply::Done)]));
-        effects
-    }
-
-    /// Routing surely no longer works on the attempt.
-    fn on_lost(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
-        if self.hand_off == HandOff::Accepted {
-            self.check_session(signal)?;
-        }
-        let may_retry = self.state == State::Queued || (self.state == State::Routing && !self.dialled);
-        if !may_retry {
-            // Whoever has already talked must not be called again.
-            let mut effects = self.complete(Reason::NOT_AVAILABLE, Cause::Lost, false, now);
-            effects.insert(1, Effect::Reply(Reply::Done));
-            return Ok(effects);
-        }
-        let mut effects = vec![self.save(Cause::Lost)];
-        if self.state == State::Routing {
-            self.go(State::Queued, &mut effects);
-        }
-        self.hand_off = HandOff::Idle;
-        self.forget_session();
-        self.wake_at = Some(now);
-        effects.extend([Effect::Reply(Reply::Done), Effect::WantPlace]);
-        Ok(effects)
-    }
-
-    fn note_late_signal(&mut self) -> Vec<Effect> {
-        if self.version >= Limits::NOTED_VERSIONS {
-            return vec![Effect::Reply(Reply::Repeated)];
-        }
-        vec![self.save(Cause::LateSignal), Effect::Reply(Reply::Repeated)]
     }
 
     fn on_cancel(&mut self, by: Canceller, now: DateTime<Utc>) -> Stepped {
@@ -517,7 +333,13 @@ impl Callback {
         }
     }
 
-    fn complete(&mut self, reason: Reason, cause: Cause, owes_terminate: bool, now: DateTime<Utc>) -> Vec<Effect> {
+    pub(super) fn complete(
+        &mut self,
+        reason: Reason,
+        cause: Cause,
+        owes_terminate: bool,
+        now: DateTime<Utc>,
+    ) -> Vec<Effect> {
         let mut effects = vec![self.save(cause)];
         self.go(State::Completed, &mut effects);
         self.reason = Some(reason);
@@ -536,7 +358,7 @@ impl Callback {
 
     /// Moves along the arrows to `to`, through the states between where there is no straight arrow. The
     /// states passed through are noted in the save that stands first in `effects`, if one does.
-    fn go(&mut self, to: State, effects: &mut Vec<Effect>) {
+    pub(super) fn go(&mut self, to: State, effects: &mut Vec<Effect>) {
         let mut implied = Vec::new();
         while self.state != to {
             let next = if self.state.has_arrow_to(to) { to } else { next_forward(self.state) };
@@ -554,13 +376,13 @@ impl Callback {
         }
     }
 
-    fn save(&mut self, cause: Cause) -> Effect {
+    pub(super) fn save(&mut self, cause: Cause) -> Effect {
         self.version += 1;
         Effect::Save(Saving { cause, implied: Vec::new(), give_back: None, take: None })
     }
 
     /// Sets when somebody must look next, never later than the end of the callback's life.
-    fn wake(&mut self, at: DateTime<Utc>) -> Effect {
+    pub(super) fn wake(&mut self, at: DateTime<Utc>) -> Effect {
         let at = at.min(self.expires_at);
         self.wake_at = Some(at);
         Effect::WakeAt(at)
@@ -573,12 +395,5 @@ fn next_forward(state: State) -> State {
         State::Queued => State::Routing,
         State::Routing => State::Processing,
         State::Processing | State::Completed => State::Completed,
-    }
-}
-
-fn moved_to(effect: &Effect) -> Option<State> {
-    match effect {
-        Effect::Moved { to, .. } => Some(*to),
-        _ => None,
     }
 }
