@@ -140,7 +140,9 @@ impl Floor {
             match leftover {
                 Leftover::Invite { tenant, callback, invited } => self.begin(tenant, callback, &invited, now.at),
                 Leftover::Lost { tenant, callback } => self.tell_lost(tenant, callback),
-                Leftover::Ended { tenant, callback, end } => self.tell(tenant, callback, None, &[Report::Completed(end)]),
+                Leftover::Ended { tenant, callback, end } => {
+                    self.tell(tenant, callback, None, &[Report::Completed(end)])
+                }
             }
         }
     }

@@ -49,6 +49,17 @@ impl Line {
         }
     }
 
+    /// Takes the readiness back: the time that it was judged by has been set back.
+    pub(super) fn hold_back(&mut self, ticket: u32) {
+        if let Some(entry) = self.tickets.get_mut(ticket as usize)
+            && *entry != NOBODY
+            && *entry & READY != 0
+        {
+            *entry &= !READY;
+            self.count(ticket, false);
+        }
+    }
+
     /// Gives the place up.
     pub(super) fn leave(&mut self, ticket: u32) {
         let Some(entry) = self.tickets.get_mut(ticket as usize) else { return };
@@ -97,6 +108,11 @@ impl Line {
         self.tickets.get(at).map(|entry| entry & !READY)
     }
 
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        (self.tickets.capacity() + self.counts.capacity()) * size_of::<u32>()
+    }
+
     fn count(&mut self, ticket: u32, up: bool) {
         self.ready = if up { self.ready + 1 } else { self.ready - 1 };
         let mut at = ticket as usize + 1;
@@ -132,6 +148,7 @@ mod tests {
     enum Move {
         Join,
         Ready(usize),
+        HoldBack(usize),
         Leave(usize),
     }
 
@@ -139,6 +156,7 @@ mod tests {
         let one = prop_oneof![
             3 => Just(Move::Join),
             3 => (0..1000usize).prop_map(Move::Ready),
+            1 => (0..1000usize).prop_map(Move::HoldBack),
             2 => (0..1000usize).prop_map(Move::Leave),
         ];
         prop::collection::vec(one, 0..400)
@@ -164,11 +182,16 @@ mod tests {
                         plain[at].1 = true;
                         line.make_ready(tickets[&plain[at].0]);
                     }
+                    Move::HoldBack(n) if !plain.is_empty() => {
+                        let at = n % plain.len();
+                        plain[at].1 = false;
+                        line.hold_back(tickets[&plain[at].0]);
+                    }
                     Move::Leave(n) if !plain.is_empty() => {
                         let (who, _) = plain.remove(n % plain.len());
                         line.leave(tickets[&who]);
                     }
-                    Move::Ready(_) | Move::Leave(_) => {}
+                    Move::Ready(_) | Move::HoldBack(_) | Move::Leave(_) => {}
                 }
                 prop_assert_eq!(line.first(), plain.iter().find(|(_, ready)| *ready).map(|(who, _)| *who));
                 prop_assert_eq!(line.ready() as usize, plain.iter().filter(|(_, ready)| *ready).count());

@@ -187,11 +187,6 @@ pub(super) fn accept(dice: &mut Dice) -> f64 {
     dice.between(0.1, 0.3)
 }
 
-/// From `accepted` to the first look for an agent: long enough that polling once a second sees QUEUED.
-pub(super) fn look_for_agent(dice: &mut Dice) -> f64 {
-    dice.between(1.5, 2.5)
-}
-
 /// From the reservation of an agent to the dial.
 pub(super) fn get_ready(dice: &mut Dice) -> f64 {
     dice.between(GET_READY_MEAN_SECONDS - 0.2, GET_READY_MEAN_SECONDS + 0.2)
@@ -218,6 +213,7 @@ pub(super) fn dial_again(dice: &mut Dice) -> f64 {
 pub(super) struct QueueManner {
     talk_median: f64,
     inbound_pause: f64,
+    look_for_agent: f64,
 }
 
 impl QueueManner {
@@ -225,7 +221,14 @@ impl QueueManner {
         Self {
             talk_median: TALK_MEDIAN_SECONDS * dice.between(0.85, 1.15),
             inbound_pause: dice.between(INBOUND_PAUSE_SECONDS.0, INBOUND_PAUSE_SECONDS.1),
+            look_for_agent: dice.between(1.5, 2.5),
         }
+    }
+
+    /// From `accepted` to the first look for an agent: long enough that polling once a second sees QUEUED, and
+    /// the same for all of a queue, so that nobody is overtaken.
+    pub(super) const fn look_for_agent(self) -> f64 {
+        self.look_for_agent
     }
 
     /// How long agent and customer talk.
@@ -278,7 +281,7 @@ mod tests {
         for seed in 0..2_000 {
             let mut dice = Dice::new(seed);
             let manner = QueueManner::draw(&mut dice);
-            let queued = look_for_agent(&mut dice);
+            let queued = manner.look_for_agent();
             let routing = get_ready(&mut dice) + ring(Outcome::Answered, &mut dice);
             let talk = manner.talk(&mut dice);
             let whole = accept(&mut dice) + queued + routing + talk;

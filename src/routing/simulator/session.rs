@@ -94,6 +94,8 @@ pub(super) struct Session {
     pub(super) phase: Phase,
     pub(super) outcome: Outcome,
     pub(super) dials: u8,
+    /// While it waits: whether it may be served as soon as it is the first that is ready.
+    pub(super) servable: bool,
     pub(super) post: Post,
     /// Tries of the first signal that were not taken.
     pub(super) tries: u8,
@@ -122,6 +124,7 @@ impl Session {
             phase: Phase::Entered,
             outcome: Outcome::Answered,
             dials: 0,
+            servable: false,
             post: Post::Empty,
             tries: 0,
             last_seq: 0,

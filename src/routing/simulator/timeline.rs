@@ -53,6 +53,11 @@ impl Timeline {
         self.heap.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.heap.capacity() * size_of::<Reverse<(Micros, u64, What)>>()
+    }
+
     /// Drops what has been overtaken.
     pub(super) fn retain(&mut self, mut wanted: impl FnMut(&What) -> bool) {
         self.heap.retain(|Reverse((_, _, what))| wanted(what));

@@ -56,17 +56,11 @@ impl Floor {
         let Some(session) = self.session(place) else { return };
         let early_ms = u64::try_from(session.desired_ms - now.wall_ms).unwrap_or_default();
         match session.phase {
-            // Nobody is rung before the desired time, and no agent is kept waiting for it. The clock of the
-            // service judges, so a step of that clock is seen here.
-            Phase::Waiting | Phase::Reserved if early_ms > 0 => self.plan(place, now.at + early_ms * 1000),
+            // Nobody is rung before the desired time. The clock of the service judges, each time anew: it may
+            // have been set back since the step was planned.
+            Phase::Waiting | Phase::Reserved if early_ms > 0 => self.not_yet(place, now.at + early_ms * 1000),
             Phase::Entered => self.ask(place, now),
-            Phase::Waiting => {
-                let (queue, ticket) = (session.queue, session.ticket);
-                if let Some(queue) = self.queues.get_mut(queue as usize) {
-                    queue.line.make_ready(ticket);
-                }
-                self.serve(queue, at);
-            }
+            Phase::Waiting => self.make_servable(place, at),
             Phase::Reserved => self.dial(place, at, now),
             Phase::Ringing => self.dialled(place, at, now),
             Phase::Talking => self.finish(place, End::AgentConnected, at, now),
@@ -96,15 +90,42 @@ impl Floor {
     /// The attempt was granted: from here on customers may notice.
     pub(super) fn granted(&mut self, place: u32, now: Now) {
         let Some(session) = self.session_mut(place) else { return };
-        let (callback, queue, early_ms) = (session.callback, session.queue, session.desired_ms - now.wall_ms);
-        let look = script::look_for_agent(&mut session.dice);
+        let (callback, number) = (session.callback, session.queue);
+        let early_ms = u64::try_from(session.desired_ms - now.wall_ms).unwrap_or_default();
         session.push(Report::Queued);
         self.set_stage(callback, Stage::Accepted);
         self.write(place, JournalEvent::Accepted, None, now);
         self.join(place);
-        let early = u64::try_from(early_ms).unwrap_or_default() * 1000;
-        self.plan(place, now.at + self.times.micros(look).max(early));
-        self.begin_inbound(queue, now.at);
+        let Some(queue) = self.queues.get_mut(number as usize) else { return };
+        let look = self.times.micros(queue.manner.look_for_agent());
+        if early_ms == 0
+            && let Some(Some(session)) = self.sessions.get(place as usize)
+        {
+            queue.line.make_ready(session.ticket);
+        }
+        self.plan(place, now.at + look.max(early_ms * 1000));
+        self.begin_inbound(number, now.at);
+    }
+
+    fn not_yet(&mut self, place: u32, at: Micros) {
+        let Some(session) = self.session(place) else { return };
+        let (phase, number, ticket) = (session.phase, session.queue, session.ticket);
+        if phase == Phase::Waiting
+            && let Some(queue) = self.queues.get_mut(number as usize)
+        {
+            queue.line.hold_back(ticket); // else it would stop everybody behind it
+        }
+        self.plan(place, at);
+    }
+
+    fn make_servable(&mut self, place: u32, at: Micros) {
+        let Some(session) = self.session_mut(place) else { return };
+        session.servable = true;
+        let (number, ticket) = (session.queue, session.ticket);
+        if let Some(queue) = self.queues.get_mut(number as usize) {
+            queue.line.make_ready(ticket);
+        }
+        self.serve(number, at);
     }
 
     fn join(&mut self, place: u32) {
@@ -119,6 +140,7 @@ impl Floor {
         renumber(place, ticket);
         if let Some(session) = self.session_mut(place) {
             session.phase = Phase::Waiting;
+            session.servable = false;
         }
     }
 
@@ -127,8 +149,9 @@ impl Floor {
         loop {
             let Some(queue) = self.queues.get_mut(number as usize).filter(|queue| queue.free > 0) else { return };
             let Some(place) = queue.line.first() else { return };
+            let first = self.sessions.get_mut(place as usize).and_then(Option::as_mut);
+            let Some(session) = first.filter(|session| session.servable) else { return };
             queue.free -= 1;
-            let Some(session) = self.sessions.get_mut(place as usize).and_then(Option::as_mut) else { return };
             queue.line.leave(session.ticket);
             session.phase = Phase::Reserved;
             session.push(Report::Routing);
