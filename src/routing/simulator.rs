@@ -47,25 +47,27 @@ pub const MAX_PING: usize = 500;
 /// How the simulated contact centre is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimulatorSettings {
-    /// `GES_SIM_SPEED`: divides the simulator's own durations, above 0 up to [`Self::MAX_SPEED`]. Clocks, desired
+    /// `GES_SIM_SPEED`: divides the simulator's own durations, [`Self::MIN_SPEED`] to [`Self::MAX_SPEED`]. Clocks, desired
     /// times and the waits it reports stay real. Default 1: a lone callback is finished in 30 s.
     pub speed: f64,
     /// `GES_SIM_SEED`: the same seed gives the same durations to the same callbacks. Default 1.
     pub seed: u64,
-    /// `GES_SIM_AGENTS`: agents of each virtual queue, 1 to [`Self::MAX_AGENTS`]. Default 10.
+    /// `GES_SIM_AGENTS`: agents of each virtual queue, 1 to [`Self::MAX_AGENTS`]. Default 5.
     pub agents: u32,
 }
 
 impl SimulatorSettings {
-    /// Fastest speed; every duration is then below a tenth of a millisecond.
-    pub const MAX_SPEED: f64 = 1_000_000.0;
+    /// Slowest speed: a callback takes the better part of an hour.
+    pub const MIN_SPEED: f64 = 0.01;
+    /// Fastest speed: a callback takes some milliseconds.
+    pub const MAX_SPEED: f64 = 10_000.0;
     /// Most agents of a queue.
-    pub const MAX_AGENTS: u32 = 1_000_000;
+    pub const MAX_AGENTS: u32 = 100_000;
 }
 
 impl Default for SimulatorSettings {
     fn default() -> Self {
-        Self { speed: 1.0, seed: 1, agents: 10 }
+        Self { speed: 1.0, seed: 1, agents: 5 }
     }
 }
 
@@ -73,10 +75,10 @@ impl Default for SimulatorSettings {
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The speed is no usable number.
-    #[error("the speed of the simulator must be above 0 and at most {}", SimulatorSettings::MAX_SPEED)]
+    #[error("the simulator's speed is {} to {}", SimulatorSettings::MIN_SPEED, SimulatorSettings::MAX_SPEED)]
     BadSpeed,
     /// No agents, or too many.
-    #[error("the simulator has 1 to {} agents for each queue", SimulatorSettings::MAX_AGENTS)]
+    #[error("the simulator has 1 to {} agents in each queue", SimulatorSettings::MAX_AGENTS)]
     BadAgents,
     /// The journal cannot be used.
     #[error(transparent)]
@@ -116,7 +118,7 @@ impl Simulator {
     /// # Errors
     /// [`OpenError`] if a setting is out of range or the journal cannot be used; nothing was changed then.
     pub fn open(settings: SimulatorSettings, journal: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        if !(settings.speed > 0.0 && settings.speed <= SimulatorSettings::MAX_SPEED) {
+        if !(SimulatorSettings::MIN_SPEED..=SimulatorSettings::MAX_SPEED).contains(&settings.speed) {
             return Err(OpenError::BadSpeed);
         }
         if !(1..=SimulatorSettings::MAX_AGENTS).contains(&settings.agents) {

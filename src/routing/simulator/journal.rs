@@ -215,33 +215,50 @@ fn scan(file: &File, path: &Path, mut each: impl FnMut(JournalEntry, &[u8])) -> 
     }
 }
 
-/// What is kept of a callback's highest attempt.
-struct Highest {
+/// What a callback's lines come to.
+struct Summary {
+    /// The highest attempt.
     attempt: u32,
-    at: i64,
+    /// Time of the last line about that attempt.
+    last: i64,
+    /// Time of the last line at all.
+    newest: i64,
+    /// No attempt is open.
     finished: bool,
+}
+
+impl Summary {
+    const EMPTY: Self = Self { attempt: 0, last: 0, newest: 0, finished: true };
+
+    fn read(&mut self, entry: &JournalEntry) {
+        self.newest = entry.at;
+        // Closing says nothing about the attempt: people may go on talking.
+        if entry.event != JournalEvent::Closed && entry.attempt >= self.attempt {
+            self.attempt = entry.attempt;
+            self.last = entry.at;
+            self.finished = matches!(entry.event, JournalEvent::Ended | JournalEvent::Refused);
+        }
+    }
+
+    fn keeps(&self, entry: &JournalEntry, now_ms: i64) -> bool {
+        let counts = !self.finished || self.newest > now_ms - FORGET_AFTER_MS;
+        let of_highest = entry.attempt == self.attempt && (!self.finished || entry.at == self.last);
+        counts && (of_highest || entry.event == JournalEvent::Closed)
+    }
 }
 
 /// Replaces the journal by a short one: of unfinished attempts every line, of finished ones the last, and
 /// nothing of those that are older than 15 days.
 fn compact(file: &File, path: &Path, now_ms: i64) -> Result<(), JournalError> {
-    let mut highest: HashMap<CallbackId, Highest> = HashMap::new();
-    scan(file, path, |entry, _| {
-        let known = highest.entry(entry.callback).or_insert(Highest { attempt: 0, at: 0, finished: false });
-        if entry.attempt >= known.attempt {
-            let finished = matches!(entry.event, JournalEvent::Ended | JournalEvent::Refused | JournalEvent::Closed);
-            *known = Highest { attempt: entry.attempt, at: entry.at, finished };
-        }
-    })?;
+    let mut summaries: HashMap<CallbackId, Summary> = HashMap::new();
+    scan(file, path, |entry, _| summaries.entry(entry.callback).or_insert(Summary::EMPTY).read(&entry))?;
     let short = path.with_added_extension("tmp");
     let old = path.with_added_extension("1");
     let mut out = BufWriter::new(File::create(&short).map_err(failed("compact", path))?);
     let mut outcome = Ok(());
     scan(file, path, |entry, text| {
-        let Some(known) = highest.get(&entry.callback) else { return };
-        let of_highest = entry.attempt == known.attempt && (entry.at == known.at || !known.finished);
-        let young = !known.finished || known.at > now_ms - FORGET_AFTER_MS;
-        if ((of_highest && young) || (entry.event == JournalEvent::Closed && young)) && outcome.is_ok() {
+        let keeps = summaries.get(&entry.callback).is_some_and(|summary| summary.keeps(&entry, now_ms));
+        if keeps && outcome.is_ok() {
             outcome = out.write_all(text);
         }
     })?;

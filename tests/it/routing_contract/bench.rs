@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 /// Builds one engine with one inbox, and can take the engine's life.
 #[async_trait]
-pub trait Bench: Send {
+pub(super) trait Bench: Send {
     /// The engine that runs now.
     fn routing(&self) -> Arc<dyn Routing>;
     /// The inbox; the same one over all restarts.
@@ -30,12 +30,12 @@ pub trait Bench: Send {
 }
 
 /// A clock that stands still with tokio's.
-pub struct TestClock {
+pub(super) struct TestClock {
     started: Instant,
 }
 
 impl TestClock {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { started: Instant::now() }
     }
 }
@@ -48,49 +48,52 @@ impl Clock for TestClock {
 
 /// One signal as it came, and what it was answered.
 #[derive(Debug, Clone)]
-pub struct Heard {
-    pub at: Instant,
-    pub id: CallbackId,
-    pub signal: Signal,
-    pub answer: Result<Reply, SignalError>,
+pub(super) struct Heard {
+    pub(super) at: Instant,
+    pub(super) id: CallbackId,
+    pub(super) signal: Signal,
+    pub(super) answer: Result<Reply, SignalError>,
 }
 
 type Script = Box<dyn FnMut(CallbackId, &Signal) -> Result<Reply, SignalError> + Send>;
 
 /// Answers each signal by a script, at first always with success.
-pub struct ScriptedInbox {
+pub(super) struct ScriptedInbox {
     script: Mutex<Script>,
     heard: Mutex<Vec<Heard>>,
     news: Notify,
 }
 
 impl ScriptedInbox {
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let script: Script = Box::new(|_, _| Ok(Reply::Done));
         Arc::new(Self { script: Mutex::new(script), heard: Mutex::default(), news: Notify::new() })
     }
 
-    pub fn answer(&self, script: impl FnMut(CallbackId, &Signal) -> Result<Reply, SignalError> + Send + 'static) {
+    pub(super) fn answer(
+        &self,
+        script: impl FnMut(CallbackId, &Signal) -> Result<Reply, SignalError> + Send + 'static,
+    ) {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
-    pub fn heard(&self) -> Vec<Heard> {
+    pub(super) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 
     /// Everything about one callback.
-    pub fn of(&self, id: CallbackId) -> Vec<Heard> {
+    pub(super) fn of(&self, id: CallbackId) -> Vec<Heard> {
         self.heard().into_iter().filter(|heard| heard.id == id).collect()
     }
 
     /// Names of the events about one callback that were answered with success.
-    pub fn events(&self, id: CallbackId) -> Vec<&'static str> {
+    pub(super) fn events(&self, id: CallbackId) -> Vec<&'static str> {
         let taken = self.of(id).into_iter().filter(|heard| heard.answer.is_ok());
         taken.map(|heard| heard.signal.event.name()).collect()
     }
 
     /// Waits until `condition` holds of everything heard; at most two hours of the test's clock.
-    pub async fn until(&self, what: &str, condition: impl Fn(&[Heard]) -> bool) {
+    pub(super) async fn until(&self, what: &str, condition: impl Fn(&[Heard]) -> bool) {
         let wait = async {
             loop {
                 let news = self.news.notified();
@@ -106,7 +109,7 @@ impl ScriptedInbox {
     }
 
     /// Waits until this event of a callback was answered with success.
-    pub async fn until_event(&self, id: CallbackId, name: &str) {
+    pub(super) async fn until_event(&self, id: CallbackId, name: &str) {
         self.until(name, |heard| {
             heard.iter().any(|it| it.id == id && it.signal.event.name() == name && it.answer.is_ok())
         })
@@ -125,20 +128,20 @@ impl Inbox for ScriptedInbox {
 }
 
 /// Lets the paused clock move on; costs no time.
-pub async fn pass(duration: Duration) {
+pub(super) async fn pass(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-pub fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::from_name("demo")
 }
 
-pub fn id(n: u128) -> CallbackId {
+pub(super) fn id(n: u128) -> CallbackId {
     CallbackId::from_uuid(uuid::Uuid::from_u128(n))
 }
 
 /// An invitation of callback `n`, wanted now.
-pub fn invitation(bench: &dyn Bench, n: u128, attempt: u32, last_digits: u64) -> Invitation {
+pub(super) fn invitation(bench: &dyn Bench, n: u128, attempt: u32, last_digits: u64) -> Invitation {
     let now = bench.now();
     Invitation {
         tenant: tenant(),
@@ -154,11 +157,11 @@ pub fn invitation(bench: &dyn Bench, n: u128, attempt: u32, last_digits: u64) ->
     }
 }
 
-pub fn asked(n: u128, attempt: u32) -> AttemptRef {
+pub(super) fn asked(n: u128, attempt: u32) -> AttemptRef {
     AttemptRef { tenant: tenant(), id: id(n), attempt }
 }
 
-pub fn reason_of(event: &SignalEvent) -> Option<String> {
+pub(super) fn reason_of(event: &SignalEvent) -> Option<String> {
     match event {
         SignalEvent::DialResult(reason) => Some(reason.to_string()),
         SignalEvent::Completed(reason) | SignalEvent::Failed(reason) | SignalEvent::Ended(reason) => {

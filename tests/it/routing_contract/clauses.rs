@@ -20,7 +20,7 @@ macro_rules! run_clauses {
 }
 pub(super) use run_clauses;
 
-pub async fn a_start_is_idempotent_by_callback_and_attempt(bench: &mut dyn Bench) {
+pub(super) async fn a_start_is_idempotent_by_callback_and_attempt(bench: &mut dyn Bench) {
     let invited = invitation(bench, 1, 1, 0);
     let (a, b) = (bench.routing(), bench.routing());
     let both = tokio::join!(a.start(invited.clone()), b.start(invited.clone()));
@@ -36,7 +36,7 @@ pub async fn a_start_is_idempotent_by_callback_and_attempt(bench: &mut dyn Bench
     assert_eq!(accepted, 1);
 }
 
-pub async fn a_life_is_reported_in_order_with_rising_seq(bench: &mut dyn Bench) {
+pub(super) async fn a_life_is_reported_in_order_with_rising_seq(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until_event(id(1), "completed").await;
     assert_eq!(
@@ -50,7 +50,7 @@ pub async fn a_life_is_reported_in_order_with_rising_seq(bench: &mut dyn Bench) 
     assert!(sessions.windows(2).all(|pair| pair[0] == pair[1]), "one attempt, one session");
 }
 
-pub async fn a_higher_attempt_kills_the_session_of_the_lower(bench: &mut dyn Bench) {
+pub(super) async fn a_higher_attempt_kills_the_session_of_the_lower(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until_event(id(1), "routing").await;
     bench.routing().start(invitation(bench, 1, 2, 0)).await.unwrap();
@@ -63,7 +63,7 @@ pub async fn a_higher_attempt_kills_the_session_of_the_lower(bench: &mut dyn Ben
     assert_eq!(bench.handed_over(), [(id(1), 1), (id(1), 2)]);
 }
 
-pub async fn a_lower_attempt_does_not_enter(bench: &mut dyn Bench) {
+pub(super) async fn a_lower_attempt_does_not_enter(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 3, 0)).await.unwrap();
     bench.routing().start(invitation(bench, 1, 2, 0)).await.unwrap();
     bench.inbox().until_event(id(1), "completed").await;
@@ -71,7 +71,7 @@ pub async fn a_lower_attempt_does_not_enter(bench: &mut dyn Bench) {
     assert!(bench.inbox().of(id(1)).iter().all(|heard| heard.signal.attempt == 3));
 }
 
-pub async fn a_closed_register_lets_nothing_in(bench: &mut dyn Bench) {
+pub(super) async fn a_closed_register_lets_nothing_in(bench: &mut dyn Bench) {
     bench.routing().close(tenant(), id(1)).await.unwrap();
     bench.routing().close(tenant(), id(1)).await.unwrap();
     let refused = bench.routing().start(invitation(bench, 1, 1, 0)).await;
@@ -84,7 +84,7 @@ pub async fn a_closed_register_lets_nothing_in(bench: &mut dyn Bench) {
     assert!(bench.inbox().heard().is_empty());
 }
 
-pub async fn closing_ends_a_session_unless_people_talk(bench: &mut dyn Bench) {
+pub(super) async fn closing_ends_a_session_unless_people_talk(bench: &mut dyn Bench) {
     for n in 1..=3 {
         bench.routing().start(invitation(bench, n, 1, 0)).await.unwrap();
     }
@@ -100,7 +100,7 @@ pub async fn closing_ends_a_session_unless_people_talk(bench: &mut dyn Bench) {
     assert!(!bench.inbox().events(id(2)).contains(&"routing"));
 }
 
-pub async fn nothing_is_noticed_before_accepted_was_answered(bench: &mut dyn Bench) {
+pub(super) async fn nothing_is_noticed_before_accepted_was_answered(bench: &mut dyn Bench) {
     bench.inbox().answer(|_, signal| match signal.event.name() {
         "accepted" => Err(Unserved::Busy.into()),
         _ => Ok(Reply::Done),
@@ -118,7 +118,7 @@ pub async fn nothing_is_noticed_before_accepted_was_answered(bench: &mut dyn Ben
     assert_eq!(bench.dialled().len(), 1);
 }
 
-pub async fn an_attempt_that_is_not_granted_ends(bench: &mut dyn Bench) {
+pub(super) async fn an_attempt_that_is_not_granted_ends(bench: &mut dyn Bench) {
     bench.inbox().answer(|_, _| Err(SignalError::Refused(StepError::OtherSession)));
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until("accepted was refused", |heard| heard.len() == 1).await;
@@ -131,7 +131,7 @@ pub async fn an_attempt_that_is_not_granted_ends(bench: &mut dyn Bench) {
     bench.inbox().until_event(id(1), "completed").await;
 }
 
-pub async fn a_session_that_is_no_longer_valid_ends(bench: &mut dyn Bench) {
+pub(super) async fn a_session_that_is_no_longer_valid_ends(bench: &mut dyn Bench) {
     bench.inbox().answer(|_, signal| match signal.event.name() {
         "accepted" => Ok(Reply::Done),
         _ => Err(SignalError::Refused(StepError::Ended)),
@@ -142,7 +142,7 @@ pub async fn a_session_that_is_no_longer_valid_ends(bench: &mut dyn Bench) {
     assert_eq!(bench.inbox().heard().len(), 2);
 }
 
-pub async fn every_signal_is_repeated_until_answered_in_order(bench: &mut dyn Bench) {
+pub(super) async fn every_signal_is_repeated_until_answered_in_order(bench: &mut dyn Bench) {
     let mut tries = 0;
     bench.inbox().answer(move |_, _| {
         tries += 1;
@@ -162,7 +162,7 @@ pub async fn every_signal_is_repeated_until_answered_in_order(bench: &mut dyn Be
     assert_eq!(seqs, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6]);
 }
 
-pub async fn a_busy_callback_does_not_hold_up_another(bench: &mut dyn Bench) {
+pub(super) async fn a_busy_callback_does_not_hold_up_another(bench: &mut dyn Bench) {
     bench.inbox().answer(|who, _| if who == id(1) { Err(Unserved::Busy.into()) } else { Ok(Reply::Done) });
     for n in 1..=3 {
         bench.routing().start(invitation(bench, n, 1, 0)).await.unwrap();
@@ -172,7 +172,7 @@ pub async fn a_busy_callback_does_not_hold_up_another(bench: &mut dyn Bench) {
     assert_eq!(bench.inbox().events(id(1)), Vec::<&str>::new());
 }
 
-pub async fn nobody_is_dialled_before_the_desired_time(bench: &mut dyn Bench) {
+pub(super) async fn nobody_is_dialled_before_the_desired_time(bench: &mut dyn Bench) {
     let offsets = [3u32, 10, 60, 119, 3600];
     for offset in offsets {
         let mut invited = invitation(bench, offset.into(), 1, 0);
@@ -193,7 +193,7 @@ pub async fn nobody_is_dialled_before_the_desired_time(bench: &mut dyn Bench) {
     }
 }
 
-pub async fn a_ping_is_answered_for_each_attempt(bench: &mut dyn Bench) {
+pub(super) async fn a_ping_is_answered_for_each_attempt(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 1, 3)).await.unwrap();
     bench.inbox().until_event(id(1), "completed").await;
     bench.routing().start(invitation(bench, 2, 2, 0)).await.unwrap();
@@ -219,7 +219,7 @@ pub async fn a_ping_is_answered_for_each_attempt(bench: &mut dyn Bench) {
     assert_eq!(answers(&bench.inbox().heard()), expected);
 }
 
-pub async fn an_attempt_that_was_never_granted_is_invited_again_after_a_kill(bench: &mut dyn Bench) {
+pub(super) async fn an_attempt_that_was_never_granted_is_invited_again_after_a_kill(bench: &mut dyn Bench) {
     bench.inbox().answer(|_, _| Err(Unserved::Perhaps.into()));
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until("asked", |heard| !heard.is_empty()).await;
@@ -230,7 +230,7 @@ pub async fn an_attempt_that_was_never_granted_is_invited_again_after_a_kill(ben
     assert_eq!(bench.dialled().len(), 1);
 }
 
-pub async fn a_lost_session_is_reported_and_never_goes_on(bench: &mut dyn Bench) {
+pub(super) async fn a_lost_session_is_reported_and_never_goes_on(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until_event(id(1), "queued").await;
     bench.restart().await;
@@ -244,7 +244,7 @@ pub async fn a_lost_session_is_reported_and_never_goes_on(bench: &mut dyn Bench)
     assert_eq!(bench.handed_over(), [(id(1), 1), (id(1), 2)]);
 }
 
-pub async fn whoever_was_reached_is_reported_as_reached_after_a_kill(bench: &mut dyn Bench) {
+pub(super) async fn whoever_was_reached_is_reported_as_reached_after_a_kill(bench: &mut dyn Bench) {
     // The report of the talk itself is never answered before the kill.
     bench.inbox().answer(|_, signal| match signal.event.name() {
         "dial-result" | "processing" => Err(Unserved::Busy.into()),
@@ -264,7 +264,7 @@ pub async fn whoever_was_reached_is_reported_as_reached_after_a_kill(bench: &mut
     assert!(seqs.is_sorted());
 }
 
-pub async fn what_has_ended_stays_ended_after_a_kill(bench: &mut dyn Bench) {
+pub(super) async fn what_has_ended_stays_ended_after_a_kill(bench: &mut dyn Bench) {
     bench.routing().start(invitation(bench, 1, 1, 0)).await.unwrap();
     bench.inbox().until_event(id(1), "completed").await;
     pass(Duration::from_secs(60)).await;

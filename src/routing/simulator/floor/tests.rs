@@ -2,9 +2,9 @@
 
 use super::*;
 use chrono::DateTime;
-use domain::callback::Signal;
+use domain::callback::{Live, Signal};
 use domain::numbers::PhoneNumber;
-use domain::ports::Details;
+use domain::ports::{AttemptRef, Details};
 
 const EPOCH_MS: i64 = 1_800_000_000_000;
 

@@ -89,16 +89,18 @@ fn compaction_keeps_what_is_unfinished_and_the_highest_attempts() {
         entry(3, 2, JournalEvent::Entered, now - 40),
         entry(3, 2, JournalEvent::Ended, now - 30),
         entry(4, 0, JournalEvent::Closed, now - 20),
+        entry(5, 1, JournalEvent::Processing, now - 10),
+        entry(5, 1, JournalEvent::Closed, now - 9),
     ];
     written(&path, &entries);
     let mut seen = 0;
     let mut journal = Journal::open_above(&path, 100, now, |_| seen += 1).unwrap();
     assert_eq!(seen, entries.len());
-    let kept: Vec<_> = [2, 3, 7, 8].map(|n: usize| entries[n].clone()).into();
+    let kept: Vec<_> = [2, 3, 7, 8, 9, 10].map(|n: usize| entries[n].clone()).into();
     assert_eq!(Journal::read(&path).unwrap(), kept);
     assert_eq!(Journal::read(&path.with_added_extension("1")).unwrap(), entries);
     let mut line = Vec::new();
-    encode(&mut line, &entry(5, 1, JournalEvent::Entered, now));
+    encode(&mut line, &entry(6, 1, JournalEvent::Entered, now));
     journal.append(&line).unwrap();
-    assert_eq!(Journal::read(&path).unwrap().len(), 5);
+    assert_eq!(Journal::read(&path).unwrap().len(), 7);
 }
