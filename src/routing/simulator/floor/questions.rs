@@ -1,0 +1,72 @@
+//! What the floor is asked: after attempts, for expected waits and for places in the line.
+
+use domain::callback::Live;
+use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ports::AttemptRef;
+
+use super::{Floor, Phase, Queue, Report, Stage};
+use crate::routing::simulator::session::SERVED;
+
+impl Floor {
+    /// Answers for each attempt by a signal. False if there is no room for all the answers.
+    pub(in super::super) fn ping(&mut self, attempts: &[AttemptRef]) -> bool {
+        if self.sessions_left() < attempts.len() {
+            return false;
+        }
+        for asked in attempts {
+            let register = self.registers.get(&asked.id).filter(|register| register.attempt == asked.attempt);
+            let Some(register) = register.copied() else {
+                self.tell(asked.tenant, asked.id, Some(asked.attempt), &[Report::Unknown]);
+                continue;
+            };
+            if let Some(session) = self.session_mut(register.session) {
+                // A signal that is still on its way is an answer, too.
+                if session.phase != Phase::Telling && session.front().is_none() {
+                    session.push(Report::Alive);
+                    self.post(register.session);
+                }
+                continue;
+            }
+            match register.stage {
+                Stage::Ended(end) if end.reason().is_some() => {
+                    self.tell(asked.tenant, asked.id, None, &[Report::Ended(Some(end))]);
+                }
+                _ if register.closed => self.tell(asked.tenant, asked.id, None, &[Report::Ended(None)]),
+                _ => self.tell_lost(asked.tenant, asked.id),
+            }
+        }
+        true
+    }
+
+    /// Expected wait in real seconds; a queue that was never used has all its agents free.
+    pub(in super::super) fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> i32 {
+        let number = self.queue_numbers.get(&(tenant, queue.clone()));
+        let queue = number.and_then(|number| self.queues.get(*number as usize));
+        queue.map_or(0, |queue| self.wait_behind(queue, queue.line.ready()))
+    }
+
+    /// Where a callback stands; none if no session works on it.
+    pub(in super::super) fn live(&self, callback: CallbackId, wall_ms: i64) -> Option<Live> {
+        let session = self.session(self.registers.get(&callback)?.session)?;
+        let queue = self.queues.get(session.queue as usize)?;
+        let ahead = match session.phase {
+            Phase::Entered | Phase::Asking => queue.line.ready(),
+            Phase::Waiting => queue.line.before(session.ticket),
+            Phase::Reserved | Phase::Ringing | Phase::Talking => return Some(SERVED),
+            Phase::Telling => return None,
+        };
+        let until_desired = (session.desired_ms - wall_ms).max(0).saturating_add(999) / 1000;
+        let wait = self.wait_behind(queue, ahead).max(i32::try_from(until_desired).unwrap_or(i32::MAX));
+        Some(Live { position: i32::try_from(ahead + 1).unwrap_or(i32::MAX), estimated_wait_seconds: wait })
+    }
+
+    /// Real seconds until an agent is free for somebody behind `ahead` others: every agent takes the next
+    /// one each mean hold, and free ones take theirs at once.
+    fn wait_behind(&self, queue: &Queue, ahead: u32) -> i32 {
+        if ahead < queue.free {
+            return 0;
+        }
+        let turns = f64::from(ahead - queue.free + 1) / f64::from(queue.agents);
+        self.times.real_seconds(turns * queue.manner.mean_hold()).ceil() as i32
+    }
+}

@@ -1,0 +1,238 @@
+//! The floor without a runtime: time is a number that these tests move.
+
+use super::*;
+use chrono::DateTime;
+use domain::callback::{Live, Signal};
+use domain::numbers::PhoneNumber;
+use domain::ports::{AttemptRef, Details};
+
+const EPOCH_MS: i64 = 1_800_000_000_000;
+
+struct Run {
+    floor: Floor,
+    at: Micros,
+    said: Vec<(Micros, CallbackId, Signal)>,
+}
+
+impl Run {
+    fn new(agents: u32) -> Self {
+        let floor = Floor::new(7, 1.0, agents, Bounds::default());
+        Self { floor, at: 0, said: Vec::new() }
+    }
+
+    fn now(&self) -> Now {
+        Now { at: self.at, wall_ms: EPOCH_MS + i64::try_from(self.at / 1000).unwrap() }
+    }
+
+    fn start(&mut self, n: u128, digits: u64, in_ms: i64) -> Admission {
+        let invitation = invitation(n, digits, in_ms + self.now().wall_ms);
+        let mut lines = Vec::new();
+        let admission = self.floor.admit(&invitation, self.now().wall_ms, &mut lines);
+        if !lines.is_empty() {
+            self.floor.enter(&invitation, admission, self.at);
+        }
+        admission
+    }
+
+    /// Runs to `until`, answering every signal at once by `judge`.
+    fn run(&mut self, until: Micros, judge: impl Fn(&Signal) -> Answer) {
+        loop {
+            let next = self.floor.run_due(self.now(), 10_000);
+            let out = self.floor.deliveries(256, self.now());
+            for delivery in &out {
+                self.said.push((self.at, delivery.callback, delivery.signal.clone()));
+                self.floor.answered(delivery.from, judge(&delivery.signal), self.now());
+            }
+            if !out.is_empty() {
+                continue;
+            }
+            match next.filter(|at| *at <= until) {
+                Some(at) => self.at = self.at.max(at),
+                None => break,
+            }
+        }
+        self.at = until;
+    }
+
+    fn live(&self, n: u128) -> Option<Live> {
+        self.floor.live(id(n), self.now().wall_ms)
+    }
+
+    fn events(&self, n: u128) -> Vec<&'static str> {
+        self.said.iter().filter(|(_, who, _)| *who == id(n)).map(|(_, _, signal)| signal.event.name()).collect()
+    }
+}
+
+fn id(n: u128) -> CallbackId {
+    CallbackId::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+fn queue() -> QueueName {
+    QueueName::new("support").unwrap()
+}
+
+fn tenant() -> TenantId {
+    TenantId::from_name("demo")
+}
+
+fn invitation(n: u128, digits: u64, desired_ms: i64) -> Invitation {
+    let desired_time = DateTime::from_timestamp_millis(desired_ms).unwrap();
+    Invitation {
+        tenant: tenant(),
+        id: id(n),
+        attempt: 1,
+        not_after: desired_time + chrono::Duration::days(1),
+        queue: queue(),
+        phone: PhoneNumber::from_digits(15_551_230_000 + digits),
+        desired_time,
+        target: None,
+        route_point: None,
+        details: Details::default(),
+    }
+}
+
+const SECOND: Micros = 1_000_000;
+
+#[test]
+fn positions_are_exact_and_fall_by_one_as_agents_take_callbacks() {
+    let mut run = Run::new(1);
+    for n in 1..=20 {
+        assert_eq!(run.start(n, 0, 0), Admission::Enters);
+        run.run(run.at + 400_000, |_| Answer::Taken); // accepted one after the other, so the order is known
+    }
+    run.run(run.at + 3 * SECOND, |_| Answer::Taken);
+    let mut last_first = 0;
+    for _ in 0..40 {
+        let places: Vec<i32> = (1..=20).filter_map(|n| run.live(n)).map(|live| live.position).collect();
+        let waiting: Vec<i32> = places.iter().copied().filter(|place| *place > 0).collect();
+        let expected: Vec<i32> = (1..).take(waiting.len()).collect();
+        assert_eq!(waiting, expected, "in the order of the line, without gaps");
+        let waits: Vec<i32> = (1..=20).filter_map(|n| run.live(n)).map(|live| live.estimated_wait_seconds).collect();
+        assert!(waits.is_sorted(), "whoever stands behind waits longer: {waits:?}");
+        assert!(20 - waiting.len() >= last_first, "nobody is overtaken");
+        last_first = 20 - waiting.len();
+        run.run(run.at + 5 * SECOND, |_| Answer::Taken);
+    }
+    assert!(last_first > 8, "only {last_first} of 20 were served in 200 s");
+}
+
+#[test]
+fn the_expected_wait_is_about_what_the_last_one_waits() {
+    let mut run = Run::new(10);
+    for n in 1..=200 {
+        run.start(n, 0, 0);
+    }
+    run.run(5 * SECOND, |_| Answer::Taken);
+    let expected = run.floor.expected_wait(tenant(), &queue());
+    run.run(3600 * SECOND, |_| Answer::Taken);
+    let (last, ..) = run.said.iter().rev().find(|(_, _, signal)| signal.event.name() == "routing").unwrap();
+    let waited = i32::try_from(*last / SECOND).unwrap() - 5;
+    assert!((expected - waited).abs() < expected / 3, "{expected} s were expected, {waited} s passed");
+    assert_eq!(run.floor.expected_wait(tenant(), &queue()), 0);
+}
+
+#[test]
+fn whoever_is_not_due_is_no_backlog_but_keeps_the_place() {
+    let mut run = Run::new(1);
+    run.start(1, 0, 600_000);
+    for n in 2..=3 {
+        run.start(n, 0, 600_000);
+    }
+    run.run(5 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.floor.expected_wait(tenant(), &queue()), 0);
+    let live = run.live(1).unwrap();
+    assert_eq!((live.position, live.estimated_wait_seconds), (1, 595));
+    run.start(4, 0, 0);
+    run.run(9 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.live(4).unwrap().position, 0, "is served while the others wait for their time");
+    run.run(599 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.events(1), ["accepted", "queued"]);
+    for n in 10..=12 {
+        run.start(n, 0, 0);
+    }
+    run.run(610 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.live(1).unwrap().position, 0, "came first, is served first");
+    run.run(700 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.events(1).last(), Some(&"completed"));
+}
+
+#[test]
+fn nothing_leaks_when_everything_has_ended() {
+    let mut run = Run::new(5);
+    for n in 0..500u64 {
+        run.start(n.into(), n % 9, i64::try_from(n % 3).unwrap() * 10_000);
+    }
+    run.run(20 * SECOND, |_| Answer::Taken);
+    for n in (0..500).step_by(7) {
+        run.floor.close(id(n), run.now());
+    }
+    run.run(7200 * SECOND, |_| Answer::Taken);
+    assert_eq!(run.floor.sessions.iter().flatten().count(), 0);
+    assert_eq!(run.floor.vacant.len(), run.floor.sessions.len());
+    let queue = &run.floor.queues[0];
+    assert_eq!((queue.free, queue.sessions, queue.inbound_busy, queue.line.ready()), (5, 0, 0, 0));
+    assert_eq!(run.floor.timeline.len(), 0, "nothing is planned for ever");
+}
+
+#[test]
+fn a_signal_nobody_takes_is_given_up_after_fifteen_minutes() {
+    let mut run = Run::new(5);
+    run.start(1, 0, 0);
+    run.start(2, 0, 0);
+    run.run(1800 * SECOND, |signal| match signal.event.name() {
+        "routing" => Answer::Later,
+        _ if signal.session == Session::name_of(id(2), 1) => Answer::Later,
+        _ => Answer::Taken,
+    });
+    assert_eq!(run.floor.sessions.iter().flatten().count(), 0);
+    assert_eq!(run.events(1).last(), Some(&"completed"), "the rest is told after what nobody took");
+    let tries = run.events(2).len();
+    assert!((180..400).contains(&tries), "{tries} tries");
+    let (last, ..) = run.said.last().unwrap();
+    assert!(*last < 1000 * SECOND);
+}
+
+#[test]
+fn a_full_floor_lets_nothing_in_and_changes_nothing() {
+    let bounds = Bounds { sessions: 2, registers: 3, queues: 1 };
+    let mut run = Run::new(1);
+    run.floor = Floor::new(7, 1.0, 1, bounds);
+    assert_eq!(run.start(1, 0, 0), Admission::Enters);
+    let mut elsewhere = invitation(2, 0, EPOCH_MS);
+    elsewhere.queue = QueueName::new("other").unwrap();
+    let mut lines = Vec::new();
+    assert_eq!(run.floor.admit(&elsewhere, EPOCH_MS, &mut lines), Admission::Full("too many virtual queues"));
+    assert_eq!(run.start(2, 0, 0), Admission::Enters);
+    assert_eq!(run.start(3, 0, 0), Admission::Full("too many sessions"));
+    assert_eq!(run.start(2, 0, 0), Admission::Repeated);
+    assert!(lines.is_empty());
+    run.floor.close(id(1), run.now());
+    run.floor.close(id(9), run.now());
+    assert_eq!(run.start(4, 0, 0), Admission::Full("too many callbacks"));
+    assert!(run.floor.closing(tenant(), id(10), 0, &mut lines).is_err());
+    let asked = |n| AttemptRef { tenant: tenant(), id: id(n), attempt: 1 };
+    assert!(!run.floor.ping(&[asked(7), asked(8)]), "no room for two answers");
+}
+
+/// 100,000 callbacks on one queue: how much memory the floor takes for each, and that looking stays quick.
+#[test]
+fn a_hundred_thousand_wait_in_little_memory() {
+    let mut run = Run::new(1);
+    let count = 100_000u32;
+    for n in 0..u128::from(count) {
+        run.start(n, 0, 0);
+    }
+    run.run(4 * SECOND, |_| Answer::Taken);
+    let line = run.floor.queues[0].line.ready();
+    assert!(line >= count - 2, "{line} wait");
+    let floor = &run.floor;
+    let bytes = floor.sessions.capacity() * size_of::<Option<Session>>()
+        + floor.registers.capacity() * (size_of::<(CallbackId, Register)>() + 1)
+        + floor.timeline.bytes()
+        + floor.queues[0].line.bytes();
+    let each = bytes / count as usize;
+    assert!(each < 400, "{each} bytes for each");
+    let looked: i64 = (0..u128::from(count)).map(|n| i64::from(run.live(n).unwrap().position)).sum();
+    let waiting = i64::from(line);
+    assert_eq!(looked, waiting * (waiting + 1) / 2, "every place from 1 exactly once");
+}
