@@ -352,3 +352,6 @@ impl Probe for Simulator {
         core.journal_trouble.clone().map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests;

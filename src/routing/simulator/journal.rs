@@ -144,17 +144,30 @@ impl Journal {
         mut each: impl FnMut(JournalEntry),
     ) -> Result<Self, JournalError> {
         let mut file = options().open(path).map_err(failed("open", path))?;
-        let mut len = scan(&file, path, |entry, _| each(entry))?;
-        if file.metadata().map_err(failed("read", path))?.len() > len {
+        let size = file.metadata().map_err(failed("read", path))?.len();
+        let mut summaries = Summaries::new();
+        let mut len = scan(&file, path, |entry, _| {
+            if size > compact_above_bytes {
+                summaries.entry(entry.callback).or_insert(Summary::EMPTY).read(&entry);
+            }
+            each(entry);
+        })?;
+        if size > len {
             file.set_len(len).map_err(failed("shorten", path))?;
         }
         if len > compact_above_bytes {
-            compact(&file, path, now_ms)?;
+            compact(&file, path, &summaries, now_ms)?;
             file = options().open(path).map_err(failed("open", path))?;
             len = file.metadata().map_err(failed("read", path))?.len();
         }
         file.seek(SeekFrom::End(0)).map_err(failed("read", path))?;
         Ok(Self { file, len, torn: false })
+    }
+
+    /// One whose every write fails, as on a full disk.
+    #[cfg(test)]
+    pub(super) fn on_full_disk() -> Self {
+        Self { file: OpenOptions::new().write(true).open("/dev/full").unwrap(), len: 0, torn: false }
     }
 
     /// Appends whole lines by one write. After an error nothing of them is in the journal.
@@ -227,6 +240,8 @@ struct Summary {
     finished: bool,
 }
 
+type Summaries = HashMap<CallbackId, Summary>;
+
 impl Summary {
     const EMPTY: Self = Self { attempt: 0, last: 0, newest: 0, finished: true };
 
@@ -249,9 +264,7 @@ impl Summary {
 
 /// Replaces the journal by a short one: of unfinished attempts every line, of finished ones the last, and
 /// nothing of those that are older than 15 days.
-fn compact(file: &File, path: &Path, now_ms: i64) -> Result<(), JournalError> {
-    let mut summaries: HashMap<CallbackId, Summary> = HashMap::new();
-    scan(file, path, |entry, _| summaries.entry(entry.callback).or_insert(Summary::EMPTY).read(&entry))?;
+fn compact(file: &File, path: &Path, summaries: &Summaries, now_ms: i64) -> Result<(), JournalError> {
     let short = path.with_added_extension("tmp");
     let old = path.with_added_extension("1");
     let mut out = BufWriter::new(File::create(&short).map_err(failed("compact", path))?);
