@@ -114,6 +114,9 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Its name in the data folder.
+    pub const FILE_NAME: &str = "routing.journal";
+
     /// Reads a journal in the order of its lines, without touching it. A torn last line is left out; a
     /// journal that does not exist is empty.
     ///
