@@ -1,1 +1,248 @@
-//! (in the making)
+//! Wiring only: ports → tree → door. Every part is made once, in the order in which it is needed, and taken
+//! down in the opposite order.
+
+mod demo;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
+use chrono::{DateTime, Utc};
+use domain::ids::TenantId;
+use domain::ports::{Clock, Observer, Ports, SettingsStore};
+use thiserror::Error;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, Data, MasterKeySetting};
+use crate::front_door::{
+    self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
+    StoreParking,
+};
+use crate::master_key::{KeyUse, MasterKey, SecretFileError};
+use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
+use crate::stores::sqlite::{OpenError as StoreOpenError, SqliteOptions, SqliteStore};
+use crate::telemetry::metrics::{Metrics, MetricsError};
+
+/// How long requests in flight may take to be answered once the listeners are closed.
+const ANSWER_GRACE: Duration = Duration::from_secs(10);
+/// How long sessions may take to finish what they are handling.
+const TREE_GRACE: Duration = Duration::from_secs(10);
+
+/// Why the program could not start, or did not go on. One clear line each.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The data folder.
+    #[error("cannot use the data folder")]
+    Store(#[from] StoreOpenError),
+    /// Keys beside it.
+    #[error("cannot use a key file")]
+    Secret(#[from] SecretFileError),
+    /// The demo.
+    #[error("cannot make the sample tenant")]
+    Demo(#[from] demo::DemoError),
+    /// The simulator.
+    #[error("cannot start the simulator")]
+    Simulator(#[from] SimulatorError),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A listener.
+    #[error("cannot open the door")]
+    Bind(#[from] BindError),
+    /// The tree.
+    #[error("cannot start the tree")]
+    Tree(#[from] TreeError),
+    /// The tree gave up while it ran. It never does so because of a dependency.
+    #[error("the supervision tree gave up: {0}")]
+    GaveUp(String),
+}
+
+impl AppError {
+    /// The exit code of the process: 70 if the tree gave up, else 2.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::GaveUp(_) => 70,
+            _ => 2,
+        }
+    }
+}
+
+/// A running service.
+pub struct Running {
+    /// The public listener.
+    pub external: SocketAddr,
+    /// The internal listener.
+    pub internal: SocketAddr,
+    /// The demo's key in clear, if this is the demo's store.
+    pub demo_key: Option<String>,
+    doors: Doors,
+    tree: Tree,
+    simulator: Arc<Simulator>,
+    drain: Duration,
+}
+
+/// Starts everything. `Ok` means that requests are served.
+///
+/// # Errors
+/// [`AppError`]; what was started before it is ended.
+pub async fn start(config: &Config) -> Result<Running, AppError> {
+    domain::numbers::PhoneNumber::prepare();
+    let metrics = Arc::new(Metrics::new(config.telemetry.node_metrics)?);
+    let observer: Arc<dyn Observer> = metrics.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let data_dir = config.data.data_dir.as_path();
+    let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
+    let hashing_key = master_key(&config.data, &config.keys)?.sub_key(KeyUse::KeyHashes);
+    let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
+    let demo_key = demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?;
+    let key_ring = Arc::new(KeyRing::new(hashing_key));
+    let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
+    let ports = Ports {
+        callbacks: store.clone(),
+        settings: store.clone(),
+        nodes: store.clone(),
+        key_ring: key_ring.clone(),
+        routing: simulator.clone(),
+        clock: clock.clone(),
+        observer: observer.clone(),
+        connectors: vec![],
+        probes: vec![store.clone(), simulator.clone()],
+    };
+    let tree = Tree::start(ports, tree_settings(config)).await?;
+    simulator.attach(tree.inbox());
+    let node_name: Arc<str> = config.data.node_name.as_str().into();
+    let health = Health { snapshot: Box::new(tree.health()), node: node_name, started_at: clock.now() };
+    let door = Door {
+        desk: tree.desk(),
+        inbox: tree.inbox(),
+        keys: key_ring,
+        observer,
+        clock: clock.clone(),
+        health: Arc::new(health),
+        metrics: Arc::new(move || metrics.render()),
+        parking: Arc::new(StoreParking { callbacks: store, clock }),
+    };
+    let doors = match front_door::serve(door_settings(config), door).await {
+        Ok(doors) => doors,
+        Err(error) => {
+            simulator.shutdown().await;
+            tree.stop(TREE_GRACE).await;
+            return Err(error.into());
+        }
+    };
+    let (external, internal) = (doors.external, doors.internal);
+    // The one line that tools read to learn the real ports.
+    tracing::info!(%external, %internal, "listening");
+    Ok(Running { external, internal, demo_key, doors, tree, simulator, drain: config.limits.drain })
+}
+
+impl Running {
+    /// Resolves when the tree has given up.
+    pub async fn gave_up(&self) -> AppError {
+        AppError::GaveUp(self.tree.gave_up().await)
+    }
+
+    /// Ends the service: not ready but serving for the drain time (if `wait`), then the door, routing, the tree.
+    pub async fn shutdown(self, wait: bool) {
+        self.tree.begin_drain();
+        if wait {
+            tokio::time::sleep(self.drain).await;
+        }
+        let cut = self.doors.shutdown(ANSWER_GRACE).await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "connections were cut that did not end in time");
+        }
+        self.simulator.shutdown().await;
+        self.tree.stop(TREE_GRACE).await;
+        tracing::info!("ended");
+    }
+}
+
+/// The store of settings and keys for a command that works beside a running service, and the key of its hashes.
+///
+/// # Errors
+/// [`AppError`] if the data folder or its key cannot be used.
+pub fn open_settings(data: &Data, keys: &MasterKeySetting) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
+    let store = SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
+    let hashing_key = master_key(data, keys)?.sub_key(KeyUse::KeyHashes);
+    Ok((Arc::new(store), hashing_key))
+}
+
+/// Brings the database up to date and says where it is.
+///
+/// # Errors
+/// [`AppError`] if the data folder cannot be used or is newer than this program.
+pub fn migrate(data: &Data) -> Result<String, AppError> {
+    SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
+    Ok(format!("{} is up to date", data.data_dir.join(SqliteStore::FILE_NAME).display()))
+}
+
+/// The tenant of the demo, for commands that name none.
+pub fn demo_tenant() -> TenantId {
+    TenantId::from_name(demo::TENANT)
+}
+
+/// The queue that the first screen books on.
+pub const DEMO_QUEUE: &str = demo::SUPPORT;
+
+fn master_key(data: &Data, keys: &MasterKeySetting) -> Result<MasterKey, SecretFileError> {
+    match &keys.master_key {
+        Some(key) => Ok(MasterKey::new(key.0)),
+        None => MasterKey::read_or_create(Path::new(&data.data_dir)),
+    }
+}
+
+fn simulator_settings(config: &Config) -> SimulatorSettings {
+    SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents }
+}
+
+fn tree_settings(config: &Config) -> TreeSettings {
+    TreeSettings {
+        node_name: config.data.node_name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        session_limit: config.limits.session_limit,
+    }
+}
+
+fn door_settings(config: &Config) -> DoorSettings {
+    let limits = DoorLimits {
+        body_bytes: config.limits.body_bytes,
+        external_connections: config.limits.external_connections,
+        internal_connections: config.limits.internal_connections,
+        requests_in_flight: config.limits.requests_in_flight,
+        request: config.limits.request_timeout,
+        ..DoorLimits::default()
+    };
+    DoorSettings {
+        external: config.listeners.external(),
+        internal: config.listeners.internal(),
+        internal_token: config.listeners.internal_token.as_ref().map(|token| InternalToken::new(token.reveal())),
+        limits,
+    }
+}
+
+/// The tree's health as the door shows it.
+struct Health {
+    snapshot: Box<dyn Fn() -> HealthSnapshot + Send + Sync>,
+    node: Arc<str>,
+    started_at: DateTime<Utc>,
+}
+
+impl HealthView for Health {
+    fn report(&self) -> HealthReport {
+        let snapshot = (self.snapshot)();
+        let phase = match (snapshot.draining, snapshot.ready) {
+            (true, _) => Phase::Draining,
+            (false, true) => Phase::Serving,
+            (false, false) => Phase::Starting,
+        };
+        HealthReport {
+            phase,
+            node: self.node.clone(),
+            started_at: self.started_at,
+            dependencies: snapshot.dependencies,
+        }
+    }
+}

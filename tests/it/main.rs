@@ -1,3 +1,27 @@
-//! The one integration-test binary.
+//! The one integration-test binary. Everything here drives the real program or a real adapter from outside.
+//!
+//! Run it with `make test`, which brings what some tests need (see `docs/testing.md`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests judge the program by the clock on the wall, as its users do"
+)]
+
+mod harness;
+
+mod bad_input;
+mod dashboards;
+mod http_properties;
+mod lateness;
+mod recovery;
 mod routing_contract;
+mod secrets_in_output;
+mod shutdown;

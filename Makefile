@@ -1,0 +1,18 @@
+# Every target is one line; what it does stands in the script of that name.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|'
+
+run: ## build and run the service in its embedded mode: no server, no configuration
+	@scripts/run $(ARGS)
+
+test: ## run every test (ARGS go to cargo test)
+	@scripts/test $(ARGS)
+
+check: ## format, lints, docs, licences, bans, unused dependencies, migrations
+	@scripts/check
+
+bench: ## measure this machine; ARGS="--short" in a tenth of the time
+	@scripts/bench $(ARGS)

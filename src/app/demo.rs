@@ -1,0 +1,87 @@
+//! The sample tenant of the embedded mode: made once, in an empty database, so that the first screen can
+//! print a command that works.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono_tz::America::New_York;
+use domain::hours::{BusinessHours, Range, Week};
+use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::keys::{ApiKey, Scope};
+use domain::ports::{Clock, SettingsStore, StoreError};
+use domain::queue::QueueSettings;
+use domain::tenant::Tenant;
+use thiserror::Error;
+
+use crate::front_door::{generate_key, hash_key};
+use crate::master_key::{SecretFileError, read_or_create_secret_file};
+
+/// Name of the demo's contact centre.
+pub const TENANT: &str = "demo";
+/// Its queue that is always open, for callbacks now and later.
+pub const SUPPORT: &str = "support";
+/// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
+const SALES: &str = "sales";
+/// The one key that is also kept in clear, so that the first screen can show it at every start.
+const KEY_FILE: &str = "demo.key";
+
+/// Why the sample tenant could not be made.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// The store.
+    #[error("cannot keep the sample tenant")]
+    Store(#[from] StoreError),
+    /// The key file.
+    #[error("cannot keep the demo key")]
+    Key(#[from] SecretFileError),
+    /// Names and hours of the sample are not valid; a mistake in this program.
+    #[error("the sample tenant is not valid: {0}")]
+    Invalid(String),
+}
+
+/// Makes the sample tenant if the store holds no tenant at all, and its key if it is not there yet. Returns
+/// the key in clear, or nothing if the store belongs to other tenants.
+///
+/// # Errors
+/// [`DemoError`].
+pub async fn ensure(
+    settings: &dyn SettingsStore,
+    clock: &dyn Clock,
+    data_dir: &Path,
+    hashing_key: &[u8; 32],
+    wanted_key: Option<&str>,
+) -> Result<Option<String>, DemoError> {
+    let tenants = settings.tenants().await?;
+    let id = TenantId::from_name(TENANT);
+    if tenants.is_empty() {
+        settings.put_tenant(tenant(id)?).await?;
+    } else if !tenants.iter().any(|tenant| tenant.id == id) {
+        return Ok(None);
+    }
+    let key = match wanted_key {
+        Some(key) => key.to_owned(),
+        None => read_or_create_secret_file(&data_dir.join(KEY_FILE), || {
+            generate_key().map_err(|error| std::io::Error::other(error.to_string()))
+        })?,
+    };
+    let hash = hash_key(hashing_key, &key);
+    if settings.keys().await?.iter().all(|known| known.hash != hash) {
+        let scopes = Scope::ALL.to_vec();
+        let (created_at, label) = (clock.now(), "demo".to_owned());
+        let key = ApiKey { id: ApiKeyId::generate(), tenant: id, hash, label, scopes, created_at, revoked_at: None };
+        settings.add_key(key).await?;
+    }
+    Ok(Some(key))
+}
+
+fn tenant(id: TenantId) -> Result<Tenant, DemoError> {
+    let invalid = |error: &dyn std::fmt::Display| DemoError::Invalid(error.to_string());
+    // No buffer: whoever tries the demo wants the call at the very second.
+    let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::default() };
+    let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
+    let sales = QueueSettings { hours: BusinessHours::weekly(New_York, office), ..support.clone() };
+    let queues = [(SUPPORT, support), (SALES, sales)];
+    let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, Arc::new(settings))));
+    let queues = queues.collect::<Result<_, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
+    Ok(Tenant { id, name: TENANT.into(), queues })
+}

@@ -1,0 +1,103 @@
+//! A data folder for the bench: one tenant whose queue has room for everything, and a key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::keys::{ApiKey, Scope};
+use domain::ports::SettingsStore;
+use domain::queue::QueueSettings;
+use domain::tenant::Tenant;
+use http::Request;
+use http_body_util::Full;
+
+use super::BenchError;
+use super::target::Folder;
+
+const KEY: &str = "bench-key-that-opens-a-temporary-folder-only";
+const QUEUE: &str = "bench";
+
+/// Writes tenant and key into a new data folder.
+///
+/// # Errors
+/// If the folder cannot be made or written.
+pub(super) async fn folder() -> Result<Folder, BenchError> {
+    let folder = Folder::new()?;
+    let failed = |error: &dyn std::fmt::Display| BenchError::Data(error.to_string());
+    let store = crate::app::open_store_for_bench(folder.path()).map_err(|error| failed(&error))?;
+    let name = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
+    let settings = QueueSettings {
+        slot_capacity: 1_000_000,
+        hand_off_limit: 10_000,
+        execution_buffer_seconds: 0,
+        ..QueueSettings::default()
+    };
+    let tenant = TenantId::from_name("bench");
+    let queues = [(name, Arc::new(settings))].into_iter().collect();
+    store.put_tenant(Tenant { id: tenant, name: "bench".into(), queues }).await.map_err(|error| failed(&error))?;
+    let hash = crate::app::hash_key_for_bench(folder.path(), KEY).map_err(|error| failed(&error))?;
+    let key = ApiKey {
+        id: ApiKeyId::generate(),
+        tenant,
+        hash,
+        label: "bench".into(),
+        scopes: Scope::ALL.to_vec(),
+        created_at: now(),
+        revoked_at: None,
+    };
+    store.add_key(key).await.map_err(|error| failed(&error))?;
+    Ok(folder)
+}
+
+/// The wall clock, which is also the database clock of the embedded store.
+pub(super) fn now() -> DateTime<Utc> {
+    use domain::ports::Clock;
+    crate::clock::SystemClock::default().now()
+}
+
+/// A create for `desired` (absent: now) with so many bytes of typical user data.
+pub(super) fn create(desired: Option<DateTime<Utc>>, number: u64, user_data: Option<&str>) -> Request<Full<Bytes>> {
+    let phone = format!("+1416555{:04}", 1000 + number % 8000);
+    let mut body = format!(r#"{{"serviceName":"{QUEUE}","phoneNumber":"{phone}""#);
+    if let Some(at) = desired {
+        body.push_str(&format!(r#","desiredTime":"{}""#, at.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    }
+    if let Some(data) = user_data {
+        body.push_str(r#","userData":"#);
+        body.push_str(data);
+    }
+    body.push('}');
+    post("/engagement/v3/callbacks/create", body)
+}
+
+/// A retrieve.
+pub(super) fn retrieve(id: &str) -> Request<Full<Bytes>> {
+    post("/engagement/v3/callbacks/retrieve", format!(r#"{{"id":"{id}"}}"#))
+}
+
+fn post(path: &str, body: String) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = http::Uri::from_maybe_shared(path.to_owned()).unwrap_or_default();
+    let headers = request.headers_mut();
+    headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert("x-api-key", http::HeaderValue::from_static(KEY));
+    request
+}
+
+/// An instant for request `number`, spread evenly over the bookable days, in whole minutes.
+pub(super) fn spread(from: DateTime<Utc>, number: u64) -> DateTime<Utc> {
+    // A large odd step visits every minute of the 13 days before it visits one again.
+    let minute = i64::try_from(number.wrapping_mul(7_919) % (13 * 24 * 60)).unwrap_or_default();
+    from + TimeDelta::hours(6) + TimeDelta::minutes(minute)
+}
+
+/// The id in the answer to a create.
+pub(super) fn id_of(answer: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (_, rest) = text.split_once("\"data\":")?;
+    let (_, rest) = rest.split_once("\"id\":\"")?;
+    rest.split_once('"').map(|(id, _)| id.to_owned())
+}

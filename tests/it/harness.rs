@@ -1,0 +1,27 @@
+//! What the tests share: the program as a child process, a small HTTP client, waiting, and the checker that
+//! judges recorded facts.
+
+pub(crate) mod api;
+pub(crate) mod checker;
+pub(crate) mod database;
+pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod load;
+pub(crate) mod poll;
+pub(crate) mod service;
+
+/// Milliseconds since 1970 by the clock on the wall, as the database and the journal count them.
+pub(crate) fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// The seed of a randomised test: `TEST_SEED` if it is set, else a fresh one. It is printed, so that a
+/// failed run can be repeated.
+pub(crate) fn seed() -> u64 {
+    let seed = match std::env::var("TEST_SEED") {
+        Ok(text) => text.parse().expect("TEST_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("TEST_SEED={seed}");
+    seed
+}

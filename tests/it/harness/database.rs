@@ -1,0 +1,148 @@
+//! The database file as evidence: read with plain SQL, beside the program and not through it. The columns are
+//! those of `migrations/sqlite`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use uuid::Uuid;
+
+use super::checker::{Facts, Row, Step};
+use super::now_ms;
+
+/// Opens the file without being able to write to it.
+fn open(data: &Path) -> SqliteConnection {
+    let uri = format!("file:{}?mode=ro", data.join("ges.db").display());
+    let mut connection = SqliteConnection::establish(&uri).expect("the database can be opened for reading");
+    sql_query("PRAGMA busy_timeout = 5000").execute(&mut connection).unwrap();
+    connection
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// How many callbacks still move: they have work due, and do not merely wait for a time that is far.
+pub(crate) fn moving(data: &Path) -> i64 {
+    let soon = now_ms() + 60_000;
+    let query = sql_query(
+        "SELECT count(*) AS count FROM callbacks WHERE wake_at IS NOT NULL AND NOT (state = 0 AND start_at > ?)",
+    );
+    query.bind::<BigInt, _>(soon).get_result::<Count>(&mut open(data)).unwrap().count
+}
+
+#[derive(QueryableByName)]
+struct CallbackRow {
+    #[diesel(sql_type = Binary)]
+    id: Vec<u8>,
+    #[diesel(sql_type = Integer)]
+    state: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = BigInt)]
+    attempt: i64,
+    #[diesel(sql_type = BigInt)]
+    queue: i64,
+    #[diesel(sql_type = BigInt)]
+    desired_time: i64,
+    #[diesel(sql_type = BigInt)]
+    start_at: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    slot: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    wake_at: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    parked: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct HistoryRow {
+    #[diesel(sql_type = Binary)]
+    callback: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = Integer)]
+    state: i32,
+    #[diesel(sql_type = BigInt)]
+    implied: i64,
+}
+
+#[derive(QueryableByName)]
+struct SlotRow {
+    #[diesel(sql_type = BigInt)]
+    queue: i64,
+    #[diesel(sql_type = BigInt)]
+    start: i64,
+    #[diesel(sql_type = BigInt)]
+    booked: i64,
+}
+
+/// Reads everything that the checker asks of the database, in one view of it.
+pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
+    open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
+    facts.read_at = now_ms();
+}
+
+fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
+    let callbacks: Vec<CallbackRow> = sql_query(
+        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, c.slot, \
+         c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id",
+    )
+    .load(connection)?;
+    facts.rows = callbacks.into_iter().map(|row| (uuid(&row.id), Row::from(row))).collect();
+
+    let steps: Vec<HistoryRow> =
+        sql_query("SELECT callback, version, state, implied FROM history ORDER BY callback, version")
+            .load(connection)?;
+    let mut history: BTreeMap<Uuid, Vec<Step>> = BTreeMap::new();
+    for step in steps {
+        let kept = Step { version: step.version, state: state_name(step.state), implied: implied(step.implied) };
+        history.entry(uuid(&step.callback)).or_default().push(kept);
+    }
+    facts.history = history;
+
+    let slots: Vec<SlotRow> = sql_query("SELECT queue, start, booked FROM slots").load(connection)?;
+    facts.slots = slots.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
+    Ok(())
+}
+
+impl From<CallbackRow> for Row {
+    fn from(row: CallbackRow) -> Self {
+        Self {
+            state: state_name(row.state),
+            reason: row.reason,
+            version: row.version,
+            attempt: row.attempt.try_into().expect("an attempt is small"),
+            queue: row.queue,
+            desired_time: row.desired_time,
+            start_at: row.start_at,
+            slot: row.slot,
+            wake_at: row.wake_at,
+            parked: row.parked,
+        }
+    }
+}
+
+fn uuid(bytes: &[u8]) -> Uuid {
+    Uuid::from_slice(bytes).expect("an id has 16 bytes")
+}
+
+fn state_name(code: i32) -> &'static str {
+    ["SCHEDULED", "QUEUED", "ROUTING", "PROCESSING", "COMPLETED"]
+        [usize::try_from(code).expect("a state is not negative")]
+}
+
+/// States passed through, stored as octal digits.
+fn implied(digits: i64) -> Vec<&'static str> {
+    if digits == 0 {
+        return Vec::new();
+    }
+    let text = format!("{digits:o}");
+    text.chars().map(|digit| state_name(digit.to_digit(8).unwrap_or_default().cast_signed())).collect()
+}
