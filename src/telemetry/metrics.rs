@@ -8,9 +8,6 @@
 mod instruments;
 mod process;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -36,7 +33,7 @@ const LAGGING: Duration = Duration::from_secs(60);
 const MAX_SERIES: usize = 20_000;
 
 /// The tenant of requests whose key was not recognised.
-const NO_TENANT: &str = "unknown";
+const NO_TENANT: &str = "none";
 
 /// Values of the product's tolerance gauges, which its alert rules compare with increases over 2 minutes
 /// (the proxy's: 10). Only the proxy's is published; the others are ours.

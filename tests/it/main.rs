@@ -1,1 +1,6 @@
 //! The one integration-test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod configuration;
+mod documents;
+mod metrics;

@@ -127,7 +127,7 @@ instruments! {
     callin_created: count "ges_callin_created" ["tenant"] PerTenant;
     /// Push notifications sent. Stays 0: pushes are not in this version.
     push_notifications_sent: count "ges_push_notifications_sent" ["tenant"] PerTenant;
-    /// Requests answered. The path is the template of the route; the tenant is `unknown` where no key was recognised.
+    /// Requests answered. The path is the template of the route; the tenant is `none` where no key was recognised.
     http_requests: count "ges_http_requests_total" ["tenant", "path"] FirstEvent;
     /// Requests answered with status 400 or above.
     http_failed_requests: count "ges_http_failed_requests_total" ["tenant", "path", "httpCode"] FirstEvent;
@@ -192,7 +192,7 @@ instruments! {
     /// 1 while a dependency does not answer its probe, 0 while it does.
     dependency_down: gauge "ges_dependency_down" ["dependency"] FirstEvent;
     /// Steps of callbacks from state to state.
-    callback_moves: count "ges_callback_moves_total" ["tenant", "from", "to"] FirstEvent;
+    callback_moves: count "ges_callback_transitions_total" ["tenant", "from", "to"] FirstEvent;
     /// Versions of callbacks saved, by what caused them.
     callback_saves: count "ges_callback_saves_total" ["cause"] FirstEvent;
     /// Callbacks set aside for an operator because their session failed again and again.
@@ -200,15 +200,15 @@ instruments! {
     /// Bookings refused because no place was left at that time.
     slot_full: count "ges_slot_full_total" ["tenant"] PerTenant;
     /// Seconds that scheduled callbacks started after their start instant.
-    start_lateness: histogram "ges_start_lateness_seconds" [] FirstEvent, LATENESS_SECONDS;
+    start_lateness: histogram "ges_callback_start_lateness_seconds" [] FirstEvent, LATENESS_SECONDS;
     /// Seconds from the first statement of a batch of writes to the answer to its commit.
     commit: histogram "ges_commit_seconds" [] FirstEvent, COMMIT_SECONDS;
     /// Commands in one batch of writes.
     commit_commands: histogram "ges_commit_commands" [] FirstEvent, COUNTS;
     /// Requests refused before any work because the service was full.
-    shed_requests: count "ges_http_shed_requests_total" [] Always;
+    shed_requests: count "ges_requests_shed_total" [] Always;
     /// Callbacks removed after their time in the records.
-    purged_callbacks: count "ges_purged_callbacks_total" [] Always;
+    purged_callbacks: count "ges_callbacks_purged_total" [] Always;
     /// Actors that a supervisor started again, by why the one before ended.
     supervisor_restarts: count "ges_supervisor_restarts_total" ["supervisor", "child", "reason"] FirstEvent;
     /// Actors that run now.
