@@ -1,1 +1,171 @@
-//! (in the making)
+//! Configuration: what an operator may set, where it is read from, and what is said when it is wrong.
+//!
+//! Every setting has one name, `GES_…`. Its value is looked for in this order, and the first that is not empty
+//! counts: the **environment**, the **folders of secret files** (`GES_CONFIG_FOLDERS`, first folder first), the
+//! **file** (`--config`, YAML), the default. Values are text until their own type reads them, so `0123` stays
+//! `0123` wherever it comes from. All mistakes are found in one go; none of them shows a value, because a secret
+//! may stand in the wrong place.
+//!
+//! The parts are declared with the macro `part!`: their doc comments are the text of `docs/configuration.md`,
+//! so a setting and its description cannot drift apart.
+//!
+//! The crate `conf` lists every mistake and reads from maps as well, but it knows nothing of ranges, of the shape
+//! of a value or of where a value came from (folders and file would have to be disguised as environment), and its
+//! descriptions cannot be read back for the documentation.
+
+mod catalogue;
+mod file;
+mod kinds;
+mod nearest;
+mod parts;
+mod reader;
+mod secret;
+mod sources;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
+pub(crate) use kinds::decode_key;
+pub use kinds::{Level, LogFormat, Url};
+pub use parts::{Auth, Choices, Data, Limits, Listeners, Log, MasterKeySetting, Routing, Sim, Telemetry};
+pub use reader::{Mistake, shape};
+pub use secret::{Key32, Secret};
+pub use sources::{Origin, Sources};
+
+/// Everything that can be set. `Debug` never shows a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where the service listens.
+    pub listeners: Listeners,
+    /// Where the embedded service keeps its data, and who this node is.
+    pub data: Data,
+    /// What stands behind the service.
+    pub choices: Choices,
+    /// The built-in contact centre.
+    pub sim: Sim,
+    /// How much is let in.
+    pub limits: Limits,
+    /// Log lines.
+    pub log: Log,
+    /// Traces and metrics.
+    pub telemetry: Telemetry,
+    /// The installation's master key.
+    pub keys: MasterKeySetting,
+}
+
+/// A configuration that can be used, and what its author should know about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// One readable line each: names that are not known, or not used by this version. Never values.
+    pub warnings: Vec<String>,
+}
+
+/// Everything that is wrong, at once.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "the configuration has {count} mistake{}:", if count == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl Config {
+    /// Reads the configuration of this process: its environment, and the file if one was named.
+    ///
+    /// # Errors
+    /// Every mistake there is, in the order of the documentation.
+    pub fn from_process(file: Option<PathBuf>) -> Result<Loaded, Mistakes> {
+        Self::load(Sources { environment: std::env::vars_os().collect(), file })
+    }
+
+    /// Reads the configuration from the given environment and file, and from the folders that they name.
+    ///
+    /// # Errors
+    /// Every mistake there is, in the order of the documentation.
+    pub fn load(sources: Sources) -> Result<Loaded, Mistakes> {
+        let mut gathered = sources::gather(sources);
+        let mut reader = reader::Reader::new(&gathered.values, &mut gathered.mistakes);
+        catalogue::refuse_reserved(&mut reader);
+        let config = Self::read(&mut reader);
+        match config {
+            Some(config) if gathered.mistakes.is_empty() => Ok(Loaded { config, warnings: gathered.warnings }),
+            _ => Err(Mistakes(gathered.mistakes)),
+        }
+    }
+
+    fn read(reader: &mut reader::Reader<'_>) -> Option<Self> {
+        // Every part is read before any is missed, so that each tells its mistakes.
+        let listeners = Listeners::read(reader);
+        let data = Data::read(reader);
+        let choices = Choices::read(reader);
+        let sim = Sim::read(reader);
+        let limits = Limits::read(reader);
+        let log = Log::read(reader);
+        let telemetry = Telemetry::read(reader);
+        let keys = MasterKeySetting::read(reader);
+        let listeners = listeners?;
+        if listeners.external_port != 0 && listeners.external_port == listeners.internal_port {
+            reader.refuse(
+                "GES_INTERNAL_PORT",
+                "two listeners cannot share one port: it must differ from GES_EXTERNAL_PORT",
+            );
+        }
+        Some(Self {
+            listeners,
+            data: data?,
+            choices: choices?,
+            sim: sim?,
+            limits: limits?,
+            log: log?,
+            telemetry: telemetry?,
+            keys: keys?,
+        })
+    }
+
+    /// The settings as text for operators and logs, one per line; secrets are shown as `(set)`.
+    pub fn redacted(&self) -> String {
+        format!("{self:#?}")
+    }
+}
+
+impl Listeners {
+    /// Address of the public listener.
+    pub fn external(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.external_port)
+    }
+
+    /// Address of the listener for operators, routing and metrics.
+    pub fn internal(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.internal_port)
+    }
+
+    /// Where others reach the internal listener that was bound to `bound`, as a URL without a trailing slash.
+    pub fn internal_url(&self, bound: SocketAddr) -> String {
+        let port = bound.port();
+        match &self.internal_url {
+            Some(url) => url.with_default_port(port),
+            None => format!("http://{}", SocketAddr::new(reachable(bound.ip()), port)),
+        }
+    }
+}
+
+/// An address that a client on this machine can connect to: the wildcard address cannot be dialled everywhere.
+pub fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) if v4.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    }
+}

@@ -1,1 +1,4 @@
-//! (in the making)
+//! What the service tells about itself: log lines and traces, metrics.
+
+pub mod metrics;
+pub mod tracing;

@@ -18,9 +18,12 @@
 mod harness;
 
 mod bad_input;
+mod configuration;
 mod dashboards;
+mod documents;
 mod http_properties;
 mod lateness;
+mod metrics;
 mod recovery;
 mod routing_contract;
 mod secrets_in_output;

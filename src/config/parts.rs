@@ -1,0 +1,185 @@
+//! The settings, part by part. A doc comment here is at once the text of `docs/configuration.md`: it says what
+//! the setting does, its unit, and what too small or too large a value brings about.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::catalogue::{Setting, describe};
+use super::kinds::{
+    Address, Base64Key, Decimal, Folder, Folders, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, SWITCH,
+    Seconds, SecretText, Url, WebAddress, whole,
+};
+use super::reader::Reader;
+use super::secret::{Key32, Secret};
+
+/// Declares a part: the struct, how it is read, and its entries in the documentation, from one text.
+///
+/// `value(…, default)` always has a value, `optional(…)` may be absent.
+macro_rules! part {
+    (
+        $(#[doc = $about:literal])+
+        struct $part:ident, $title:literal {
+            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $how:ident($name:literal, $kind:expr $(, $default:literal)?); )+
+        }
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $part {
+            $(
+                #[doc = concat!("`", $name, "`:")]
+                $(#[doc = $doc])+
+                pub $field: $type,
+            )+
+        }
+
+        impl $part {
+            pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                $( let $field = reader.$how($name, &$kind $(, $default)?); )+
+                Some(Self { $( $field: $field?, )+ })
+            }
+
+            pub(super) fn settings() -> Vec<Setting> {
+                vec![
+                    $( describe($title, $name, &$kind, [$($default,)? ""].first().copied(), concat!($($doc),+)), )+
+                ]
+            }
+        }
+    };
+}
+
+part! {
+    /// Where the service listens, and how it is reached from inside.
+    struct Listeners, "Listeners" {
+        /// Address that both listeners bind. The default is this machine only; `0.0.0.0` opens them to the
+        /// network (the image does so).
+        bind_address: IpAddr = value("GES_BIND_ADDRESS", Address, "127.0.0.1");
+        /// Port of the external listener: the public API. 0 takes any free port.
+        external_port: u16 = value("GES_EXTERNAL_PORT", whole::<u16>(0, 65_535), "2050");
+        /// Port of the internal listener: health, metrics, signals of routing. Never open it to the internet.
+        /// 0 takes any free port.
+        internal_port: u16 = value("GES_INTERNAL_PORT", whole::<u16>(0, 65_535), "3050");
+        /// Where routing and other nodes reach the internal listener. Scheme `http` and the internal port are
+        /// put in if absent. Without it: the bound address.
+        internal_url: Option<Url> = optional("GES_INTERNAL_URL", HostOrUrl);
+        /// What callers of the internal work routes must show as `Authorization: Bearer …`. Without it the
+        /// internal listener trusts whoever reaches it.
+        internal_token: Option<Secret> = optional("GES_INTERNAL_TOKEN", SecretText { min: 16, max: 512 });
+    }
+}
+
+part! {
+    /// Where the embedded service keeps its data, and who this node is.
+    struct Data, "Data and node" {
+        /// Folder of the embedded data (`ges.db` and the keys beside it), made if it is not there. Everything
+        /// that was promised to a customer is in it: keep it on a disk that survives.
+        data_dir: PathBuf = value("GES_DATA_DIR", Folder, "ges-data");
+        /// API key of the demo tenant. Without it one is made at the first start, kept in `demo.key` in the data
+        /// folder, and printed.
+        demo_api_key: Option<Secret> = optional("GES_DEMO_API_KEY", SecretText { min: 16, max: 128 });
+        /// Name of this node, the same over its restarts. A second node under the same name pushes the first
+        /// one out.
+        node_name: String = value("GES_NODE_NAME", Name, "ges");
+        /// Folders of secret files, one value per file: the file `DB-USER` sets `GES_DB_USER`, `GES-MASTER-KEY`
+        /// sets `GES_MASTER_KEY`. Hidden files are left out; a line break at the end is no part of the value.
+        config_folders: Vec<PathBuf> = value("GES_CONFIG_FOLDERS", Folders, "");
+    }
+}
+
+/// The routing engines of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    /// The built-in contact centre.
+    Simulator,
+}
+
+/// Who says who may use the web interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Accounts kept by the service itself.
+    Local,
+}
+
+part! {
+    /// What stands behind the service.
+    struct Choices, "What stands behind the service" {
+        /// The routing engine. This version has the built-in simulator only.
+        routing: Routing = value("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator)]), "simulator");
+        /// Where users are known. This version has local accounts only.
+        auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
+    }
+}
+
+part! {
+    /// The built-in contact centre.
+    struct Sim, "Simulator" {
+        /// Divides the simulator's own durations; waits that it reports stay real seconds, and no clock is
+        /// scaled. At 1 a lone callback is finished in 30 s; large values leave nothing to look at.
+        speed: f64 = value("GES_SIM_SPEED", Decimal(0.01, 10_000.0), "1");
+        /// Seed of everything that is left to chance: equal seeds give equal runs.
+        seed: u64 = value("GES_SIM_SEED", whole::<u64>(0, u64::MAX), "1");
+        /// Agents per queue. With few, callbacks wait; with many, none does.
+        agents: u32 = value("GES_SIM_AGENTS", whole::<u32>(1, 100_000), "5");
+    }
+}
+
+part! {
+    /// How much is let in, and for how long.
+    struct Limits, "Limits" {
+        /// Callbacks of which the node keeps an actor at the same time, some 10 kB each. Above it the longest
+        /// idle ones rest in the database until something happens to them: too small costs reads, too large
+        /// costs memory.
+        session_limit: usize = value("GES_SESSION_LIMIT", whole::<usize>(1, 1_000_000), "50000");
+        /// Open connections of the external listener; over it a new one is answered 503 and closed. Each costs a
+        /// file descriptor: `ulimit -n` must be larger.
+        external_connections: usize = value("GES_MAX_CONNECTIONS", whole::<usize>(1, 1_000_000), "20000");
+        /// Open connections of the internal listener; over it a new one is answered 503 and closed.
+        internal_connections: usize = value("GES_MAX_INTERNAL_CONNECTIONS", whole::<usize>(1, 1_000_000), "2000");
+        /// Requests between head and answer, per listener; over it they get 503 before any work is done. Too
+        /// small refuses what could be served, too large lets answers come late instead of not at all.
+        requests_in_flight: usize = value("GES_MAX_REQUESTS_IN_FLIGHT", whole::<usize>(1, 100_000), "2048");
+        /// Longest request body in bytes; longer ones get 413. User data of large installations reaches 100 kB.
+        body_bytes: usize = value("GES_MAX_BODY_BYTES", whole::<usize>(1_024, 16_777_216), "1048576");
+        /// Seconds from the end of a request's head to its answer, body included; then 408 or 503. Below 10 it
+        /// may end before the service's own deadlines and hide an outcome.
+        request_timeout: Duration = value("GES_REQUEST_TIMEOUT_SECONDS", Seconds(1, 300), "30");
+        /// Seconds for which the service goes on serving after SIGTERM while it says that it is not ready, so
+        /// that balancers look elsewhere. SIGINT (Ctrl-C) does not wait. Too small costs callers refused
+        /// connections during a rolling upgrade.
+        drain: Duration = value("GES_DRAIN_SECONDS", Seconds(0, 300), "5");
+    }
+}
+
+part! {
+    /// Log lines.
+    struct Log, "Log" {
+        /// Least important lines that are written: ERROR, WARN, INFO, DEBUG or TRACE (FATAL reads as ERROR).
+        /// Libraries are held at WARN, and at INFO under TRACE, because theirs could print keys and bodies.
+        level: Level = value("GES_LOG_LEVEL", LEVEL, "INFO");
+        /// Longest message and longest text of a field in bytes; the rest is cut and marked.
+        max_len_bytes: usize = value("GES_LOG_MAX_LEN", whole::<usize>(64, 1_048_576), "2048");
+        /// `json` writes one object per line, `text` is for people. Without it: `text` on a terminal, else `json`.
+        format: Option<LogFormat> = optional("GES_LOG_FORMAT", LOG_FORMAT);
+    }
+}
+
+part! {
+    /// Traces and metrics.
+    struct Telemetry, "Telemetry" {
+        /// Base URL of an OTLP collector (HTTP, protobuf) for traces; `/v1/traces` is added. Without it no trace
+        /// is made.
+        otlp_endpoint: Option<Url> = optional("GES_OTLP_ENDPOINT", WebAddress);
+        /// Also export stand-ins for the Node.js metrics that older dashboards draw.
+        node_metrics: bool = value("GES_NODE_METRICS", SWITCH, "false");
+    }
+}
+
+part! {
+    /// The installation's master key.
+    struct MasterKeySetting, "Keys" {
+        /// The one key from which the service derives those for API keys, credentials and cookies. Without it
+        /// the embedded service makes `master.key` in its data folder at the first start. With another key than
+        /// before every API key stops working.
+        master_key: Option<Key32> = optional("GES_MASTER_KEY", Base64Key);
+    }
+}
