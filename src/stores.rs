@@ -5,5 +5,5 @@
 //! file, nothing to install.
 
 pub mod combiner;
-//SQ pub mod sqlite;
+pub mod sqlite;
 mod user_data;

@@ -77,9 +77,9 @@ pub(super) fn unpack(packed: &[u8]) -> Result<String, UnpackError> {
     let (codec, body) = packed.split_first().ok_or(UnpackError::Empty)?;
     let bytes = match *codec {
         RAW => body.to_vec(),
-        ZSTD | ZSTD_DICTIONARY_1 => CONTEXTS
-            .with_borrow_mut(|contexts| contexts.decompress(*codec, body))
-            .map_err(UnpackError::Damaged)?,
+        ZSTD | ZSTD_DICTIONARY_1 => {
+            CONTEXTS.with_borrow_mut(|contexts| contexts.decompress(*codec, body)).map_err(UnpackError::Damaged)?
+        }
         other => return Err(UnpackError::UnknownCodec(other)),
     };
     String::from_utf8(bytes).map_err(|_| UnpackError::NotText)

@@ -35,7 +35,9 @@ fn record(random: &mut StdRng) -> String {
 fn document(random: &mut StdRng, bytes: usize) -> String {
     if bytes < 200 {
         let (order, topic) = (random.random_range(0..1_000_000), WORDS.choose(random).unwrap_or(&"x"));
-        return format!(r#"{{"orderNumber":"WEB-{order:06}","city":"Leeds","topic":"{topic}","ageYears":41,"returning":true}}"#);
+        return format!(
+            r#"{{"orderNumber":"WEB-{order:06}","city":"Leeds","topic":"{topic}","ageYears":41,"returning":true}}"#
+        );
     }
     let mut text = r#"{"customerId":"K-88213","segment":"private","visits":["#.to_owned();
     loop {
@@ -90,7 +92,10 @@ fn damaged_values_are_told_apart() {
 #[test]
 fn dictionary_1_never_changes() {
     // Whoever edits it makes every value of codec 2 unreadable. A new one is a new file and a new codec.
-    assert_eq!(blake3::hash(DICTIONARY_1).to_hex().as_str(), "b07798a251dbab12b5165756171bc71198e95e0a94e80164e15c548de4312d9b");
+    assert_eq!(
+        blake3::hash(DICTIONARY_1).to_hex().as_str(),
+        "b07798a251dbab12b5165756171bc71198e95e0a94e80164e15c548de4312d9b"
+    );
 }
 
 proptest! {
