@@ -1,0 +1,11 @@
+DROP TABLE parked;
+DROP TABLE idempotency_keys;
+DROP TABLE slots;
+DROP TABLE history;
+DROP TABLE details;
+DROP TABLE callbacks;
+DROP TABLE nodes;
+DROP TABLE api_keys;
+DROP TABLE queues;
+DROP TABLE tenants;
+DROP TABLE installation;

@@ -1,0 +1,133 @@
+//! The store of the embedded mode: one SQLite file in the data folder.
+//!
+//! ```text
+//!   writes ──▶ combiner ──▶ one writer thread      synchronous=FULL: `Ok` means it survives a power cut
+//!   reads ───▶ queue ─────▶ a few reader threads   snapshots; they never wait for the writer
+//!   heartbeats, probe ────▶ one thread             synchronous=NORMAL; they never wait for a batch
+//! ```
+//!
+//! `serve` holds the folder's lock for its life; commands of the command line open the same file without it
+//! and write in short transactions. Nothing here awaits while a transaction is open.
+
+mod callbacks;
+mod command;
+mod names;
+mod nodes;
+mod open;
+mod queries;
+mod readers;
+mod rows;
+mod settings;
+mod statement;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use domain::ports::Observer;
+
+use super::combiner::{Combiner, Limits, WriteStats};
+use command::Command;
+use names::Names;
+use open::Folder;
+pub use open::{DATABASE_FILE, OpenError};
+use readers::{Manner, Reader, Readers};
+use writer::{Faults, Writer};
+
+/// Who opens the data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The service: alone in its folder.
+    Serve,
+    /// A short command beside it.
+    Command,
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// Who opens it.
+    pub mode: Mode,
+    /// Threads that read, 1 to 16. More help only on more cores; each keeps up to 8 MB of cache. Default 2.
+    pub reader_threads: usize,
+    /// Bounds of the write queue.
+    pub limits: Limits,
+    /// Hears of every committed batch.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl SqliteOptions {
+    /// For the service.
+    pub fn serve(observer: Arc<dyn Observer>) -> Self {
+        Self { mode: Mode::Serve, reader_threads: 2, limits: Limits::default(), observer: Some(observer) }
+    }
+
+    /// For a command beside it.
+    pub fn command() -> Self {
+        Self { mode: Mode::Command, reader_threads: 1, limits: Limits::default(), observer: None }
+    }
+}
+
+/// Callbacks, settings and nodes in one SQLite file.
+///
+/// Dropping it writes what is queued, ends its threads and then gives the folder free.
+pub struct SqliteStore {
+    // In the order in which they have to end: the lock last.
+    combiner: Combiner<Command>,
+    readers: Readers,
+    keeper: Readers,
+    faults: Arc<Faults>,
+    migrated: Vec<String>,
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the database in `data_dir`, making folder (0700) and file if they are not there and bringing an
+    /// older schema up to date. It blocks for a few milliseconds.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the folder cannot be used, and nothing in it was changed.
+    pub fn open(data_dir: &Path, options: SqliteOptions) -> Result<Self, OpenError> {
+        let folder = Folder::open(data_dir, options.mode)?;
+        let migrated = folder.migrate()?;
+        let names = Arc::<Names>::default();
+        let faults = Arc::<Faults>::default();
+        let writer = Writer::new(folder.connect_writer()?, names.clone(), folder.wal(), faults.clone());
+        let reader = |connection| Reader { connection, names: names.clone() };
+        let connections: Result<Vec<Reader>, OpenError> =
+            (0..options.reader_threads.clamp(1, 16)).map(|_| folder.connect_reader().map(reader)).collect();
+        let readers = Readers::start(connections?, "store-reader", Manner::Snapshot).map_err(OpenError::Threads)?;
+        let keeper = vec![reader(folder.connect_keeper()?)];
+        let keeper = Readers::start(keeper, "store-keeper", Manner::Plain).map_err(OpenError::Threads)?;
+        let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
+        Ok(Self { combiner, readers, keeper, faults, migrated, _lock: folder.into_lock() })
+    }
+
+    /// Migrations that opening has applied, in order; none if the schema was up to date.
+    pub fn migrated(&self) -> &[String] {
+        &self.migrated
+    }
+
+    /// Batches committed and commands in them since it was opened.
+    pub fn write_stats(&self) -> WriteStats {
+        self.combiner.stats()
+    }
+
+    /// Commands that wait to be written.
+    pub fn writes_waiting(&self) -> usize {
+        self.combiner.waiting()
+    }
+
+    /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile
+    /// goes as one batch.
+    pub fn hold_writer(&self) -> impl Send + use<> {
+        self.combiner.hold()
+    }
+
+    /// Makes the next COMMIT look as if its answer got lost. For tests.
+    pub fn lose_next_commit_answer(&self) {
+        self.faults.lose_commit_answer.store(true, Ordering::Relaxed);
+    }
+}

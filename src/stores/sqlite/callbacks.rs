@@ -1,0 +1,223 @@
+//! The port for callbacks: packing on the caller's thread, writes to the combiner, reads to the readers.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use domain::callback::{Callback, Cause, Options};
+use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
+use domain::ports::{
+    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
+    WorkCounts,
+};
+
+use super::SqliteStore;
+use super::command::{Book, Command, Forget, Outcome, Own, Remove};
+use super::queries::Candidate;
+use super::rows::check_storable;
+use super::writer::KEY_LIFE;
+use crate::stores::user_data::{pack, unpack};
+
+/// Rows of one command of background work: a quarter of a batch.
+const STEP_ROWS: usize = 250;
+
+/// Steps of expired keys and past slots in one purge: twice what a thousand bookings a second leave in 5 s.
+const MAX_FORGET_STEPS: usize = 40;
+
+/// How long after its start a slot is kept: no slot is longer than two hours, and operators like to look back.
+const SLOT_LIFE: Duration = Duration::hours(24);
+
+/// Below so many free pages (8 MB) the file is not shortened: they will be used again.
+const MIN_FREE_PAGES: i64 = 1_000;
+
+/// Steps of shortening in one purge.
+const MAX_SHRINK_STEPS: usize = 4;
+
+/// An outcome of another kind than the command's own cannot be; if it were, nothing could be said of the write.
+fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
+    debug_assert!(false, "an outcome of another command: {outcome:?}");
+    Err(StoreError::PerhapsDone("the outcome was of another command".to_owned()))
+}
+
+fn packed_options(options: &Options) -> Result<Option<Vec<u8>>, StoreError> {
+    if options.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(options)
+        .map_err(|error| StoreError::NotDone(format!("cannot write the rare members: {error}")))?;
+    Ok(Some(pack(&text)))
+}
+
+fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
+    unpack(packed).map_err(|error| StoreError::Unreadable(format!("a packed value: {error}")))
+}
+
+impl SqliteStore {
+    async fn submit_save(&self, command: Command) -> Result<(), SaveError> {
+        match self.combiner.submit(command).await? {
+            Outcome::Saved(result) => result,
+            other => Ok(unexpected(&other)?),
+        }
+    }
+
+    /// Writes candidates in steps and keeps those that were still as they were read. Once some are written, a
+    /// failing step ends the work without an error: the rest is found again.
+    async fn own(
+        &self,
+        owner: Incarnation,
+        cause: Cause,
+        at: DateTime<Utc>,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Due>, StoreError> {
+        let mut owned = Vec::with_capacity(candidates.len());
+        let mut candidates = candidates.into_iter();
+        loop {
+            let step: Vec<Candidate> = candidates.by_ref().take(STEP_ROWS).collect();
+            if step.is_empty() {
+                return Ok(owned);
+            }
+            let ids = step.iter().map(|candidate| candidate.due.id).collect();
+            let (due, rows): (Vec<Due>, Vec<_>) = step.into_iter().map(|it| (it.due, it.row)).unzip();
+            match self.combiner.submit(Command::Own(Own { owner, cause, at, ids, rows })).await {
+                Ok(Outcome::Each(written)) => {
+                    owned.extend(due.into_iter().zip(written).filter(|(_, written)| *written).map(|(due, _)| due));
+                }
+                Ok(other) => return unexpected(&other),
+                Err(error) if owned.is_empty() => return Err(error),
+                Err(_) => return Ok(owned),
+            }
+        }
+    }
+
+    async fn remove_settled(&self, desired_before: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
+        let settled = self.readers.read(move |reader| reader.settled(desired_before, limit)).await?;
+        let mut removed = 0;
+        for step in settled.chunks(STEP_ROWS) {
+            let ids = step.iter().map(|(id, ..)| *id).collect();
+            let rows = step.iter().map(|(_, version, details)| (*version, *details)).collect();
+            match self.combiner.submit(Command::Remove(Remove { ids, rows })).await? {
+                Outcome::Each(each) => removed += each.into_iter().map(u64::from).sum::<u64>(),
+                other => return unexpected(&other),
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn forget_past(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
+        for _ in 0..MAX_FORGET_STEPS {
+            let (keys, slots) = (at - KEY_LIFE, at - SLOT_LIFE);
+            let past: Forget = self.readers.read(move |reader| reader.past_use(keys, slots, STEP_ROWS)).await?;
+            if past.keys.is_empty() && past.slots.is_empty() {
+                break;
+            }
+            self.combiner.submit(Command::Forget(past)).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives space back once more than a quarter of a large file is empty.
+    async fn shrink(&self) -> Result<(), StoreError> {
+        for _ in 0..MAX_SHRINK_STEPS {
+            let (free, all) = self.readers.read(|reader| reader.pages()).await?;
+            if free < MIN_FREE_PAGES || free < all / 4 {
+                break;
+            }
+            self.combiner.submit(Command::Shrink).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CallbackStore for SqliteStore {
+    async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
+        check_storable(&booking.callback)?;
+        let book = Book {
+            options: packed_options(&booking.options)?,
+            user_data: booking.user_data.as_deref().map(pack),
+            callback: booking.callback,
+            slot_capacity: booking.slot_capacity,
+            idempotency: booking.idempotency,
+            booked_at: booking.booked_at,
+        };
+        match self.combiner.submit(Command::Book(Box::new(book))).await? {
+            Outcome::Booked(booked) => Ok(booked),
+            other => unexpected(&other),
+        }
+    }
+
+    async fn save(&self, change: Change) -> Result<(), SaveError> {
+        check_storable(&change.callback)?;
+        self.submit_save(Command::Save(Box::new(change))).await
+    }
+
+    async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
+        self.readers.read(move |reader| reader.load(tenant, id)).await
+    }
+
+    async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {
+        let found = self.readers.read(move |reader| reader.details(tenant, id)).await?;
+        let Some((options, user_data)) = found else { return Ok(None) };
+        let options = match options {
+            Some(packed) => serde_json::from_str(&unpacked(&packed)?)
+                .map_err(|_| StoreError::Unreadable("the rare members are no document of theirs".to_owned()))?,
+            None => Options::default(),
+        };
+        let user_data = user_data.as_deref().map(unpacked).transpose()?;
+        Ok(Some(Details { options, user_data }))
+    }
+
+    async fn history(&self, tenant: TenantId, id: CallbackId, limit: usize) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.readers.read(move |reader| reader.history(tenant, id, limit)).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Due>, StoreError> {
+        let (owner, at) = (claim.owner, claim.at);
+        let candidates = self.readers.read(move |reader| reader.claimable(&claim)).await?;
+        self.own(owner, Cause::Claimed, at, candidates).await
+    }
+
+    async fn due(&self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.readers.read(move |reader| reader.due(owner, at, limit)).await
+    }
+
+    async fn take(&self, take: Take) -> Result<Vec<Due>, StoreError> {
+        let (owner, at) = (take.owner, take.at);
+        let candidates = self.readers.read(move |reader| reader.takeable(&take)).await?;
+        self.own(owner, Cause::Taken, at, candidates).await
+    }
+
+    async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError> {
+        self.submit_save(Command::Park { tenant, id, reason: reason.to_owned(), at }).await
+    }
+
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError> {
+        self.submit_save(Command::Unpark { tenant, id, at }).await
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.readers.read(move |reader| reader.parked(limit)).await
+    }
+
+    async fn places_taken(
+        &self,
+        tenant: TenantId,
+        queue: &QueueName,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
+        let queue = queue.clone();
+        self.readers.read(move |reader| reader.places_taken(tenant, &queue, from, to)).await
+    }
+
+    async fn purge(&self, desired_before: DateTime<Utc>, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
+        let removed = self.remove_settled(desired_before, limit).await?;
+        self.forget_past(at).await?;
+        self.shrink().await?;
+        Ok(removed)
+    }
+
+    async fn work_counts(&self) -> Result<WorkCounts, StoreError> {
+        self.readers.read(|reader| reader.work_counts()).await
+    }
+}

@@ -1,0 +1,186 @@
+//! Threads with a read-only connection each. Reads never wait for the writer, and many requests that wait at
+//! the same time share one read transaction.
+//!
+//! A request is answered from a snapshot that is taken after the request was made, so whoever has seen a
+//! write committed reads it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, thread};
+
+use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection as _;
+use domain::ports::StoreError;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::names::Names;
+use super::statement::{execute, statements};
+
+/// Requests that may wait; one more is refused at once.
+const MAX_WAITING: usize = 10_000;
+
+/// Requests that one thread answers from one snapshot.
+const MAX_SHARED: usize = 128;
+
+/// The longest that requests are taken into one read transaction: an old snapshot keeps the log from being cut.
+const MAX_SNAPSHOT: Duration = Duration::from_secs(1);
+
+statements! {
+    BeginRead = "BEGIN";
+    EndRead = "COMMIT";
+}
+
+/// How a thread runs its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Requests that wait together share a read transaction.
+    Snapshot,
+    /// Each request begins and ends what transactions it needs.
+    Plain,
+}
+
+/// What a request works with.
+pub(super) struct Reader {
+    pub(super) connection: SqliteConnection,
+    pub(super) names: Arc<Names>,
+}
+
+type Request = Box<dyn FnOnce(Result<&mut Reader, StoreError>) + Send>;
+
+/// The threads and the queue before them.
+pub(super) struct Readers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    /// Threads that wait for a request.
+    idle: usize,
+    closing: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for requests; none once everything is closed and answered.
+    fn next(&self) -> Option<Vec<Request>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.closing {
+                return None;
+            }
+            state.idle += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+        let share = state.waiting.len().min(MAX_SHARED);
+        Some(state.waiting.drain(..share).collect())
+    }
+}
+
+impl Readers {
+    /// Starts a thread per reader.
+    pub(super) fn start(readers: Vec<Reader>, name: &str, manner: Manner) -> io::Result<Self> {
+        let mut started = Self { shared: Arc::default(), threads: Vec::new() };
+        for (number, mut reader) in readers.into_iter().enumerate() {
+            let shared = started.shared.clone();
+            let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
+                while let Some(requests) = shared.next() {
+                    match manner {
+                        Manner::Snapshot => reader.answer(requests),
+                        Manner::Plain => requests.into_iter().for_each(|request| request(Ok(&mut reader))),
+                    }
+                }
+            })?;
+            started.threads.push(thread);
+        }
+        Ok(started)
+    }
+
+    /// Runs `request` on one of the threads.
+    ///
+    /// # Errors
+    /// `NotDone` at once if too many wait; else what the request says, or why it could not run.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let request: Request = Box::new(move |reader| {
+            if !reply.is_closed() {
+                // Whoever stopped waiting meanwhile needs no answer.
+                let _ = reply.send(reader.and_then(request));
+            }
+        });
+        let wake = {
+            let mut state = self.shared.lock();
+            if state.waiting.len() >= MAX_WAITING {
+                return Err(StoreError::NotDone("too many reads are waiting".to_owned()));
+            }
+            state.waiting.push_back(request);
+            state.idle > 0
+        };
+        if wake {
+            self.shared.changed.notify_one();
+        }
+        answer.await.unwrap_or_else(|_| Err(StoreError::NotDone("the reader gave no answer".to_owned())))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reader {
+    fn answer(&mut self, requests: Vec<Request>) {
+        let mut requests = requests.into_iter().peekable();
+        while requests.peek().is_some() {
+            if let Err(error) = execute::<BeginRead>(&mut self.connection, &[]) {
+                let error = StoreError::NotDone(error.to_string());
+                requests.by_ref().for_each(|request| request(Err(error.clone())));
+                let _ = self.connection.batch_execute("ROLLBACK");
+                return;
+            }
+            let began = Instant::now();
+            for request in requests.by_ref() {
+                request(Ok(self));
+                if began.elapsed() >= MAX_SNAPSHOT {
+                    break;
+                }
+            }
+            if execute::<EndRead>(&mut self.connection, &[]).is_err() {
+                // The failing request has been told; the next transaction must begin in the open.
+                let _ = self.connection.batch_execute("ROLLBACK");
+            }
+        }
+    }
+}
+
+/// A failed read: nothing was done, and nothing is known.
+pub(super) fn not_read(error: diesel::result::Error) -> StoreError {
+    match error {
+        diesel::result::Error::DeserializationError(_) => {
+            StoreError::Unreadable("a column has another type".to_owned())
+        }
+        other => StoreError::NotDone(other.to_string()),
+    }
+}

@@ -1,0 +1,168 @@
+//! The one connection that writes: a batch is `BEGIN IMMEDIATE`, its commands in order, `COMMIT`.
+//!
+//! After any error nothing more runs in that batch. SQLite ends the transaction by itself on some errors (a
+//! full disk for one); whatever came next would stand alone and stay. So the first error leads straight to
+//! `ROLLBACK`, which may find no transaction any more.
+
+mod booking;
+mod saving;
+mod upkeep;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::{QueryResult, SqliteConnection};
+
+use super::command::{Command, Outcome};
+pub(super) use booking::KEY_LIFE;
+
+use super::names::{FreshNames, Names};
+use super::statement::{execute, statements};
+use crate::stores::combiner::{BatchError, Entry, Transactions};
+
+/// Above this length the write-ahead log is emptied and cut as soon as nothing waits.
+const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+statements! {
+    Begin = "BEGIN IMMEDIATE";
+    Commit = "COMMIT";
+    AddHistory = "INSERT INTO history (callback, version, at, cause, state, implied, attempt)
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
+    RaiseEpoch = "UPDATE installation SET epoch = epoch + 1";
+}
+
+/// Runs batches on its own connection.
+pub(super) struct Writer {
+    connection: SqliteConnection,
+    names: Arc<Names>,
+    fresh: FreshNames,
+    wal: PathBuf,
+    faults: Arc<Faults>,
+    /// The last transaction may still be open: a panic came between.
+    in_doubt: bool,
+}
+
+/// What a test may make go wrong.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// The answer to the next COMMIT gets lost, after it was carried out.
+    pub(super) lose_commit_answer: AtomicBool,
+}
+
+impl Writer {
+    pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
+        Self { connection, names, fresh: FreshNames::default(), wal, faults, in_doubt: false }
+    }
+
+    fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {
+        match command {
+            Command::Book(book) => self.book(book).map(Outcome::Booked),
+            Command::Save(change) => self.save(change).map(Outcome::Saved),
+            Command::Park { tenant, id, reason, at } => self.park(*tenant, *id, reason, *at).map(Outcome::Saved),
+            Command::Unpark { tenant, id, at } => self.unpark(*tenant, *id, *at).map(Outcome::Saved),
+            Command::Own(own) => self.own(own).map(Outcome::Each),
+            Command::Remove(remove) => self.remove(remove).map(Outcome::Each),
+            Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
+            Command::Shrink => self.shrink().map(|()| Outcome::Done),
+            Command::PutTenant { id, name, settings } => self.put_tenant(*id, name, settings).map(|()| Outcome::Done),
+            Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
+            Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
+        }
+    }
+
+    fn transaction(&mut self, batch: &[Entry<Command>]) -> Result<Vec<Outcome>, BatchError> {
+        execute::<Begin>(&mut self.connection, &[]).map_err(|error| classify(&error))?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for entry in batch {
+            outcomes.push(self.apply(entry.command()).map_err(|error| classify(&error))?);
+        }
+        execute::<Commit>(&mut self.connection, &[]).map_err(|error| match classify(&error) {
+            BatchError::NotDone(text) if text.contains(IO_ERROR) => BatchError::PerhapsDone(text),
+            other => other,
+        })?;
+        Ok(outcomes)
+    }
+
+    fn roll_back(&mut self) {
+        self.fresh.forget();
+        // "No transaction is active" is as good: SQLite has rolled back by itself.
+        let _ = self.connection.batch_execute("ROLLBACK");
+    }
+}
+
+impl Transactions<Command> for Writer {
+    fn run(&mut self, batch: &[Entry<Command>]) -> Result<Vec<Outcome>, BatchError> {
+        if self.in_doubt {
+            self.roll_back();
+        }
+        self.in_doubt = true;
+        let result = self.transaction(batch);
+        if result.is_err() {
+            self.roll_back();
+        }
+        self.in_doubt = false;
+        let outcomes = result?;
+        if self.faults.lose_commit_answer.swap(false, Ordering::Relaxed) {
+            self.fresh.forget();
+            return Err(BatchError::PerhapsDone("the answer to COMMIT was lost on request of a test".to_owned()));
+        }
+        self.fresh.publish(&self.names);
+        Ok(outcomes)
+    }
+
+    fn rest(&mut self) {
+        let length = std::fs::metadata(&self.wal).map(|file| file.len()).unwrap_or_default();
+        if length > WAL_MAX_BYTES {
+            // Readers may hold it back; then the next rest tries again.
+            if let Err(error) = self.connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)") {
+                tracing::warn!(%error, wal_bytes = length, "the write-ahead log could not be cut");
+            }
+        }
+    }
+}
+
+const IO_ERROR: &str = "disk I/O error";
+
+/// What an error means for the batch. Diesel keeps SQLite's code only for constraints; the rest is told apart
+/// by SQLite's constant texts.
+fn classify(error: &Error) -> BatchError {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, information) => {
+            let text = information.message();
+            let has = |part: &str| text.contains(part);
+            if has("is locked") || has("busy") {
+                BatchError::Busy(text.to_owned())
+            } else if has("constraint failed") || has("too big") || has("datatype mismatch") {
+                BatchError::Data(text.to_owned())
+            } else {
+                BatchError::NotDone(text.to_owned())
+            }
+        }
+        Error::DatabaseError(_, information) => BatchError::Data(information.message().to_owned()),
+        Error::SerializationError(_) | Error::DeserializationError(_) => BatchError::Data(error.to_string()),
+        other => BatchError::NotDone(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(text: &str) -> BatchError {
+        classify(&Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned())))
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        assert!(matches!(unknown("database is locked"), BatchError::Busy(_)));
+        assert!(matches!(unknown("database table is locked"), BatchError::Busy(_)));
+        assert!(matches!(unknown("string or blob too big"), BatchError::Data(_)));
+        assert!(matches!(unknown("database or disk is full"), BatchError::NotDone(_)));
+        assert!(matches!(unknown(IO_ERROR), BatchError::NotDone(_)));
+        let unique = Error::DatabaseError(DatabaseErrorKind::UniqueViolation, Box::new("x".to_owned()));
+        assert!(matches!(classify(&unique), BatchError::Data(_)));
+    }
+}

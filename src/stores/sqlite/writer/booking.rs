@@ -1,0 +1,120 @@
+//! Bookings, and the slots that bookings and steps take and give back.
+
+use chrono::{DateTime, Duration, Utc};
+use diesel::sql_types::{BigInt, Binary};
+use diesel::{QueryResult, SqliteConnection};
+use domain::callback::{Cause, Idempotency};
+use domain::ids::CallbackId;
+use domain::ports::{Booked, SlotClaim};
+use uuid::Uuid;
+
+use super::super::command::Book;
+use super::super::names::QueueKey;
+use super::super::rows::{InsertCallback, insert_binds, millis};
+use super::super::statement::{execute, first, statements};
+use super::{AddHistory, Writer};
+
+/// How long a key makes repetitions recognisable.
+pub(in crate::stores::sqlite) const KEY_LIFE: Duration = Duration::hours(24);
+
+/// The operation of a key; call-ins get the next number.
+const CREATE: i64 = 0;
+
+statements! {
+    FindKey -> (Binary, Binary) = "SELECT callback, body FROM idempotency_keys
+        WHERE tenant = ? AND operation = ? AND key = ? AND at > ?";
+    // REPLACE: an expired key that the purge has not reached yet gives way.
+    AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
+        VALUES (?, ?, ?, ?, ?, ?)";
+    AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
+    TakeSlot = "INSERT INTO slots (queue, start, booked) SELECT ?, ?, 1 WHERE ? > 0
+        ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
+    GiveSlotBack = "UPDATE slots SET booked = booked - 1 WHERE queue = ? AND start = ? AND booked > 0";
+}
+
+impl Writer {
+    /// Everything that can refuse comes before the first write of the booking itself, so that a refusal
+    /// leaves nothing to undo.
+    pub(super) fn book(&mut self, book: &Book) -> QueryResult<Booked> {
+        let callback = &book.callback;
+        let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
+        if let Some(idempotency) = &book.idempotency
+            && let Some(known) = find_key(&mut self.connection, key, idempotency, book.booked_at)?
+        {
+            return Ok(known);
+        }
+        if let Some(start) = callback.slot {
+            let claim = SlotClaim { start, capacity: book.slot_capacity };
+            if !take_slot(&mut self.connection, key, claim)? {
+                return Ok(Booked::SlotFull);
+            }
+        }
+        let uuid = callback.id.as_uuid();
+        let id = uuid.as_bytes().as_slice();
+        let details = self.add_details(book)?;
+        execute::<InsertCallback>(&mut self.connection, &insert_binds(callback, id, key, details))?;
+        execute::<AddHistory>(
+            &mut self.connection,
+            &[
+                id.into(),
+                i64::from(callback.version).into(),
+                millis(book.booked_at).into(),
+                (Cause::Booked as i64).into(),
+                i64::from(callback.state.code()).into(),
+                0.into(),
+                i64::from(callback.attempt).into(),
+            ],
+        )?;
+        if let Some(idempotency) = &book.idempotency {
+            execute::<AddKeyRow>(
+                &mut self.connection,
+                &[
+                    key.tenant.into(),
+                    CREATE.into(),
+                    idempotency.key.as_slice().into(),
+                    idempotency.body.as_slice().into(),
+                    id.into(),
+                    millis(book.booked_at).into(),
+                ],
+            )?;
+        }
+        Ok(Booked::New)
+    }
+
+    fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
+        if book.options.is_none() && book.user_data.is_none() {
+            return Ok(None);
+        }
+        let binds = [book.options.as_deref().into(), book.user_data.as_deref().into()];
+        let row: Option<(i64,)> = first::<AddDetails, _>(&mut self.connection, &binds)?;
+        Ok(row.map(|(id,)| id))
+    }
+}
+
+fn find_key(
+    connection: &mut SqliteConnection,
+    key: QueueKey,
+    idempotency: &Idempotency,
+    at: DateTime<Utc>,
+) -> QueryResult<Option<Booked>> {
+    let binds = [key.tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
+    let Some((callback, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else { return Ok(None) };
+    if body != idempotency.body {
+        return Ok(Some(Booked::KeyReused));
+    }
+    let id = Uuid::from_slice(&callback).map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
+    Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
+}
+
+/// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
+/// of their arrival, and the last place goes once.
+pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
+    let capacity = i64::from(claim.capacity);
+    let binds = [key.queue.into(), millis(claim.start).into(), capacity.into(), capacity.into()];
+    Ok(execute::<TakeSlot>(connection, &binds)? > 0)
+}
+
+/// Gives a place back. A slot that is past and purged needs none.
+pub(super) fn give_slot_back(connection: &mut SqliteConnection, key: QueueKey, at: DateTime<Utc>) -> QueryResult<()> {
+    execute::<GiveSlotBack>(connection, &[key.queue.into(), millis(at).into()]).map(|_| ())
+}

@@ -1,0 +1,132 @@
+//! Background work in bounded steps, and the writes of settings.
+//!
+//! What is to be written was found by a reader: the writer only checks, row by row, that it is still so.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::connection::SimpleConnection as _;
+use domain::ids::{ApiKeyId, TenantId};
+use domain::keys::ApiKey;
+
+use super::super::command::{Forget, Own, Remove, SHRINK_PAGES};
+use super::super::names::FreshNames;
+use super::super::rows::{FORMAT, millis};
+use super::super::statement::{execute, statements};
+use super::{AddHistory, RaiseEpoch, Writer};
+
+statements! {
+    ClaimRow = "UPDATE callbacks SET owner = ?, version = version + 1, start_at = ?, wake_at = ?
+        WHERE id = ? AND version = ? AND format = ? AND owner IS NULL AND wake_at IS NOT NULL";
+    TakeRow = "UPDATE callbacks SET owner = ?, version = version + 1
+        WHERE id = ? AND version = ? AND format = ? AND wake_at IS NOT NULL";
+    RemoveCallback = "DELETE FROM callbacks WHERE id = ? AND version = ? AND format = ? AND wake_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id)";
+    RemoveHistory = "DELETE FROM history WHERE callback = ?";
+    RemoveDetails = "DELETE FROM details WHERE id = ?";
+    RemoveKey = "DELETE FROM idempotency_keys WHERE id = ?";
+    RemoveSlot = "DELETE FROM slots WHERE queue = ? AND start = ?";
+    PutTenantRow = "INSERT INTO tenants (id, name, settings) VALUES (?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, settings = excluded.settings";
+    AddApiKey = "INSERT INTO api_keys (id, tenant, hash, label, scopes, created_at, revoked_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
+    RevokeApiKey = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+}
+
+impl Writer {
+    pub(super) fn own(&mut self, own: &Own) -> QueryResult<Vec<bool>> {
+        let mut written = Vec::with_capacity(own.ids.len());
+        for (id, row) in own.ids.iter().zip(&own.rows) {
+            let uuid = id.as_uuid();
+            let id = uuid.as_bytes().as_slice();
+            let (owner, version) = (own.owner.0.into(), row.version.into());
+            let changed = match row.start_at.map(millis) {
+                Some(start) => execute::<ClaimRow>(
+                    &mut self.connection,
+                    &[owner, start.into(), start.into(), id.into(), version, FORMAT.into()],
+                )?,
+                None => execute::<TakeRow>(&mut self.connection, &[owner, id.into(), version, FORMAT.into()])?,
+            };
+            if changed > 0 {
+                let binds = [
+                    id.into(),
+                    (row.version + 1).into(),
+                    millis(own.at).into(),
+                    (own.cause as i64).into(),
+                    i64::from(row.state.code()).into(),
+                    0.into(),
+                    row.attempt.into(),
+                ];
+                execute::<AddHistory>(&mut self.connection, &binds)?;
+            }
+            written.push(changed > 0);
+        }
+        Ok(written)
+    }
+
+    pub(super) fn remove(&mut self, remove: &Remove) -> QueryResult<Vec<bool>> {
+        let mut removed = Vec::with_capacity(remove.ids.len());
+        for (id, (version, details)) in remove.ids.iter().zip(&remove.rows) {
+            let uuid = id.as_uuid();
+            let id = uuid.as_bytes().as_slice();
+            let binds = [id.into(), (*version).into(), FORMAT.into()];
+            let gone = execute::<RemoveCallback>(&mut self.connection, &binds)? > 0;
+            if gone {
+                execute::<RemoveHistory>(&mut self.connection, &[id.into()])?;
+                if let Some(details) = details {
+                    execute::<RemoveDetails>(&mut self.connection, &[(*details).into()])?;
+                }
+            }
+            removed.push(gone);
+        }
+        Ok(removed)
+    }
+
+    pub(super) fn forget(&mut self, forget: &Forget) -> QueryResult<()> {
+        for key in &forget.keys {
+            execute::<RemoveKey>(&mut self.connection, &[(*key).into()])?;
+        }
+        for (queue, start) in &forget.slots {
+            execute::<RemoveSlot>(&mut self.connection, &[(*queue).into(), (*start).into()])?;
+        }
+        Ok(())
+    }
+
+    /// Gives free pages back to the file system.
+    pub(super) fn shrink(&mut self) -> QueryResult<()> {
+        self.connection.batch_execute(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))
+    }
+
+    pub(super) fn put_tenant(&mut self, id: TenantId, name: &str, settings: &str) -> QueryResult<()> {
+        let uuid = id.as_uuid();
+        let binds = [uuid.as_bytes().as_slice().into(), name.into(), settings.into()];
+        execute::<PutTenantRow>(&mut self.connection, &binds)?;
+        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| ())
+    }
+
+    pub(super) fn add_key(&mut self, key: &ApiKey) -> QueryResult<()> {
+        let tenant = FreshNames::resolve_tenant(&mut self.connection, key.tenant)?;
+        let uuid = key.id.as_uuid();
+        let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
+        let binds = [
+            uuid.as_bytes().as_slice().into(),
+            tenant.into(),
+            key.hash.as_slice().into(),
+            key.label.as_str().into(),
+            i64::from(scopes).into(),
+            millis(key.created_at).into(),
+            key.revoked_at.map(millis).into(),
+        ];
+        execute::<AddApiKey>(&mut self.connection, &binds)?;
+        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| ())
+    }
+
+    pub(super) fn revoke_key(&mut self, id: ApiKeyId, at: DateTime<Utc>) -> QueryResult<bool> {
+        let uuid = id.as_uuid();
+        let binds = [millis(at).into(), uuid.as_bytes().as_slice().into()];
+        let revoked = execute::<RevokeApiKey>(&mut self.connection, &binds)? > 0;
+        if revoked {
+            execute::<RaiseEpoch>(&mut self.connection, &[])?;
+        }
+        Ok(revoked)
+    }
+}
