@@ -130,4 +130,6 @@ fn milliseconds(took: Duration) -> f64 {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

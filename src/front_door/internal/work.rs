@@ -272,7 +272,7 @@ fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Proble
 /// The number in `limit=`; other parameters are ignored, of several the last counts.
 fn limit(query: Option<&str>) -> Result<usize, Problem> {
     let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let Some((_, text)) = pairs.filter(|(name, _)| *name == "limit").last() else { return Ok(USUAL_ENTRIES) };
+    let Some((_, text)) = pairs.rev().find(|(name, _)| *name == "limit") else { return Ok(USUAL_ENTRIES) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_ENTRIES).contains(limit));
     limit.ok_or_else(|| Problem::bad("limit", format!("must be a whole number between 1 and {MAX_ENTRIES}")))
 }
