@@ -14,6 +14,7 @@ use domain::numbers::PhoneNumber;
 use domain::ports::{CallbackView, CancelError, Unserved};
 use http::{Method, Request};
 use tokio::sync::Notify;
+use tracing::instrument::WithSubscriber as _;
 
 use super::router::Side;
 use super::testing::{CANCEL, CREATE, House, ID, KEY, Mood, READ_ONLY_KEY, RETRIEVE, at, id, post, settings, until};
@@ -314,4 +315,45 @@ async fn every_answer_is_reported_once_with_a_closed_set_of_routes() {
         answered,
         [(Some("demo"), "POST", CANCEL, 200), (None, "GET", "unknown", 404), (None, "OTHER", CREATE, 405)]
     );
+}
+
+/// Where the log of a test goes.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_request_leaves_one_line_with_its_id_and_nothing_private() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let house = House::new(Side::External);
+    let body = r#"{"serviceName":"marker-1","phoneNumber":"+14165550199","userData":{"a":"marker-2"}}"#;
+    let ask = async {
+        let good = house.post(CREATE, body).await;
+        let bad = house.send(Request::post(CREATE).header("x-api-key", "marker-3").body(body.into()).unwrap()).await;
+        [good, bad, house.get("/marker-4").await]
+    };
+    let answers = ask.with_subscriber(subscriber).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for answer in &answers {
+        let corr_id = answer.json()["status"]["corrId"].as_str().unwrap().to_owned();
+        assert_eq!(text.lines().filter(|line| line.contains(&corr_id)).count(), 1, "{text}");
+    }
+    assert_eq!(text.lines().filter(|line| line.contains(r#""level":"INFO""#)).count(), answers.len(), "{text}");
+    assert!(!text.contains("marker") && !text.contains("5550199"), "{text}");
 }
