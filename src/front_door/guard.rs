@@ -67,9 +67,10 @@ impl Context {
         self.0.corr_id
     }
 
-    /// Tells whose request it is, once that is known.
+    /// Tells whose request it is, once that is known: for the metric, and for the lines from here on.
     pub(crate) fn belongs_to(&self, tenant: &Arc<str>) {
         let _ = self.0.tenant.set(Arc::clone(tenant));
+        tracing::Span::current().record("tenant.name", tenant.as_ref());
     }
 
     /// From here on a deadline that passes is ours, not the client's.
@@ -86,7 +87,8 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
     let method = method(request.method());
     let style = Style::asked_by(request.headers());
     request.extensions_mut().insert(context.clone());
-    let span = tracing::info_span!(
+    // The level of errors, so that the id is in every line whatever the configured level.
+    let span = tracing::error_span!(
         "request",
         corr_id = %context.corr_id(),
         listener = shared.side.name(),
@@ -106,7 +108,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         let status = response.status().as_u16();
         let tenant = context.0.tenant.get().cloned();
         let duration_ms = milliseconds(took);
-        tracing::info!(status, code, tenant.name = tenant.as_deref(), duration_ms, "request answered");
+        tracing::info!(status, code, duration_ms, "request answered");
         shared.door.observer.note(Event::Answered { tenant, method, route, status, took });
         response
     }

@@ -124,6 +124,7 @@ impl fmt::Debug for KeyRing {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use chrono::DateTime;
     use domain::ports::KeyRing as _;
