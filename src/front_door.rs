@@ -1,1 +1,137 @@
-//! (in the making)
+//! The HTTP side: two listeners, one service behind each, the public API by its contract.
+//!
+//! The way of a request: `server` accepts and watches the connection, hyper reads the head, axum routes,
+//! `guard` gives the request its correlation id, admits or sheds it and sees to its end (deadline, panic,
+//! envelope, log line, metric), a handler reads the bounded body, `wire` makes a domain value of it or a
+//! refusal, and the [`Desk`](domain::ports::Desk) does the rest. The door knows ports and no actor.
+//!
+//! The external listener serves the public operations and answers 404 to everything else. The internal one
+//! serves all of it and what operators, metrics and routing need.
+
+mod body;
+mod docs;
+mod engagement;
+mod error;
+mod guard;
+mod internal;
+mod keys;
+mod openapi;
+mod reply;
+mod router;
+mod server;
+mod settings;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::health::Dependency;
+use domain::ids::{CallbackId, TenantId};
+use domain::ports::{CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, StoreError};
+
+pub use keys::{Caller, KeyRing, generate_key, hash_key};
+pub use openapi::openapi;
+pub use server::{BindError, Doors};
+pub use settings::{DoorLimits, DoorSettings, InternalToken};
+
+/// What the door needs from the rest of the process.
+#[derive(Clone)]
+pub struct Door {
+    /// Takes bookings, cancels and questions.
+    pub desk: Arc<dyn Desk>,
+    /// Takes what routing reports.
+    pub inbox: Arc<dyn Inbox>,
+    /// Knows the callers. The tree fills it.
+    pub keys: Arc<KeyRing>,
+    /// Hears of every answer.
+    pub observer: Arc<dyn Observer>,
+    /// Time, for the uptime and for taking up parked callbacks.
+    pub clock: Arc<dyn Clock>,
+    /// How the process is.
+    pub health: Arc<dyn HealthView>,
+    /// The text of `/metrics` in Prometheus' format 0.0.4.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What operators can see and do about parked callbacks.
+    pub parking: Arc<dyn Parking>,
+}
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Ready, unless a required dependency is down.
+    Serving,
+    /// Asked to end: still serving, no longer ready.
+    Draining,
+}
+
+/// What is known of the health of the process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthReport {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Name of this node.
+    pub node: Arc<str>,
+    /// When the process started.
+    pub started_at: DateTime<Utc>,
+    /// Last results of the probes.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// Tells how the process is. Must not wait.
+pub trait HealthView: Send + Sync {
+    /// As known now.
+    fn report(&self) -> HealthReport;
+}
+
+/// Callbacks that were set aside, for operators.
+#[async_trait]
+pub trait Parking: Send + Sync {
+    /// What is parked, oldest first, at most `limit`.
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError>;
+
+    /// Makes a parked callback due now.
+    async fn unpark(&self, tenant: TenantId, id: CallbackId) -> Result<(), SaveError>;
+}
+
+/// [`Parking`] straight from a store: the sweep finds what was taken up again within a second.
+pub struct StoreParking {
+    /// Where the callbacks are.
+    pub callbacks: Arc<dyn CallbackStore>,
+    /// What "now" is.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Parking for StoreParking {
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.callbacks.parked(limit).await
+    }
+
+    async fn unpark(&self, tenant: TenantId, id: CallbackId) -> Result<(), SaveError> {
+        self.callbacks.unpark(tenant, id, self.clock.now()).await
+    }
+}
+
+/// Opens both listeners and serves until [`Doors::shutdown`]. Runs in the background on the current runtime.
+///
+/// # Errors
+/// [`BindError`] if an address cannot be taken; nothing is left open then.
+pub async fn serve(settings: DoorSettings, door: Door) -> Result<Doors, BindError> {
+    server::open(settings, door)
+}
+
+/// Turns a span of time into the milliseconds of a log line.
+fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;

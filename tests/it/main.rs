@@ -19,6 +19,7 @@ mod harness;
 
 mod bad_input;
 mod configuration;
+mod contract;
 mod dashboards;
 mod documents;
 mod http_properties;

@@ -1,0 +1,139 @@
+//! Reads request bodies under four limits: length, memory of all bodies together, a gap between two parts, and
+//! the content type.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use domain::event::Event;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::{Kind, Problem};
+use super::guard::Context;
+use super::router::Shared;
+
+/// Bodies up to this long are bounded by the number of requests in flight and need no share of the memory.
+const SMALL_BYTES: usize = 16 << 10;
+
+/// A whole body, with its share of the memory for as long as it lives.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads the body of a request that must carry JSON.
+pub(crate) async fn read(
+    shared: &Shared,
+    context: &Context,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<Whole, Problem> {
+    let limit = shared.limits.body_bytes;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_long(shared));
+    }
+    let mut share = None;
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(part) = next_part(shared, &mut body).await? {
+        let length = first.len() + rest.len() + part.len();
+        if length > limit {
+            return Err(too_long(shared));
+        }
+        if length > SMALL_BYTES {
+            grow(shared, &mut share, length)?;
+        }
+        if first.is_empty() {
+            first = part;
+        } else {
+            rest.extend_from_slice(&part);
+        }
+    }
+    context.body_is_read();
+    let bytes = if rest.is_empty() { first } else { Bytes::from([first, rest.freeze()].concat()) };
+    if !bytes.is_empty() && !is_json(headers) {
+        return Err(Problem::new(Kind::WrongType, "Content-Type must be application/json."));
+    }
+    Ok(Whole { bytes, _share: share })
+}
+
+async fn next_part(shared: &Shared, body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let frame = tokio::time::timeout(shared.limits.body_gap, body.frame()).await;
+        match frame.map_err(|_| too_slow())? {
+            None => return Ok(None),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Ok(Some(data)),
+                // Trailers: nothing in them is for us.
+                Err(_) => {}
+            },
+            // The client went away, or broke the framing: whoever still listens gets a 400.
+            Some(Err(_)) => {
+                return Err(Problem::new(Kind::BadParameter, "The body ended before its announced length."));
+            }
+        }
+    }
+}
+
+/// Takes a share of the memory for `length` bytes in all.
+fn grow(shared: &Shared, share: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), Problem> {
+    let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let missing = u32::try_from(length.saturating_sub(held)).unwrap_or(u32::MAX);
+    let Ok(more) = Arc::clone(&shared.body_memory).try_acquire_many_owned(missing) else {
+        shared.door.observer.note(Event::Shed);
+        return Err(Problem::shed());
+    };
+    match share {
+        Some(held) => held.merge(more),
+        None => *share = Some(more),
+    }
+    Ok(())
+}
+
+fn too_long(shared: &Shared) -> Problem {
+    shared.door.observer.note(Event::BodyTooLong);
+    Problem::new(Kind::TooLong, format!("The body must have at most {} bytes.", shared.limits.body_bytes))
+}
+
+pub(crate) fn too_slow() -> Problem {
+    Problem::new(Kind::TooSlow, "The request body did not arrive in time.")
+}
+
+/// `application/json` or a type built on it, whatever its parameters; silence is taken for JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let Some(media) = value.to_str().ok().and_then(|text| text.split(';').next()) else { return false };
+    let media = media.trim().to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("Application/JSON ;charset=\"UTF-8\"", true),
+            ("application/merge-patch+json", true),
+            ("text/json", false),
+            ("text/plain", false),
+            ("application/jsonl", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            assert_eq!(is_json(&headers), expected, "{content_type}");
+        }
+        assert!(is_json(&HeaderMap::new()));
+    }
+}

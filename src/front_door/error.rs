@@ -1,0 +1,250 @@
+//! What a refusal looks like: one table from meaning to HTTP status and envelope code, and one place that
+//! turns the errors of the ports into it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::ports::{CancelError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use http::StatusCode;
+
+use super::wire::time::Stamp;
+
+/// Seconds after which a refused request may be tried again: a full service empties in less.
+pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What went wrong, as far as a client can tell one case from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    BadParameter,
+    NoKey,
+    NoToken,
+    Forbidden,
+    NotFound,
+    WrongMethod,
+    TooSlow,
+    Conflict,
+    TooLong,
+    WrongType,
+    KeyReused,
+    NotANumber,
+    ImpossibleNumber,
+    UnknownService,
+    Closed,
+    SlotFull,
+    NotCancellable,
+    Failed,
+    Busy,
+}
+
+/// One row of the table.
+pub(crate) struct Row {
+    pub(crate) kind: Kind,
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// `status.code` of the envelope. Never 0; never 503, which means a missing key to old clients.
+    pub(crate) code: u16,
+    /// Last part of the `type` of a problem document.
+    pub(crate) name: &'static str,
+}
+
+const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> Row {
+    Row { kind, status, code, name }
+}
+
+/// The one table of refusals, in the order of [`Kind`].
+pub(crate) const TABLE: [Row; 19] = [
+    row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
+    row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
+    row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
+    row(Kind::Forbidden, StatusCode::FORBIDDEN, 403, "forbidden"),
+    row(Kind::NotFound, StatusCode::NOT_FOUND, 404, "not-found"),
+    row(Kind::WrongMethod, StatusCode::METHOD_NOT_ALLOWED, 405, "wrong-method"),
+    row(Kind::TooSlow, StatusCode::REQUEST_TIMEOUT, 408, "request-too-slow"),
+    row(Kind::Conflict, StatusCode::CONFLICT, 409, "conflict"),
+    row(Kind::TooLong, StatusCode::PAYLOAD_TOO_LARGE, 413, "body-too-long"),
+    row(Kind::WrongType, StatusCode::UNSUPPORTED_MEDIA_TYPE, 415, "wrong-content-type"),
+    row(Kind::KeyReused, StatusCode::UNPROCESSABLE_ENTITY, 422, "idempotency-key-reused"),
+    row(Kind::NotANumber, StatusCode::BAD_REQUEST, 7030, "not-a-phone-number"),
+    row(Kind::ImpossibleNumber, StatusCode::BAD_REQUEST, 7036, "impossible-phone-number"),
+    row(Kind::UnknownService, StatusCode::BAD_REQUEST, 7040, "service-not-configured"),
+    row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
+    row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
+    row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),
+    row(Kind::Failed, StatusCode::INTERNAL_SERVER_ERROR, 500, "failed"),
+    BUSY,
+];
+
+/// Overload. The number 500, because 503 in an envelope tells old clients that their key is missing.
+const BUSY: Row = row(Kind::Busy, StatusCode::SERVICE_UNAVAILABLE, 500, "busy");
+
+impl Kind {
+    pub(crate) fn row(self) -> &'static Row {
+        // The table is complete, which a test proves.
+        TABLE.iter().find(|row| row.kind == self).unwrap_or(&BUSY)
+    }
+}
+
+/// A refusal on its way out. As a response it is an empty body that carries itself; the guard, which knows the
+/// correlation id and what the client accepts, writes the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    /// One sentence that names the field and the rule. Never a value that the client sent.
+    pub(crate) message: Cow<'static, str>,
+    /// Nearest slots with places, for [`Kind::SlotFull`].
+    pub(crate) slots: Option<Vec<(DateTime<Utc>, u32)>>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), slots: None }
+    }
+
+    /// A member that breaks a rule of form: `field` and `rule` make one sentence.
+    pub(crate) fn bad(field: &str, rule: impl AsRef<str>) -> Self {
+        Self::new(Kind::BadParameter, format!("{field} {}.", rule.as_ref()))
+    }
+
+    /// Whether a client does right to try again by itself.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        (self.kind == Kind::Busy).then_some(RETRY_AFTER_SECONDS)
+    }
+
+    pub(crate) fn shed() -> Self {
+        Self::new(Kind::Busy, "The service is full for the moment; try again.")
+    }
+
+    /// A booking whose outcome is not known. Only with a key may a client repeat it unasked.
+    pub(crate) fn submit(error: SubmitError, has_key: bool) -> Self {
+        match error {
+            SubmitError::Unserved(Unserved::Perhaps) if !has_key => Self::new(
+                Kind::Failed,
+                "It is not known whether the callback was booked; with an Idempotency-Key the request could be \
+                 repeated safely.",
+            ),
+            other => other.into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.row().status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Unserved> for Problem {
+    fn from(unserved: Unserved) -> Self {
+        match unserved {
+            Unserved::NotFound => Self::new(Kind::NotFound, "Callback not found."),
+            Unserved::Busy => Self::new(Kind::Busy, "The service cannot take this now; nothing was done."),
+            Unserved::Perhaps => Self::new(Kind::Busy, "The outcome is not known; the same request may be repeated."),
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::UnknownQueue => Self::new(Kind::UnknownService, "serviceName names no configured service."),
+            SubmitError::ImmediateDisabled => {
+                Self::new(Kind::UnknownService, "The service is not configured for immediate callbacks.")
+            }
+            SubmitError::ScheduledDisabled => {
+                Self::new(Kind::UnknownService, "The service is not configured for scheduled callbacks.")
+            }
+            SubmitError::NotANumber => Self::new(Kind::NotANumber, "phoneNumber is not a valid number."),
+            SubmitError::ImpossibleNumber => {
+                Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")
+            }
+            SubmitError::TooFarAhead { latest } => Self::bad(
+                "desiredTime",
+                format!("is too far ahead; the latest that can be booked is {}", Stamp(latest)),
+            ),
+            SubmitError::Closed { next_opening } => {
+                let mut message = String::from("The office is closed at desiredTime");
+                if let Some(opening) = next_opening {
+                    let _ = write!(message, "; it opens next at {}", Stamp(opening));
+                }
+                Self::new(Kind::Closed, message + ".")
+            }
+            SubmitError::SlotFull { proposals } => Self {
+                slots: Some(proposals),
+                ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
+            },
+            SubmitError::KeyReused => {
+                Self::new(Kind::KeyReused, "Idempotency-Key was used before with another request body.")
+            }
+            SubmitError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotCancellable(state) => {
+                Self::new(Kind::NotCancellable, format!("A callback in state {state} cannot be cancelled."))
+            }
+            CancelError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<SignalError> for Problem {
+    fn from(error: SignalError) -> Self {
+        match error {
+            SignalError::Refused(refused) => Self::new(Kind::Conflict, format!("The signal was refused: {refused}.")),
+            SignalError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<SaveError> for Problem {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::NotFound => Unserved::NotFound.into(),
+            SaveError::Conflict | SaveError::SlotFull => {
+                Self::new(Kind::Conflict, "The callback has changed meanwhile, or is not in a state for this.")
+            }
+            SaveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotDone(_) => Unserved::Busy.into(),
+            StoreError::PerhapsDone(_) => Unserved::Perhaps.into(),
+            StoreError::Unreadable(_) => Self::new(Kind::Failed, "What is stored cannot be read."),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_one_row_per_kind_in_order() {
+        for (position, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.kind as usize, position, "{:?}", row.kind);
+            assert_eq!(row.kind.row().code, row.code);
+            assert!(row.code != 0 && row.code != 503, "{:?}", row.kind);
+        }
+        assert_eq!(Kind::Busy as usize + 1, TABLE.len());
+    }
+
+    #[test]
+    fn an_unknown_outcome_invites_a_repetition_only_under_a_key() {
+        let perhaps = || SubmitError::Unserved(Unserved::Perhaps);
+        assert_eq!(Problem::submit(perhaps(), true).retry_after(), Some(RETRY_AFTER_SECONDS));
+        assert_eq!(Problem::submit(perhaps(), false).retry_after(), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! What routing reports, and what operators do about parked callbacks. The header `ContactCenterID` names the
+//! tenant, by id or by name; the shared token, if one is configured, must come along.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::response::Response;
+use domain::callback::Reply;
+use domain::ids::{CallbackId, TenantId};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::front_door::engagement::context;
+use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
+use crate::front_door::error::{Kind, Problem};
+use crate::front_door::guard::Context;
+use crate::front_door::router::Shared;
+use crate::front_door::wire::time::Stamp;
+use crate::front_door::{body, reply, wire};
+
+const TENANT: &str = "contactcenterid";
+
+/// Entries of a list unless asked otherwise, and at most.
+const USUAL_ENTRIES: usize = 100;
+const MAX_ENTRIES: usize = 1_000;
+
+/// What routing reports.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `wire` reads")]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct SignalRequest {
+    /// The attempt it is about, from 1.
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
+    attempt: i64,
+    /// Order among signals that change the state; rises within an attempt.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_992_i64)]
+    seq: i64,
+    /// accepted, queued, routing, processing, dial-result, completed, failed, position, alive, ended or unknown.
+    #[schema(
+        pattern = "^(accepted|queued|routing|processing|dial-result|completed|failed|position|alive|ended|unknown)$"
+    )]
+    event: String,
+    /// Required for `accepted`.
+    #[schema(nullable = false, max_length = 128)]
+    session_id: Option<String>,
+    /// Required for `dial-result`.
+    #[schema(nullable = false, max_length = 64, pattern = "^[A-Za-z0-9_]*$")]
+    reason: Option<String>,
+    /// For `position`: place in the queue, from 1; -1 if unknown.
+    #[schema(nullable = false, minimum = -1)]
+    position: Option<i32>,
+    /// For `position`: seconds; -1 if unknown.
+    #[schema(nullable = false, minimum = -1)]
+    estimated_wait_time: Option<i32>,
+    #[schema(nullable = false)]
+    agent_id: Option<String>,
+}
+
+/// Answer to a signal.
+#[derive(Serialize, ToSchema)]
+struct Taken {
+    /// `done`, or `repeated` if it had been done before.
+    result: &'static str,
+}
+
+/// Answer to a signal.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `reply` writes")]
+pub(crate) struct SignalResponse {
+    status: SuccessStatus,
+    data: Taken,
+}
+
+/// A callback that was set aside.
+#[derive(Serialize, ToSchema)]
+struct ParkedEntry {
+    #[schema(value_type = String, format = Uuid)]
+    id: CallbackId,
+    /// Name of the tenant, or its id if it is gone.
+    tenant: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    at: Stamp,
+    /// Why.
+    reason: String,
+}
+
+/// What was set aside.
+#[derive(Serialize, ToSchema)]
+struct ParkedList {
+    parked: Vec<ParkedEntry>,
+}
+
+/// Answer to the question what was set aside.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `reply` writes")]
+pub(crate) struct ParkedResponse {
+    status: SuccessStatus,
+    data: ParkedList,
+}
+
+/// Refusals of the internal operations.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+enum WorkRefusals {
+    /// The request is malformed.
+    #[response(status = 400)]
+    BadRequest(ErrorResponse),
+    /// The shared token is missing or wrong.
+    #[response(status = 401)]
+    Unauthorized(ErrorResponse),
+    /// The server, or something behind it, failed.
+    #[response(status = 500)]
+    Failed(ErrorResponse),
+    /// The server cannot take this now; repeat it.
+    #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
+    Busy(ErrorResponse),
+}
+
+/// Refusals of internal operations on one callback.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+enum OneRefusals {
+    /// No such callback in this tenant, or no such tenant.
+    #[response(status = 404)]
+    NotFound(ErrorResponse),
+    /// The callback is not in a state for this; for a signal: another session, or a stale attempt.
+    #[response(status = 409)]
+    Conflict(ErrorResponse),
+}
+
+/// Refusals of internal operations with a body.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+enum BodyRefusals {
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    TooSlow(ErrorResponse),
+    /// The body is longer than the configured maximum.
+    #[response(status = 413)]
+    TooLong(ErrorResponse),
+    /// A body that is not JSON.
+    #[response(status = 415)]
+    WrongType(ErrorResponse),
+}
+
+/// Report what happened to an attempt.
+///
+/// 200 once it is durable, and for a repetition. Repeat it until it is answered with anything but 503.
+#[utoipa::path(
+    post, path = "/ges/v1/callbacks/{id}/signals", tag = "Internal",
+    params(
+        ("id" = String, Path, description = "The callback.", format = Uuid),
+        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+    ),
+    request_body = SignalRequest,
+    responses(
+        (status = 200, description = "Taken.", body = SignalResponse),
+        WorkRefusals,
+        OneRefusals,
+        BodyRefusals,
+    ),
+    security((), ("internalToken" = []))
+)]
+pub(crate) async fn signals(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(&shared, &parts.headers)?;
+    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let id = path_id(id)?;
+    let body = body::read(&shared, &context, &parts.headers, body).await?;
+    let signal = wire::signal::signal(&body.bytes)?;
+    let result = match shared.door.inbox.signal(tenant, id, signal).await? {
+        Reply::Done => "done",
+        Reply::Repeated => "repeated",
+    };
+    Ok(reply::success(context.corr_id(), Taken { result }))
+}
+
+/// List callbacks that were set aside because work on them failed again and again.
+#[utoipa::path(
+    get, path = "/ges/v1/callbacks/parked", tag = "Internal",
+    params(("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000)),
+    responses((status = 200, description = "Oldest first, of every tenant.", body = ParkedResponse), WorkRefusals),
+    security((), ("internalToken" = []))
+)]
+pub(crate) async fn parked(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(&shared, &parts.headers)?;
+    let parked = shared.door.parking.parked(limit(query.as_deref())?).await?;
+    let entries = parked.into_iter().map(|entry| ParkedEntry {
+        id: entry.id,
+        tenant: shared
+            .door
+            .keys
+            .tenant_name(entry.tenant)
+            .map_or_else(|| entry.tenant.to_string(), |it| it.to_string()),
+        at: Stamp(entry.at),
+        reason: entry.reason,
+    });
+    Ok(reply::success(context.corr_id(), ParkedList { parked: entries.collect() }))
+}
+
+/// Take a parked callback up again: it is due at once.
+#[utoipa::path(
+    post, path = "/ges/v1/callbacks/{id}/unpark", tag = "Internal",
+    params(
+        ("id" = String, Path, description = "The callback.", format = Uuid),
+        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+    ),
+    responses(
+        (status = 200, description = "It is due; the same id is echoed.", body = CancelCallbackResponse),
+        WorkRefusals,
+        OneRefusals,
+    ),
+    security((), ("internalToken" = []))
+)]
+pub(crate) async fn unpark(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(&shared, &parts.headers)?;
+    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let id = path_id(id)?;
+    shared.door.parking.unpark(tenant, id).await?;
+    Ok(reply::success(context.corr_id(), CallbackRef { id }))
+}
+
+fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(token) = &shared.internal_token else { return Ok(()) };
+    let presented = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    });
+    if presented.is_some_and(|presented| token.admits(presented)) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::NoToken, "Missing or wrong token in Authorization: Bearer."))
+}
+
+fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
+    let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
+    if named.is_empty() {
+        return Err(Problem::bad("ContactCenterID", "is required as a header"));
+    }
+    let found = shared.door.keys.tenant(named);
+    let (id, name) = found.ok_or_else(|| Problem::new(Kind::NotFound, "ContactCenterID names no known tenant."))?;
+    context.belongs_to(&name);
+    Ok(id)
+}
+
+fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
+    let text = id.map(|Path(text)| text).unwrap_or_default();
+    wire::parse_id("The id in the path", &text)
+}
+
+/// The number in `limit=`; other parameters are ignored, of several the last counts.
+fn limit(query: Option<&str>) -> Result<usize, Problem> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, text)) = pairs.rev().find(|(name, _)| *name == "limit") else { return Ok(USUAL_ENTRIES) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_ENTRIES).contains(limit));
+    limit.ok_or_else(|| Problem::bad("limit", format!("must be a whole number between 1 and {MAX_ENTRIES}")))
+}

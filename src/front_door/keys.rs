@@ -1,0 +1,196 @@
+//! Who a caller is: API keys, looked up by a keyed hash. A key itself is kept nowhere; looking up its hash in
+//! a map takes the same time for every wrong key, because nobody without the hashing key can steer the hash.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::ids::{ApiKeyId, TenantId};
+use domain::keys::{ApiKey, KeyHash, Scope};
+use domain::ports;
+use domain::tenant::Tenant;
+
+/// Characters of a generated key: 256 bits in letters and digits.
+const KEY_CHARS: usize = 43;
+
+/// Letters and digits, so that a key survives every shell and every double click.
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// The keyed hash under which a key is stored and looked up. `sub_key` is the installation's hashing key.
+pub fn hash_key(sub_key: &[u8; 32], text: &str) -> KeyHash {
+    hash_bytes(sub_key, text.as_bytes())
+}
+
+fn hash_bytes(sub_key: &[u8; 32], presented: &[u8]) -> KeyHash {
+    *blake3::keyed_hash(sub_key, presented).as_bytes()
+}
+
+/// A new random key of 43 letters and digits.
+///
+/// # Errors
+/// The operating system has no random numbers.
+pub fn generate_key() -> Result<String, getrandom::Error> {
+    let mut key = String::with_capacity(KEY_CHARS);
+    let mut random = [0_u8; 64];
+    while key.len() < KEY_CHARS {
+        getrandom::fill(&mut random)?;
+        // Values from 62 up are thrown away: folding them in would make some letters likelier than others.
+        let letters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        key.extend(letters.take(KEY_CHARS - key.len()).map(|letter| char::from(*letter)));
+    }
+    Ok(key)
+}
+
+/// Whoever presented a key that is known and not revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Which key it was.
+    pub key: ApiKeyId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Name of the tenant, for metrics and logs.
+    pub tenant_name: Arc<str>,
+    scopes: u32,
+}
+
+impl Caller {
+    /// Whether the key may be used for `scope`.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes & scope.bit() != 0
+    }
+}
+
+/// Every key that opens the door, replaced as a whole when the settings change.
+pub struct KeyRing {
+    sub_key: [u8; 32],
+    known: ArcSwap<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    callers: HashMap<KeyHash, Arc<Caller>>,
+    tenants: HashMap<TenantId, Arc<str>>,
+}
+
+impl KeyRing {
+    /// An empty ring. `sub_key` is the hashing key derived from the installation's master key.
+    pub fn new(sub_key: [u8; 32]) -> Self {
+        Self { sub_key, known: ArcSwap::default() }
+    }
+
+    /// Who presented this key; none if it is unknown or revoked.
+    pub fn find(&self, presented: &str) -> Option<Arc<Caller>> {
+        self.find_bytes(presented.as_bytes())
+    }
+
+    /// As [`Self::find`], for a header that need not be text.
+    pub(crate) fn find_bytes(&self, presented: &[u8]) -> Option<Arc<Caller>> {
+        self.known.load().callers.get(&hash_bytes(&self.sub_key, presented)).cloned()
+    }
+
+    /// The tenant that an internal caller names by its id or its name.
+    pub(crate) fn tenant(&self, named: &str) -> Option<(TenantId, Arc<str>)> {
+        let known = self.known.load();
+        let by_id = named.parse().ok().and_then(|id| known.tenants.get_key_value(&id));
+        let found = by_id.or_else(|| known.tenants.iter().find(|(_, name)| name.as_ref() == named));
+        found.map(|(id, name)| (*id, Arc::clone(name)))
+    }
+
+    /// The name of a tenant.
+    pub(crate) fn tenant_name(&self, id: TenantId) -> Option<Arc<str>> {
+        self.known.load().tenants.get(&id).cloned()
+    }
+}
+
+impl ports::KeyRing for KeyRing {
+    /// Keys of unknown tenants and revoked keys are left out: they open nothing.
+    fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>) {
+        let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(&tenant.name))).collect();
+        let callers = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
+            let tenant_name = Arc::clone(tenants.get(&key.tenant)?);
+            let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
+            Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, scopes })))
+        });
+        let callers = callers.collect();
+        self.known.store(Arc::new(Known { callers, tenants }));
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing").field("keys", &self.known.load().callers.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use chrono::DateTime;
+    use domain::ports::KeyRing as _;
+
+    use super::*;
+
+    const SUB_KEY: [u8; 32] = [7; 32];
+
+    fn tenant() -> Tenant {
+        Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: Default::default() }
+    }
+
+    fn key(text: &str, scopes: &[Scope]) -> ApiKey {
+        ApiKey {
+            id: ApiKeyId::generate(),
+            tenant: TenantId::from_name("demo"),
+            hash: hash_key(&SUB_KEY, text),
+            label: String::new(),
+            scopes: scopes.to_vec(),
+            created_at: DateTime::UNIX_EPOCH,
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn a_known_key_names_its_tenant_and_scopes() {
+        let ring = KeyRing::new(SUB_KEY);
+        assert_eq!(ring.find("first"), None);
+        ring.replace(&[tenant()], vec![key("first", &[Scope::CallbacksRead])]);
+        let caller = ring.find("first").unwrap();
+        assert_eq!(caller.tenant_name.as_ref(), "demo");
+        assert!(caller.allows(Scope::CallbacksRead) && !caller.allows(Scope::CallbacksWrite));
+        assert_eq!(ring.find("First"), None);
+    }
+
+    #[test]
+    fn revoked_keys_and_keys_of_unknown_tenants_open_nothing() {
+        let ring = KeyRing::new(SUB_KEY);
+        let revoked = ApiKey { revoked_at: Some(DateTime::UNIX_EPOCH), ..key("revoked", &Scope::ALL) };
+        let stray = ApiKey { tenant: TenantId::from_name("gone"), ..key("stray", &Scope::ALL) };
+        ring.replace(&[tenant()], vec![revoked, stray, key("good", &Scope::ALL)]);
+        assert!(ring.find("revoked").is_none() && ring.find("stray").is_none() && ring.find("good").is_some());
+        ring.replace(&[tenant()], vec![]);
+        assert!(ring.find("good").is_none());
+    }
+
+    #[test]
+    fn tenants_are_found_by_id_and_by_name() {
+        let ring = KeyRing::new(SUB_KEY);
+        ring.replace(&[tenant()], vec![]);
+        let id = TenantId::from_name("demo");
+        assert_eq!(ring.tenant("demo"), Some((id, "demo".into())));
+        assert_eq!(ring.tenant(&id.to_string()), Some((id, "demo".into())));
+        assert_eq!(ring.tenant("other"), None);
+    }
+
+    #[test]
+    fn generated_keys_are_long_and_differ() {
+        let (one, other) = (generate_key().unwrap(), generate_key().unwrap());
+        assert_eq!(one.len(), KEY_CHARS);
+        assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn nothing_of_a_ring_prints() {
+        assert_eq!(format!("{:?}", KeyRing::new(SUB_KEY)), "KeyRing { keys: 0, .. }");
+    }
+}

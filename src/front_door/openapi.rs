@@ -1,0 +1,42 @@
+//! The OpenAPI 3.1 document, generated from the handlers.
+
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::router;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ges: callbacks for contact centres",
+        description = "Every answer of the API carries `status` with `code`, `message` and `corrId`; the latter is in \
+                       the server's log. Operations tagged *Internal* are served by the internal listener only.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/", description = "The host that served this document.")),
+    modifiers(&Schemes),
+    tags(
+        (name = "Callbacks", description = "Book, cancel and follow callbacks."),
+        (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
+    )
+)]
+pub(crate) struct ApiDoc;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let key = ApiKeyValue::with_description("X-API-Key", "Identifies the tenant. A tenant can own many keys.");
+        components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("internalToken", SecurityScheme::Http(token));
+    }
+}
+
+/// The document as JSON text, indented. The same for every installation of a version.
+pub fn openapi() -> String {
+    // Plain data: writing it cannot fail.
+    router::documented().into_openapi().to_pretty_json().unwrap_or_default()
+}

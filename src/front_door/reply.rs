@@ -1,0 +1,185 @@
+//! Writes answers: the envelope around data and around refusals, and problem documents for who asks for them.
+
+use axum::body::Body;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use domain::ids::CorrelationId;
+use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::error::Problem;
+use super::wire::time::Stamp;
+
+/// Room for an ordinary answer, so that writing one allocates once.
+const USUAL_BYTES: usize = 384;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    code: u16,
+    message: &'a str,
+    corr_id: CorrelationId,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, D> {
+    status: Status<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<D>,
+}
+
+/// 200 with `data` in the envelope.
+pub(crate) fn success<D: Serialize>(corr_id: CorrelationId, data: D) -> Response {
+    let status = Status { code: 0, message: "Successful", corr_id };
+    json(StatusCode::OK, JSON, &Envelope { status, data: Some(data) })
+}
+
+/// Any JSON document without the envelope: health.
+pub(crate) fn plain(status: StatusCode, document: &impl Serialize) -> Response {
+    json(status, JSON, document)
+}
+
+fn json(status: StatusCode, content_type: HeaderValue, document: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(USUAL_BYTES);
+    // Writing plain structs into memory cannot fail; an empty 500 is the honest rest.
+    let status = match serde_json::to_writer(&mut body, document) {
+        Ok(()) => status,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// How a client wants refusals written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// The contract's envelope.
+    Envelope,
+    /// RFC 9457, because `Accept` names it.
+    Problem,
+}
+
+impl Style {
+    pub(crate) fn asked_by(headers: &HeaderMap) -> Self {
+        let named = |value: &HeaderValue| {
+            value.to_str().is_ok_and(|text| {
+                text.split(',')
+                    .filter_map(|range| range.split(';').next())
+                    .any(|media| media.trim().eq_ignore_ascii_case("application/problem+json"))
+            })
+        };
+        if headers.get_all(ACCEPT).iter().any(named) { Self::Problem } else { Self::Envelope }
+    }
+}
+
+/// Slot start → free places, as text: both official clients type it so.
+struct Slots<'a>(&'a [(DateTime<Utc>, u32)]);
+
+impl Serialize for Slots<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (start, free) in self.0 {
+            map.serialize_entry(&Stamp(*start), &format_args!("{free}"))?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct SlotData<'a> {
+    slots: Slots<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProblemDocument<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: u16,
+    corr_id: CorrelationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<Slots<'a>>,
+}
+
+/// The answer to a refusal. Keeps `Allow`, which the router sets on the placeholder.
+pub(crate) fn refusal(placeholder: &Response, problem: &Problem, style: Style, corr_id: CorrelationId) -> Response {
+    let row = problem.kind.row();
+    let slots = problem.slots.as_deref().map(Slots);
+    let mut response = match style {
+        Style::Envelope => {
+            let status = Status { code: row.code, message: &problem.message, corr_id };
+            json(row.status, JSON, &Envelope { status, data: slots.map(|slots| SlotData { slots }) })
+        }
+        Style::Problem => {
+            let document = ProblemDocument {
+                r#type: format!("urn:ges:problem:{}", row.name),
+                title: row.status.canonical_reason().unwrap_or("Error"),
+                status: row.status.as_u16(),
+                detail: &problem.message,
+                code: row.code,
+                corr_id,
+                slots,
+            };
+            json(row.status, PROBLEM_JSON, &document)
+        }
+    };
+    if let Some(allow) = placeholder.headers().get(ALLOW) {
+        response.headers_mut().insert(ALLOW, allow.clone());
+    }
+    if let Some(seconds) = problem.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A complete HTTP/1.1 answer for a connection that is closed before anything is read from it.
+pub(crate) fn raw_refusal(problem: &Problem) -> Vec<u8> {
+    let row = problem.kind.row();
+    let status = Status { code: row.code, message: &problem.message, corr_id: CorrelationId::generate() };
+    let body = serde_json::to_vec(&Envelope::<()> { status, data: None }).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {}\r\n{CONTENT_TYPE}: application/json\r\n{CONTENT_LENGTH}: {}\r\n{RETRY_AFTER}: {}\r\nconnection: \
+         close\r\n\r\n",
+        row.status,
+        body.len(),
+        problem.retry_after().unwrap_or_default(),
+    );
+    [head.into_bytes(), body].concat()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_documents_are_for_who_names_them() {
+        for (accept, expected) in [
+            ("application/json", Style::Envelope),
+            ("*/*", Style::Envelope),
+            ("application/problem+json", Style::Problem),
+            ("application/json;q=0.5, Application/Problem+JSON;q=1", Style::Problem),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Style::asked_by(&headers), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_raw_refusal_is_a_whole_answer() {
+        let text = String::from_utf8(raw_refusal(&Problem::shed())).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(body.starts_with(r#"{"status":{"code":500,"#), "{body}");
+    }
+}

@@ -1,0 +1,77 @@
+//! What each listener serves, and what all handlers of a listener share.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::error::{Kind, Problem};
+use super::openapi::ApiDoc;
+use super::settings::{DoorLimits, DoorSettings, InternalToken};
+use super::{Door, docs, engagement, guard, internal};
+
+/// Which of the two listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    External,
+    Internal,
+}
+
+impl Side {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What the handlers of one listener share. Each listener has its own limits, so that a flood outside leaves
+/// health, metrics and routing's signals alone.
+pub(crate) struct Shared {
+    pub(crate) side: Side,
+    pub(crate) door: Door,
+    pub(crate) limits: DoorLimits,
+    pub(crate) internal_token: Option<InternalToken>,
+    /// Requests that may still come in.
+    pub(crate) in_flight: Semaphore,
+    /// Bytes of long bodies that may still be held.
+    pub(crate) body_memory: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(crate) fn new(side: Side, settings: &DoorSettings, door: Door) -> Self {
+        let limits = settings.limits;
+        Self {
+            side,
+            door,
+            limits,
+            internal_token: settings.internal_token.clone(),
+            in_flight: Semaphore::new(limits.requests_in_flight.min(Semaphore::MAX_PERMITS)),
+            body_memory: Arc::new(Semaphore::new(limits.body_memory_bytes.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+}
+
+/// Every documented operation.
+pub(crate) fn documented() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi()).merge(engagement::routes()).merge(internal::routes())
+}
+
+/// The service behind one listener.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let routes: Router<Arc<Shared>> = match shared.side {
+        Side::External => engagement::routes().into(),
+        Side::Internal => Router::from(documented()).merge(docs::routes()),
+    };
+    routes
+        .fallback(async || Problem::new(Kind::NotFound, "There is nothing at this path."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::WrongMethod, "This path does not take this method; see the header Allow.")
+        })
+        .layer(from_fn_with_state(Arc::clone(&shared), guard::guard))
+        .with_state(shared)
+}

@@ -1,0 +1,155 @@
+//! One connection from its first byte to its end: HTTP/1.1 or HTTP/2 with prior knowledge, watched by a timer
+//! of our own.
+//!
+//! hyper's head timeout begins only when the version is known, and knows nothing of HTTP/2. So the service
+//! counts requests in a [`Pulse`], and a timer beside the connection closes it when nothing has been asked of
+//! it for too long: no first request, no next request, a client that sends ping frames and nothing else.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::front_door::settings::DoorLimits;
+
+/// Requests that one HTTP/2 connection may have open.
+const HTTP2_STREAMS: u32 = 100;
+/// Bytes of one HTTP/2 request, and of all requests of a connection, sent ahead of our reading.
+const HTTP2_WINDOW: u32 = 64 << 10;
+const HTTP2_CONNECTION_WINDOW: u32 = 256 << 10;
+/// Most header fields of one request; browsers and proxies stay below 50.
+const MAX_HEADERS: usize = 100;
+/// A connection that was asked to close gets this long to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What holds for a connection.
+pub(super) struct Terms {
+    pub(super) limits: DoorLimits,
+    pub(super) drain: CancellationToken,
+}
+
+/// What the service tells the timer.
+struct Pulse {
+    born: Instant,
+    /// Requests begun.
+    begun: AtomicUsize,
+    /// Requests that are being served.
+    in_flight: AtomicUsize,
+    /// When the last one ended, in milliseconds after `born`.
+    last_end_ms: AtomicU64,
+}
+
+impl Pulse {
+    fn begin(self: &Arc<Self>) -> Beat {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Beat(Arc::clone(self))
+    }
+
+    /// When the connection has been quiet for too long; none while it works.
+    fn overdue_at(&self, limits: &DoorLimits) -> Option<Instant> {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        if self.begun.load(Ordering::Relaxed) == 0 {
+            return Some(self.born + limits.first_request);
+        }
+        Some(self.born + Duration::from_millis(self.last_end_ms.load(Ordering::Relaxed)) + limits.idle)
+    }
+}
+
+/// One request being served, also if its client goes away.
+struct Beat(Arc<Pulse>);
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_end_ms.store(now, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection until it ends, is idle for too long, or the drain has let it finish. `stream` may be
+/// anything that carries bytes: a TLS listener hands in its stream after the handshake.
+pub(super) async fn serve<S>(stream: S, router: Router, terms: Terms)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Terms { limits, drain } = terms;
+    let pulse = Arc::new(Pulse {
+        born: Instant::now(),
+        begun: AtomicUsize::new(0),
+        in_flight: AtomicUsize::new(0),
+        last_end_ms: AtomicU64::new(0),
+    });
+    let counted = Arc::clone(&pulse);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let beat = counted.begin();
+        let answer = router.clone().oneshot(request);
+        async move {
+            let response: Result<Response, Infallible> = answer.await;
+            drop(beat);
+            response
+        }
+    });
+    let builder = builder(&limits);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut closing = false;
+    let mut timer = pin!(sleep_until(pulse.born + limits.first_request));
+    loop {
+        tokio::select! {
+            // An error here is the client's: gone, too slow, or not speaking HTTP.
+            _ = connection.as_mut() => return,
+            () = drain.cancelled(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = timer.as_mut() => {}
+        }
+        let now = Instant::now();
+        match pulse.overdue_at(&limits) {
+            None => timer.as_mut().reset(now + limits.idle),
+            Some(at) if at > now => timer.as_mut().reset(at),
+            Some(at) if at + GOODBYE > now => {
+                if !closing {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                timer.as_mut().reset(at + GOODBYE);
+            }
+            Some(_) => return,
+        }
+    }
+}
+
+fn builder(limits: &DoorLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(limits.head_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(HTTP2_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.first_request);
+    builder
+}

@@ -1,0 +1,305 @@
+//! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use domain::callback::{Canceller, NewCallback, Reply, Signal};
+use domain::event::Event;
+use domain::health::{Dependency, DependencyStatus};
+use domain::ids::{ApiKeyId, CallbackId, TenantId};
+use domain::keys::{ApiKey, Scope};
+use domain::ports::{
+    CallbackView, CancelError, Clock, Desk, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError, StoreError,
+    SubmitError, Unserved,
+};
+use domain::tenant::Tenant;
+use http::Request;
+use http_body_util::BodyExt as _;
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+
+use super::router::{Shared, Side, router};
+use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, Parking, Phase, hash_key};
+
+pub(crate) const KEY: &str = "demo-key";
+pub(crate) const READ_ONLY_KEY: &str = "read-only-key";
+pub(crate) const CREATE: &str = "/engagement/v3/callbacks/create";
+pub(crate) const CANCEL: &str = "/engagement/v3/callbacks/cancel";
+pub(crate) const RETRIEVE: &str = "/engagement/v3/callbacks/retrieve";
+/// What every test books, cancels and retrieves.
+pub(crate) const ID: &str = "0192f0a0-0000-7000-8000-000000000001";
+
+const SUB_KEY: [u8; 32] = [3; 32];
+
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    super::wire::time::parse(text).unwrap()
+}
+
+pub(crate) fn id() -> CallbackId {
+    ID.parse().unwrap()
+}
+
+/// What a fake desk does with the next question.
+pub(crate) enum Mood {
+    /// Answers.
+    Answers,
+    /// Waits until it is woken, then answers.
+    Waits(Arc<Notify>),
+    Panics,
+    /// Never answers.
+    Hangs,
+}
+
+pub(crate) struct Fake {
+    pub(crate) mood: Mutex<Mood>,
+    pub(crate) submit: Mutex<Result<CallbackId, SubmitError>>,
+    pub(crate) cancel: Mutex<Result<(), CancelError>>,
+    pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
+    pub(crate) signal: Mutex<Result<Reply, SignalError>>,
+    pub(crate) unpark: Mutex<Result<(), SaveError>>,
+    pub(crate) health: Mutex<HealthReport>,
+    pub(crate) booked: Mutex<Vec<NewCallback>>,
+    pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
+    pub(crate) events: Mutex<Vec<Event>>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let database = Dependency {
+            name: "database",
+            status: DependencyStatus::Up,
+            required: true,
+            since: at("2030-01-01T00:00Z"),
+            checked_at: at("2030-01-01T00:00:15Z"),
+            reason: None,
+        };
+        let health = HealthReport {
+            phase: Phase::Serving,
+            node: "node-1".into(),
+            started_at: at("2030-01-01T00:00Z"),
+            dependencies: vec![database],
+        };
+        Self {
+            mood: Mutex::new(Mood::Answers),
+            submit: Mutex::new(Ok(id())),
+            cancel: Mutex::new(Ok(())),
+            retrieve: Mutex::new(Err(Unserved::NotFound)),
+            signal: Mutex::new(Ok(Reply::Done)),
+            unpark: Mutex::new(Ok(())),
+            health: Mutex::new(health),
+            booked: Mutex::default(),
+            signals: Mutex::default(),
+            events: Mutex::default(),
+        }
+    }
+
+    async fn mood(&self) {
+        let notify = match &*self.mood.lock().unwrap() {
+            Mood::Answers => return,
+            Mood::Waits(notify) => Some(Arc::clone(notify)),
+            Mood::Panics => panic!("the desk was told to panic"),
+            Mood::Hangs => None,
+        };
+        match notify {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How many recorded events `wanted` accepts.
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events.lock().unwrap().iter().filter(|event| wanted(event)).count()
+    }
+}
+
+#[async_trait]
+impl Desk for Fake {
+    async fn submit(&self, _: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+        self.booked.lock().unwrap().push(new);
+        self.mood().await;
+        self.submit.lock().unwrap().clone()
+    }
+
+    async fn cancel(&self, _: TenantId, _: CallbackId, by: Canceller) -> Result<(), CancelError> {
+        assert_eq!(by, Canceller::Api);
+        self.mood().await;
+        self.cancel.lock().unwrap().clone()
+    }
+
+    async fn retrieve(&self, _: TenantId, _: CallbackId) -> Result<CallbackView, Unserved> {
+        self.mood().await;
+        self.retrieve.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Inbox for Fake {
+    async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError> {
+        self.signals.lock().unwrap().push((tenant, id, signal));
+        self.signal.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Parking for Fake {
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let parked = Parked {
+            id: id(),
+            tenant: TenantId::from_name("demo"),
+            at: at("2030-01-01T00:00Z"),
+            reason: "unreadable".into(),
+        };
+        Ok(vec![parked; limit.min(2)])
+    }
+
+    async fn unpark(&self, _: TenantId, _: CallbackId) -> Result<(), SaveError> {
+        self.unpark.lock().unwrap().clone()
+    }
+}
+
+impl HealthView for Fake {
+    fn report(&self) -> HealthReport {
+        self.health.lock().unwrap().clone()
+    }
+}
+
+impl Clock for Fake {
+    fn now(&self) -> DateTime<Utc> {
+        at("2030-01-01T01:00Z")
+    }
+}
+
+impl Observer for Fake {
+    fn note(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
+}
+
+/// A door and the fake behind it.
+pub(crate) fn door() -> (Door, Arc<Fake>) {
+    let fake = Arc::new(Fake::new());
+    let keys = Arc::new(KeyRing::new(SUB_KEY));
+    let tenant = Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: Default::default() };
+    let key = |text: &str, scopes: &[Scope]| ApiKey {
+        id: ApiKeyId::generate(),
+        tenant: tenant.id,
+        hash: hash_key(&SUB_KEY, text),
+        label: text.into(),
+        scopes: scopes.to_vec(),
+        created_at: DateTime::UNIX_EPOCH,
+        revoked_at: None,
+    };
+    keys.replace(std::slice::from_ref(&tenant), vec![key(KEY, &Scope::ALL), key(READ_ONLY_KEY, &[Scope::CallbacksRead])]);
+    let door = Door {
+        desk: fake.clone(),
+        inbox: fake.clone(),
+        keys,
+        observer: fake.clone(),
+        clock: fake.clone(),
+        health: fake.clone(),
+        metrics: Arc::new(|| "ges_up 1\n".to_owned()),
+        parking: fake.clone(),
+    };
+    (door, fake)
+}
+
+pub(crate) fn settings(limits: DoorLimits) -> DoorSettings {
+    let any = "127.0.0.1:0".parse().unwrap();
+    DoorSettings { external: any, internal: any, internal_token: None, limits }
+}
+
+/// One listener's service without a socket.
+pub(crate) struct House {
+    pub(crate) fake: Arc<Fake>,
+    router: Router,
+}
+
+impl House {
+    pub(crate) fn new(side: Side) -> Self {
+        Self::with(side, settings(DoorLimits::default()))
+    }
+
+    pub(crate) fn with(side: Side, settings: DoorSettings) -> Self {
+        let (door, fake) = door();
+        Self { fake, router: router(Arc::new(Shared::new(side, &settings, door))) }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// A `POST` with the demo key.
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(post(path).body(body.into()).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+}
+
+/// The head of an ordinary request.
+pub(crate) fn post(path: &str) -> http::request::Builder {
+    Request::post(path).header("x-api-key", KEY).header("content-type", "application/json")
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let headers =
+            parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Self { status: parts.status.as_u16(), headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// HTTP status and envelope code of a refusal, after a look at the whole envelope.
+    pub(crate) fn refusal(&self) -> (u16, u64) {
+        let json = self.json();
+        let status = &json["status"];
+        let corr_id = status["corrId"].as_str().unwrap();
+        assert!(uuid::Uuid::try_parse(corr_id).is_ok_and(|id| id.get_version_num() == 4), "{self:?}");
+        assert!(status["message"].as_str().is_some_and(|message| message.ends_with('.')), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/json", "{self:?}");
+        (self.status, status["code"].as_u64().unwrap())
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.json()["status"]["message"].as_str().unwrap().to_owned()
+    }
+
+    /// The body with its correlation id checked and replaced.
+    pub(crate) fn redacted(&self) -> String {
+        let json = self.json();
+        let corr_id = json["status"]["corrId"].as_str().or(json["corrId"].as_str()).unwrap();
+        assert!(uuid::Uuid::try_parse(corr_id).is_ok(), "{self:?}");
+        self.text.replace(corr_id, "[uuid]")
+    }
+}
+
+/// Waits for a state, at most 5 s.
+pub(crate) async fn until(mut reached: impl FnMut() -> bool) {
+    let wait = async {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), wait).await.unwrap();
+}
