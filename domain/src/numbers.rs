@@ -1,18 +1,34 @@
-//! Phone numbers.
+//! Phone numbers: reading what people write, and keeping it in one form.
+//!
+//! The numbering plans are those of the crate `phonenumber` (Google's metadata); the reading is our own.
+//! That crate's parser strips the trunk prefix of the *default* region from numbers of other countries:
+//! with the default `US`, `+33 1 23 45 67 89` loses its 1. Here a plan is only applied to its own numbers.
+//!
+//! A number counts as possible if some region of its country code has lines of that length, or a service in
+//! that range. Whether the range of a line has been assigned is not judged: plans change more often than
+//! metadata, and the customer knows the number better. So the ranges set aside for examples
+//! (+1 416 555 01xx) are accepted.
 
-use serde::{Deserialize, Serialize};
+mod reading;
+
 use std::fmt;
+use std::str::FromStr;
 
-/// ISO 3166-1 alpha-2 region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region([u8; 2]);
+use phonenumber::country;
+use serde::{Deserialize, Serialize};
 
-impl Region {
-    /// United States.
-    pub const US: Self = Self(*b"US");
-}
+/// ISO 3166-1 alpha-2 region that has a numbering plan, upper case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub struct Region(country::Id);
 
-/// A number in E.164, at most 15 digits. `Debug` shows only its last two digits.
+/// Not a region with a numbering plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a region is two upper-case letters of ISO 3166-1, such as US")]
+pub struct BadRegion;
+
+/// A number in E.164: country code and national number, at most 15 digits. `Debug` and `Display` show only
+/// its last two digits, so that it can stand in a log line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(u64);
 
@@ -27,10 +43,37 @@ pub enum NumberError {
     Impossible,
 }
 
+impl Region {
+    /// United States.
+    pub const US: Self = Self(country::Id::US);
+
+    /// The two letters.
+    pub fn as_str(self) -> &'static str {
+        // `country::Id` prints as its name; every name has two letters.
+        reading::plan(self).map_or("US", |plan| plan.id())
+    }
+}
+
 impl PhoneNumber {
-    /// Reads a number; one without a country code is read in `region`.
-    pub fn parse(text: &str, _region: Region) -> Result<Self, NumberError> {
-        text.trim_start_matches('+').parse().map(Self).map_err(|_| NumberError::NotANumber)
+    /// Longest text that is read, in characters. The longest number with generous punctuation has about 30.
+    pub const MAX_TEXT_CHARS: usize = 64;
+
+    /// Most digits of a number (E.164).
+    pub const MAX_DIGITS: usize = 15;
+
+    /// Reads a number as people write it.
+    ///
+    /// With a leading plus it is international. Without one the readings are tried in this order, and the
+    /// first that fits its numbering plan wins, else the first of a possible length: international behind
+    /// `region`'s own dialling prefix (`011…`, `00…`), national in `region`, international with the plus
+    /// forgotten. Punctuation is ignored, a trunk prefix (`+44 (0)20 …`) is dropped.
+    ///
+    /// # Errors
+    /// [`NumberError::NotANumber`] for texts that hold anything but digits and punctuation (letters and
+    /// extensions too: what they would dial is a guess), no digit, or more than [`Self::MAX_TEXT_CHARS`]
+    /// characters; [`NumberError::Impossible`] if no reading has a possible length.
+    pub fn parse(text: &str, region: Region) -> Result<Self, NumberError> {
+        reading::read(text, region).map(Self)
     }
 
     /// From the digits as stored (country code first, no plus).
@@ -47,10 +90,58 @@ impl PhoneNumber {
     pub fn e164(self) -> String {
         format!("+{}", self.0)
     }
+
+    /// What a log line may show of it: its last two digits.
+    pub fn masked(self) -> String {
+        format!("…{:02}", self.0 % 100)
+    }
+
+    /// Builds the tables of numbering plans, which otherwise costs the first caller some 50 ms. Doing it
+    /// again costs nothing.
+    pub fn prepare() {
+        reading::prepare();
+    }
+}
+
+impl FromStr for Region {
+    type Err = BadRegion;
+
+    fn from_str(text: &str) -> Result<Self, BadRegion> {
+        text.parse().map(Self).map_err(|_| BadRegion)
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = BadRegion;
+
+    fn try_from(text: String) -> Result<Self, BadRegion> {
+        text.parse()
+    }
+}
+
+impl From<Region> for &'static str {
+    fn from(region: Region) -> Self {
+        region.as_str()
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PhoneNumber(…{:02})", self.0 % 100)
+        write!(f, "PhoneNumber({self})")
     }
 }
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "…{:02}", self.0 % 100)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,10 @@
 //! Settings of one queue, typed and in plain units. The document grows to every key of the product's
 //! `service.<VQ>` section; a key that is absent has the default named at its field.
+//!
+//! A key that is not known is refused, for a misspelt one would be a rule that silently does not apply. Types
+//! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
+
+use std::ops::RangeInclusive;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
@@ -132,6 +137,50 @@ impl QueueSettings {
     }
 }
 
+impl QueueSettings {
+    /// Most places of a slot.
+    pub const MAX_SLOT_CAPACITY: u32 = 1_000_000;
+    /// Allowed times to live, in seconds: a minute to 14 days.
+    pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
+    /// Allowed execution buffers, in seconds: none to an hour.
+    pub const EXECUTION_BUFFER_SECONDS: RangeInclusive<u32> = 0..=3_600;
+    /// Allowed hand-off limits.
+    pub const HAND_OFF_LIMIT: RangeInclusive<u32> = 1..=10_000;
+    /// Longest target or routing point, in characters.
+    pub const MAX_TEXT_CHARS: usize = 255;
+
+    /// Every rule that the settings of `queue` break; empty if they can be used.
+    pub fn check(&self, queue: &QueueName) -> Vec<SettingError> {
+        [
+            within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY),
+            within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS),
+            within("executionBufferSeconds", self.execution_buffer_seconds, Self::EXECUTION_BUFFER_SECONDS),
+            within("handOffLimit", self.hand_off_limit, Self::HAND_OFF_LIMIT),
+            printable("target", self.target.as_deref()),
+            printable("routePoint", self.route_point.as_deref()),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(key, rule)| SettingError { queue: queue.clone(), key, rule })
+        .collect()
+    }
+}
+
+type Broken = Option<(&'static str, String)>;
+
+fn within(key: &'static str, value: u32, allowed: RangeInclusive<u32>) -> Broken {
+    let rule = || format!("has to be {} to {}, not {value}", allowed.start(), allowed.end());
+    (!allowed.contains(&value)).then(|| (key, rule()))
+}
+
+fn printable(key: &'static str, text: Option<&str>) -> Broken {
+    let max = QueueSettings::MAX_TEXT_CHARS;
+    let good =
+        |text: &str| !text.trim().is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control);
+    let bad = text.is_some_and(|text| !good(text));
+    bad.then(|| (key, format!("has to be 1 to {max} characters without control characters, or left out")))
+}
+
 /// A rule that a settings document breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{queue}.{key}: {rule}")]
@@ -143,3 +192,6 @@ pub struct SettingError {
     /// What is allowed.
     pub rule: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Judging a booking: the ordered list of checks, and what to keep if all of them pass.
+//!
+//! Everything here is decided from what a tenant's actor has in memory. Whether the slot still has a place
+//! is not: that is decided with the write, so that two bookings cannot take the last one.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::callback::{NewCallback, Terms};
+use crate::ids::{QueueName, TenantId};
+use crate::numbers::{NumberError, PhoneNumber};
+use crate::ports::{SlotClaim, SubmitError};
+use crate::queue::QueueSettings;
+use crate::slots;
+use crate::tenant::Tenant;
+
+/// How far ahead a callback can be booked.
+pub const MAX_AHEAD: Duration = Duration::days(14);
+
+/// What shall be kept of a booking that passed every check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Whose it is, where it waits, whom to ring and how long it lives.
+    pub terms: Terms,
+    /// For now or for later.
+    pub when: When,
+}
+
+/// When the callback is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// As soon as possible: it is queued at once and takes no place in a slot.
+    Immediate,
+    /// At a time, in a place of that time's slot.
+    Scheduled {
+        /// When the customer wants the call, not before the booking itself.
+        desired_time: DateTime<Utc>,
+        /// When routing has to start so that the call comes on time: wait and buffer before the desired
+        /// time. At or before the booking, if the expected wait reaches the desired time already.
+        start_at: DateTime<Utc>,
+        /// Start of the slot of the desired time.
+        slot_start: DateTime<Utc>,
+        /// Places of that slot in all.
+        capacity: u32,
+    },
+}
+
+impl When {
+    /// The place to take with the booking.
+    pub const fn slot(&self) -> Option<SlotClaim> {
+        match *self {
+            Self::Immediate => None,
+            Self::Scheduled { slot_start, capacity, .. } => Some(SlotClaim { start: slot_start, capacity }),
+        }
+    }
+}
+
+/// The checks behind the queue's existence, in the order in which a client hears of them. Each is a rule of
+/// its own; a new rule joins the list at its place.
+const CHECKS: &[fn(&Facts<'_>) -> Result<(), SubmitError>] = &[kind_is_offered, number_is_possible, not_too_far, open];
+
+/// Judges a booking at `now` by the settings of its tenant. `expected_wait` is the wait of the named queue
+/// in seconds as routing tells it, if it can.
+///
+/// # Errors
+/// The first rule that the booking breaks, in this order: the queue exists, it offers callbacks of the kind,
+/// the number is possible, the time is not too far ahead, the queue is open then.
+pub fn judge(
+    tenant: &Tenant,
+    new: &NewCallback,
+    expected_wait: Option<i32>,
+    now: DateTime<Utc>,
+) -> Result<Plan, SubmitError> {
+    let facts = Facts::gather(tenant, new, now)?;
+    for check in CHECKS {
+        check(&facts)?;
+    }
+    facts.plan(expected_wait)
+}
+
+/// What the checks judge: the booking and the settings of its queue.
+struct Facts<'a> {
+    tenant: TenantId,
+    queue: &'a QueueName,
+    settings: &'a QueueSettings,
+    phone: Result<PhoneNumber, NumberError>,
+    /// The wanted time of a scheduled callback; none if it is for now.
+    scheduled: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Facts<'a> {
+    fn gather(tenant: &'a Tenant, new: &NewCallback, now: DateTime<Utc>) -> Result<Self, SubmitError> {
+        let found = tenant.queues.get_key_value(new.service_name.as_str());
+        let (queue, settings) = found.ok_or(SubmitError::UnknownQueue)?;
+        Ok(Self {
+            tenant: tenant.id,
+            queue,
+            settings,
+            phone: PhoneNumber::parse(&new.phone_number, settings.default_region),
+            scheduled: scheduled_time(new, now),
+            now,
+        })
+    }
+
+    fn plan(self, expected_wait: Option<i32>) -> Result<Plan, SubmitError> {
+        let terms = Terms {
+            tenant: self.tenant,
+            queue: self.queue.clone(),
+            phone: self.phone.map_err(refused_number)?,
+            ttl: self.settings.ttl(),
+        };
+        let when = match self.scheduled {
+            None => When::Immediate,
+            Some(desired_time) => When::Scheduled {
+                desired_time,
+                start_at: desired_time - self.settings.lead(expected_wait),
+                slot_start: slots::slot_start(self.settings, desired_time),
+                capacity: self.settings.slot_capacity,
+            },
+        };
+        Ok(Plan { terms, when })
+    }
+}
+
+/// A wanted time that has come or passed means now, unless capacity is always to be checked: then it is a
+/// scheduled callback of this very moment, in this moment's slot.
+fn scheduled_time(new: &NewCallback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let wanted = new.desired_time?;
+    (wanted > now || new.always_check_capacity).then_some(wanted.max(now))
+}
+
+fn kind_is_offered(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    match facts.scheduled {
+        None if !facts.settings.immediate_enabled => Err(SubmitError::ImmediateDisabled),
+        Some(_) if !facts.settings.scheduled_enabled => Err(SubmitError::ScheduledDisabled),
+        _ => Ok(()),
+    }
+}
+
+fn number_is_possible(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    facts.phone.map(drop).map_err(refused_number)
+}
+
+fn refused_number(error: NumberError) -> SubmitError {
+    match error {
+        NumberError::NotANumber => SubmitError::NotANumber,
+        NumberError::Impossible => SubmitError::ImpossibleNumber,
+    }
+}
+
+fn not_too_far(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    let latest = facts.now + MAX_AHEAD;
+    match facts.scheduled {
+        Some(wanted) if wanted > latest => Err(SubmitError::TooFarAhead { latest }),
+        _ => Ok(()),
+    }
+}
+
+fn open(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    let wanted = facts.scheduled.unwrap_or(facts.now);
+    let hours = &facts.settings.hours;
+    if !facts.settings.reject_out_of_hours || hours.is_open(wanted) {
+        return Ok(());
+    }
+    Err(SubmitError::Closed { next_opening: hours.next_opening(wanted) })
+}
+
+#[cfg(test)]
+mod tests;

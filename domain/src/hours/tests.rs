@@ -1,0 +1,241 @@
+#![allow(clippy::indexing_slicing)]
+
+use super::*;
+use proptest::prelude::*;
+
+fn utc(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn read(document: &str) -> BusinessHours {
+    serde_json::from_str(document).unwrap()
+}
+
+/// Hours of one kind for every day of the week.
+fn daily(zone: Tz, from: &str, to: &str) -> BusinessHours {
+    let day = vec![Range::new(from, to).unwrap()];
+    BusinessHours::weekly(zone, Week::new(std::array::from_fn(|_| day.clone())).unwrap())
+}
+
+#[test]
+fn office_hours_of_an_ordinary_week() {
+    let hours = BusinessHours::weekly(Tz::America__New_York, Week::working_days(Range::new("09:00", "17:00").unwrap()));
+    // 2030-03-04 is a Monday, UTC−5.
+    let table = [
+        ("2030-03-04T13:59:59Z", "2030-03-04T14:00:00Z", "2030-03-04T13:59:59Z"),
+        ("2030-03-04T14:00:00Z", "2030-03-04T14:00:00Z", "2030-03-04T22:00:00Z"),
+        ("2030-03-04T21:59:59Z", "2030-03-04T21:59:59Z", "2030-03-04T22:00:00Z"),
+        ("2030-03-04T22:00:00Z", "2030-03-05T14:00:00Z", "2030-03-04T22:00:00Z"),
+        // Friday evening to Monday, over the change of clocks of 2030-03-10.
+        ("2030-03-08T22:00:00Z", "2030-03-11T13:00:00Z", "2030-03-08T22:00:00Z"),
+    ];
+    for (at, opening, closing) in table {
+        let at = utc(at);
+        assert_eq!(hours.is_open(at), utc(opening) == at, "{at}");
+        assert_eq!(hours.next_opening(at), Some(utc(opening)), "{at}");
+        assert_eq!(hours.closes_at(at), Some(utc(closing)), "{at}");
+    }
+}
+
+#[test]
+fn ranges_wrap_midnight_and_the_week() {
+    let hours = read(r#"{"zone":"Europe/London","weekly":{"sun":[{"from":"22:00","to":"06:00"}]}}"#);
+    for (at, open) in [
+        ("2030-01-06T21:59:00Z", false),
+        ("2030-01-06T22:00:00Z", true),
+        ("2030-01-07T05:59:59Z", true),
+        ("2030-01-07T06:00:00Z", false),
+    ] {
+        assert_eq!(hours.is_open(utc(at)), open, "{at}");
+    }
+    assert_eq!(hours.closes_at(utc("2030-01-06T23:00:00Z")), Some(utc("2030-01-07T06:00:00Z")));
+}
+
+#[test]
+fn whole_days_follow_each_other_without_a_gap() {
+    for to in ["24:00", "00:00"] {
+        let hours = daily(Tz::Europe__London, "00:00", to);
+        assert_eq!(hours.closes_at(utc("2030-03-28T10:00:00Z")), None, "over the change of clocks too");
+    }
+    let weekend = read(
+        r#"{"zone":"UTC","weekly":{"sat":[{"from":"00:00","to":"24:00"}],
+            "sun":[{"from":"00:00","to":"12:00"},{"from":"10:00","to":"14:00"}]}}"#,
+    );
+    assert_eq!(weekend.closes_at(utc("2030-01-05T08:00:00Z")), Some(utc("2030-01-06T14:00:00Z")));
+}
+
+#[test]
+fn always_never_closes_and_an_empty_week_never_opens() {
+    let at = utc("2030-01-01T00:00:00Z");
+    let always = read(r#""always""#);
+    assert_eq!((always.next_opening(at), always.closes_at(at)), (Some(at), None));
+    let never = read(r#"{"zone":"UTC","weekly":{}}"#);
+    assert_eq!((never.is_open(at), never.next_opening(at), never.closes_at(at)), (false, None, Some(at)));
+}
+
+#[test]
+fn an_opening_once_a_week_is_within_sight() {
+    let hours = read(r#"{"zone":"Pacific/Auckland","weekly":{"wed":[{"from":"08:00","to":"08:01"}]}}"#);
+    let opening = hours.next_opening(utc("2030-01-01T19:01:00Z")).unwrap();
+    assert_eq!(opening, utc("2030-01-08T19:00:00Z"));
+}
+
+#[test]
+fn boundaries_in_a_spring_gap_move_to_its_end() {
+    // New York: 02:00 EST becomes 03:00 EDT at 07:00 UTC.
+    let opens = daily(Tz::America__New_York, "02:30", "05:00");
+    assert_eq!(opens.next_opening(utc("2030-03-10T05:30:00Z")), Some(utc("2030-03-10T07:00:00Z")));
+    let closes = daily(Tz::America__New_York, "01:00", "02:30");
+    assert_eq!(closes.closes_at(utc("2030-03-10T06:00:00Z")), Some(utc("2030-03-10T07:00:00Z")));
+    let inside = daily(Tz::America__New_York, "02:15", "02:45");
+    assert_eq!(inside.next_opening(utc("2030-03-10T00:00:00Z")), Some(utc("2030-03-11T06:15:00Z")));
+    // Lord Howe: 02:00 (+10:30) becomes 02:30 (+11) at 15:30 UTC of the day before.
+    let half = daily(Tz::Australia__Lord_Howe, "02:10", "04:00");
+    assert_eq!(half.next_opening(utc("2030-10-05T15:00:00Z")), Some(utc("2030-10-05T15:30:00Z")));
+}
+
+#[test]
+fn boundaries_in_an_autumn_overlap_open_first_and_close_last() {
+    // London: 02:00 BST becomes 01:00 GMT at 01:00 UTC.
+    let opens = daily(Tz::Europe__London, "01:30", "05:00");
+    assert_eq!(opens.next_opening(utc("2030-10-26T22:00:00Z")), Some(utc("2030-10-27T00:30:00Z")));
+    let closes = daily(Tz::Europe__London, "00:00", "01:30");
+    assert_eq!(closes.closes_at(utc("2030-10-27T00:00:00Z")), Some(utc("2030-10-27T01:30:00Z")));
+    // Lord Howe: 02:00 (+11) becomes 01:30 (+10:30) at 15:00 UTC of the day before.
+    let half = daily(Tz::Australia__Lord_Howe, "00:00", "01:45");
+    assert_eq!(half.closes_at(utc("2030-04-06T13:30:00Z")), Some(utc("2030-04-06T15:15:00Z")));
+}
+
+#[test]
+fn a_date_that_a_zone_skipped_is_no_trouble() {
+    // Samoa had no 2011-12-30.
+    let hours = daily(Tz::Pacific__Apia, "09:00", "17:00");
+    let opening = hours.next_opening(utc("2011-12-30T03:00:00Z")).unwrap();
+    assert_eq!(opening, utc("2011-12-30T19:00:00Z"), "nine o'clock on the 31st");
+}
+
+#[test]
+fn documents_print_back() {
+    for document in [
+        r#""always""#,
+        r#"{"zone":"America/New_York","weekly":{"mon":[{"from":"09:00","to":"12:30"},{"from":"13:00","to":"24:00"}]}}"#,
+    ] {
+        assert_eq!(serde_json::to_string(&read(document)).unwrap(), document);
+    }
+}
+
+#[test]
+fn bad_documents_say_what_is_wrong() {
+    let many = serde_json::json!({"zone": "UTC", "weekly": {"mon": vec![serde_json::json!({"from": "01:00", "to": "02:00"}); 25]}});
+    let range =
+        |from: &str, to: &str| format!(r#"{{"zone":"UTC","weekly":{{"mon":[{{"from":"{from}","to":"{to}"}}]}}}}"#);
+    for (document, expected) in [
+        (r#""sometimes""#.to_owned(), "expected \"always\", or an object"),
+        (r#"{"zone":"Mars/Base","weekly":{}}"#.to_owned(), "timezone"),
+        (r#"{"weekly":{}}"#.to_owned(), "missing field `zone`"),
+        (r#"{"zone":"UTC","weekly":{"monday":[]}}"#.to_owned(), "unknown field `monday`"),
+        (r#"{"zone":"UTC","weekly":{},"holidays":[]}"#.to_owned(), "unknown field `holidays`"),
+        (range("24:00", "01:00"), "HH:MM"),
+        (range("9:00", "17:00"), "HH:MM"),
+        (range("09:00", "24:01"), "HH:MM"),
+        (range("09:60", "10:00"), "HH:MM"),
+        (range("+9:00", "10:00"), "HH:MM"),
+        (many.to_string(), "at most 24 ranges, not 25"),
+    ] {
+        let error = serde_json::from_str::<BusinessHours>(&document).unwrap_err().to_string();
+        assert!(error.contains(expected), "{document}: {error}");
+    }
+}
+
+/// What the rules say in the plainest words, minute by minute: some range of some day holds the minute.
+fn plainly_open(zone: Tz, week: &Week, at: DateTime<Utc>) -> bool {
+    let local = at.with_timezone(&zone).naive_local();
+    (-2i64..=0).any(|back| {
+        let day = local.date() + Duration::days(back);
+        let midnight = day.and_hms_opt(0, 0, 0).unwrap();
+        week.ranges(day.weekday()).iter().any(|range| {
+            let from = midnight + Duration::minutes(range.from_minute().into());
+            let to = from + Duration::minutes(range.length_minutes().into());
+            from <= local && local < to
+        })
+    })
+}
+
+fn time() -> impl Strategy<Value = String> {
+    // Mostly near the hours in which clocks change.
+    prop_oneof![0u16..1440, 30u16..240].prop_map(|minute| format!("{:02}:{:02}", minute / 60, minute % 60))
+}
+
+fn week() -> impl Strategy<Value = Week> {
+    let day = || prop::collection::vec((time(), time()), 0..3);
+    prop::collection::vec(day(), 7).prop_map(|days| {
+        let ranges = |day: &Vec<(String, String)>| day.iter().map(|(from, to)| Range::new(from, to).unwrap()).collect();
+        Week::new(std::array::from_fn(|index| ranges(&days[index]))).unwrap()
+    })
+}
+
+/// Zones with the midnight (UTC) before two of their changes, and the hours around which nothing changes.
+const CHANGES: [(Tz, &str); 8] = [
+    (Tz::America__New_York, "2030-03-10T00:00:00Z"),
+    (Tz::America__New_York, "2030-11-03T00:00:00Z"),
+    (Tz::Europe__London, "2030-03-31T00:00:00Z"),
+    (Tz::Europe__London, "2030-10-27T00:00:00Z"),
+    (Tz::Australia__Lord_Howe, "2030-10-05T12:00:00Z"),
+    (Tz::Australia__Lord_Howe, "2030-04-06T12:00:00Z"),
+    (Tz::Asia__Kathmandu, "2030-04-06T12:00:00Z"),
+    (Tz::Pacific__Apia, "2011-12-30T00:00:00Z"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// On the days of a change: openings are open, closings are not, and every minute between is as
+    /// `is_open` says.
+    #[test]
+    fn openings_and_closings_agree_with_every_minute(week in week(), which in 0..CHANGES.len(), offset in 0i64..1440) {
+        let (zone, day) = CHANGES[which];
+        let hours = BusinessHours::weekly(zone, week);
+        let at = utc(day) + Duration::minutes(offset);
+        let minutes = |until: DateTime<Utc>| (0..(until - at).num_minutes()).map(|minute| at + Duration::minutes(minute));
+        match hours.next_opening(at) {
+            None => prop_assert!(minutes(at + Duration::days(8)).all(|minute| !hours.is_open(minute))),
+            Some(opening) => {
+                prop_assert!(opening >= at && hours.is_open(opening));
+                prop_assert_eq!(hours.next_opening(opening), Some(opening));
+                prop_assert!(minutes(opening).all(|minute| !hours.is_open(minute)));
+            }
+        }
+        match hours.closes_at(at) {
+            None => prop_assert!(minutes(at + BusinessHours::LOOK_AHEAD).step_by(7).all(|minute| hours.is_open(minute))),
+            Some(closing) => {
+                prop_assert!(closing >= at && !hours.is_open(closing));
+                prop_assert!(minutes(closing).all(|minute| hours.is_open(minute)));
+            }
+        }
+    }
+
+    /// Away from the changes, the intervals are what a clock on the wall would say.
+    #[test]
+    fn an_ordinary_day_is_read_off_the_wall(week in week(), which in 0..CHANGES.len(), minute in 0i64..20_000) {
+        let (zone, _) = CHANGES[which];
+        let at = utc("2030-06-10T00:00:00Z") + Duration::minutes(minute);
+        let hours = BusinessHours::weekly(zone, week.clone());
+        prop_assert_eq!(hours.is_open(at), plainly_open(zone, &week, at));
+    }
+
+    /// A change of clocks may lengthen what the wall says, and never shortens it.
+    #[test]
+    fn whoever_reads_open_off_the_wall_finds_it_open(week in week(), which in 0..7usize, minute in 0i64..2880) {
+        let (zone, day) = CHANGES[which];
+        let at = utc(day) + Duration::minutes(minute);
+        let hours = BusinessHours::weekly(zone, week.clone());
+        prop_assert!(hours.is_open(at) || !plainly_open(zone, &week, at));
+    }
+
+    #[test]
+    fn never_panics(week in week(), zone in 0..chrono_tz::TZ_VARIANTS.len(), seconds in -9_000_000_000i64..9_000_000_000) {
+        let hours = BusinessHours::weekly(chrono_tz::TZ_VARIANTS[zone], week);
+        let at = DateTime::from_timestamp(seconds, 0).unwrap();
+        let _ = (hours.is_open(at), hours.next_opening(at), hours.closes_at(at));
+    }
+}
