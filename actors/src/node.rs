@@ -115,7 +115,7 @@ impl Node {
     pub(crate) fn instant_of(&self, at: DateTime<Utc>) -> Instant {
         let wait = at - self.now();
         // Rounded up to the millisecond: a timer may be late by one, never early.
-        let millis = wait.num_microseconds().unwrap_or(i64::MAX).max(0).div_ceil(1000);
+        let millis = wait.num_microseconds().unwrap_or(i64::MAX - 999).max(0).saturating_add(999) / 1000;
         Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or_default()).min(FAR)
     }
 
