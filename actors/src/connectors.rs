@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use domain::event::{ActorKind, Failure};
+use domain::event::ActorKind;
 use domain::ports::Connector;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::timeout;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Lost};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies, failure_of};
+use crate::restart::{Fault, Policies, any_number};
 
 /// Pause between two looks at a client.
 const EVERY: Duration = Duration::from_secs(15);
 /// How long opening or checking may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long closing may take; then the client is dropped as it is.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the connectors may take to end together.
+const STOP_DEADLINE: Duration = Duration::from_millis(2_500);
 
 /// Messages to the supervisor of the connectors.
 pub(crate) enum ConnectorsMsg {
@@ -79,15 +83,14 @@ impl Actor for ConnectorsActor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(child, error) => {
-                if let Some(connector) = state.keeper.ended(child.get_id()) {
-                    state.on_failure(connector, failure_of(&error), &error.to_string())?;
-                }
-            }
-            SupervisionEvent::ActorTerminated(child, _, _) => drop(state.keeper.ended(child.get_id())),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        match state.keeper.lost(event) {
+            Some(lost) => Ok(state.on_lost(lost)?),
+            None => Ok(()),
         }
+    }
+
+    async fn post_stop(&self, me: ActorRef<ConnectorsMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
+        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
         Ok(())
     }
 }
@@ -97,22 +100,13 @@ impl State {
         let Some(connector) = self.node.ports.connectors.get(index).cloned() else { return Ok(()) };
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
         let args = ConnectorArgs { node: self.node.clone(), connector, waiting };
-        match ConnectorActor::spawn_linked(None, ConnectorActor, args, self.me.cell()).await {
-            Ok((actor, _)) => {
-                self.keeper.started(actor.get_id(), index);
-                Ok(())
-            }
-            Err(error) => self.on_failure(index, Failure::Start, &error.to_string()),
-        }
+        let spawned = ConnectorActor::spawn_linked(None, ConnectorActor, args, self.me.cell()).await;
+        self.keeper.started(index, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
     }
 
-    fn on_failure(&mut self, index: usize, reason: Failure, error: &str) -> Result<(), Fault> {
-        let pause = self.keeper.failed(index, ActorKind::Connector, Policies::CONNECTOR, reason, error)?;
-        let me = self.me.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            me.hint(ConnectorsMsg::Start { connector: index });
-        });
+    fn on_lost(&mut self, lost: Lost<usize>) -> Result<(), Fault> {
+        let pause = self.keeper.failed(&lost, ActorKind::Connector, Policies::CONNECTOR)?;
+        self.me.hint_after(pause, ConnectorsMsg::Start { connector: lost.child });
         Ok(())
     }
 }
@@ -131,10 +125,19 @@ struct ConnectorArgs {
 
 struct ConnectorState {
     connector: Arc<dyn Connector>,
-    open: bool,
-    /// Times in a row that it could not be opened.
-    refused: u32,
+    /// Whether it was opened and has not been closed since. At first it may be: an earlier life that panicked
+    /// left it as it was, so the first thing done is to close it.
+    open: Open,
+    /// Times in a row that it could not be opened, or did not work.
+    refused: usize,
     meter: Meter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Perhaps,
+    Yes,
+    No,
 }
 
 struct ConnectorActor;
@@ -151,7 +154,7 @@ impl Actor for ConnectorActor {
     ) -> Result<ConnectorState, ActorProcessingErr> {
         let meter = Meter::new(ActorKind::Connector, args.node.ports.observer.clone(), args.waiting);
         meter.address(&me).hint(ConnectorMsg::LookAfter);
-        Ok(ConnectorState { connector: args.connector, open: false, refused: 0, meter })
+        Ok(ConnectorState { connector: args.connector, open: Open::Perhaps, refused: 0, meter })
     }
 
     async fn handle(
@@ -167,40 +170,49 @@ impl Actor for ConnectorActor {
         Ok(())
     }
 
-    async fn post_stop(&self, _me: ActorRef<ConnectorMsg>, state: &mut ConnectorState) -> Result<(), ActorProcessingErr> {
-        state.connector.close().await;
+    async fn post_stop(
+        &self,
+        _me: ActorRef<ConnectorMsg>,
+        state: &mut ConnectorState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.close().await;
         Ok(())
     }
 }
 
 impl ConnectorState {
     async fn on_look_after(&mut self, me: &ActorRef<ConnectorMsg>) {
+        if self.open == Open::Perhaps {
+            self.close().await;
+        }
         let name = self.connector.name();
-        let step = async { if self.open { self.connector.check().await } else { self.connector.open().await } };
+        let step = async { if self.open == Open::Yes { self.connector.check().await } else { self.connector.open().await } };
         let result = timeout(DEADLINE, step).await;
         let result = result.unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
         let pause = match result {
             Ok(()) => {
-                if !std::mem::replace(&mut self.open, true) {
-                    tracing::info!(connector = name, "open");
+                if std::mem::replace(&mut self.open, Open::Yes) != Open::Yes {
+                    tracing::info!(connector = name, "a client is open");
                 }
                 self.refused = 0;
                 EVERY
             }
             Err(error) => {
-                tracing::warn!(connector = name, error, "closed, and opened again after a pause");
-                if std::mem::take(&mut self.open) {
-                    self.connector.close().await;
-                }
+                self.close().await;
                 self.refused = self.refused.saturating_add(1);
-                let policy = Policies::CONNECTOR;
-                policy.pause_min.saturating_mul(1 << self.refused.min(10)).min(policy.pause_max)
+                let pause = Policies::CONNECTOR.pause(self.refused, any_number());
+                let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(connector = name, error, pause_ms, "a client does not work and is opened again");
+                pause
             }
         };
-        let again = self.meter.address(me);
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            again.hint(ConnectorMsg::LookAfter);
-        });
+        self.meter.address(me).hint_after(pause, ConnectorMsg::LookAfter);
+    }
+
+    async fn close(&mut self) {
+        self.open = Open::No;
+        if timeout(CLOSE_DEADLINE, self.connector.close()).await.is_err() {
+            tracing::warn!(connector = self.connector.name(), "a client could not be closed in time and is dropped");
+        }
     }
 }

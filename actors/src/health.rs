@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::event::{ActorKind, Event, Failure};
+use domain::event::{ActorKind, Event};
 use domain::health::{Dependency, DependencyStatus};
 use domain::ports::Probe;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::timeout;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Lost};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies, failure_of};
+use crate::restart::{Fault, Policies};
 
 /// Pause between two probes of the same dependency.
 const EVERY: Duration = Duration::from_secs(15);
@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(15);
 const EVERY_WHILE_DOWN: Duration = Duration::from_secs(3);
 /// How long one probe may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long the probes may take to end; one that is asking is left behind.
+const STOP_DEADLINE: Duration = Duration::from_millis(200);
 
 /// What is known of every dependency.
 #[derive(Debug, Default)]
@@ -45,6 +47,19 @@ pub struct HealthSnapshot {
 impl HealthBoard {
     pub(crate) fn dependencies(&self) -> Vec<Dependency> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Nothing is known of it, unless an earlier life of its probe has left a finding.
+    fn open(&self, probe: &dyn Probe, now: DateTime<Utc>) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.entry(probe.name()).or_insert_with(|| Dependency {
+            name: probe.name(),
+            status: DependencyStatus::Unknown,
+            required: probe.required(),
+            since: now,
+            checked_at: now,
+            reason: None,
+        });
     }
 
     fn put(&self, probe: &dyn Probe, status: DependencyStatus, reason: Option<String>, now: DateTime<Utc>) {
@@ -89,7 +104,7 @@ impl Actor for HealthActor {
         let meter = Meter::new(ActorKind::Health, observer.clone(), args.waiting);
         let me = meter.address(&me);
         for (index, probe) in args.node.ports.probes.iter().enumerate() {
-            args.node.health.put(probe.as_ref(), DependencyStatus::Unknown, None, args.node.now());
+            args.node.health.open(probe.as_ref(), args.node.now());
             me.hint(HealthMsg::Start { probe: index });
         }
         Ok(State { node: args.node, me, keeper: Keeper::new(ActorKind::Health, observer), meter })
@@ -114,15 +129,14 @@ impl Actor for HealthActor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(child, error) => {
-                if let Some(probe) = state.keeper.ended(child.get_id()) {
-                    state.on_failure(probe, failure_of(&error), &error.to_string())?;
-                }
-            }
-            SupervisionEvent::ActorTerminated(child, _, _) => drop(state.keeper.ended(child.get_id())),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        match state.keeper.lost(event) {
+            Some(lost) => Ok(state.on_lost(lost)?),
+            None => Ok(()),
         }
+    }
+
+    async fn post_stop(&self, me: ActorRef<HealthMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
+        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
         Ok(())
     }
 }
@@ -132,22 +146,19 @@ impl State {
         let Some(probe) = self.node.ports.probes.get(index).cloned() else { return Ok(()) };
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
         let args = ProbeArgs { node: self.node.clone(), probe, waiting };
-        match ProbeActor::spawn_linked(None, ProbeActor, args, self.me.cell()).await {
-            Ok((actor, _)) => {
-                self.keeper.started(actor.get_id(), index);
-                Ok(())
-            }
-            Err(error) => self.on_failure(index, Failure::Start, &error.to_string()),
-        }
+        let spawned = ProbeActor::spawn_linked(None, ProbeActor, args, self.me.cell()).await;
+        self.keeper.started(index, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
     }
 
-    fn on_failure(&mut self, index: usize, reason: Failure, error: &str) -> Result<(), Fault> {
-        let pause = self.keeper.failed(index, ActorKind::Probe, Policies::PROBE, reason, error)?;
-        let me = self.me.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            me.hint(HealthMsg::Start { probe: index });
-        });
+    fn on_lost(&mut self, lost: Lost<usize>) -> Result<(), Fault> {
+        let pause = self.keeper.failed(&lost, ActorKind::Probe, Policies::PROBE)?;
+        // Whoever cannot be asked cannot be relied on.
+        if let Some(probe) = self.node.ports.probes.get(lost.child) {
+            let reason = Some("its probe failed".to_owned());
+            self.node.health.put(probe.as_ref(), DependencyStatus::Down, reason, self.node.now());
+            self.node.note(Event::Probed { dependency: probe.name(), up: false });
+        }
+        self.me.hint_after(pause, HealthMsg::Start { probe: lost.child });
         Ok(())
     }
 }
@@ -207,10 +218,6 @@ impl ProbeState {
         let status = if up { DependencyStatus::Up } else { DependencyStatus::Down };
         self.node.health.put(self.probe.as_ref(), status, answer.err(), self.node.now());
         self.node.note(Event::Probed { dependency: self.probe.name(), up });
-        let (again, pause) = (self.meter.address(me), if up { EVERY } else { EVERY_WHILE_DOWN });
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            again.hint(ProbeMsg::Check);
-        });
+        self.meter.address(me).hint_after(if up { EVERY } else { EVERY_WHILE_DOWN }, ProbeMsg::Check);
     }
 }

@@ -15,12 +15,12 @@
 //! | --- | --- | --- | --- | --- | --- | --- |
 //! | connectors | root | 5 | 60 s | 100–5000 ms | escalate | nothing: clients are opened again |
 //! | connector | connectors | – | – | 500–30000 ms | restart for ever | its client's connections |
-//! | health | root | 5 | 60 s | 100–5000 ms | escalate | the last verdicts, for one probe |
-//! | probe | health | 10 | 600 s | 1000–15000 ms | escalate | its last verdict |
+//! | health | root | 5 | 60 s | 100–5000 ms | escalate | nothing: the last findings stay on the board |
+//! | probe | health | – | – | 1000–15000 ms | restart for ever | nothing: its dependency counts as down meanwhile |
 //! | membership | root | 5 | 60 s | 100–5000 ms | escalate | who was alive, for 3.5 s |
 //! | tenants | root | 5 | 60 s | 100–5000 ms | escalate | every session of the node; the sweep brings them back |
 //! | tenant | tenants | 5 | 60 s | 100–5000 ms | escalate | its sessions; the sweep brings them back |
-//! | scheduler | root | 5 | 60 s | 100–5000 ms | escalate | claimed instants; the sweep brings them back |
+//! | scheduler | root | 5 | 60 s | 100–5000 ms | escalate | its timers; the sweep finds their rows within a second |
 //! | session | tenant | 2 | 60 s | 100–5000 ms | park | what was not saved |
 //!
 //! An escalation ends the supervisor, which counts as a failure of it one level up; when the root gives up,

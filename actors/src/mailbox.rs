@@ -54,6 +54,15 @@ impl<M: Message> Address<M> {
         drop(self.send(message));
     }
 
+    /// As [`Self::hint`], after a pause.
+    pub(crate) fn hint_after(&self, pause: Duration, message: M) {
+        let to = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            to.hint(message);
+        });
+    }
+
     pub(crate) fn id(&self) -> ActorId {
         self.actor.get_id()
     }

@@ -6,6 +6,7 @@
 mod liveness;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
 use crate::restart::Fault;
+use crate::scheduler::SchedulerMsg;
 use crate::tenants::TenantsMsg;
 use liveness::Liveness;
 
@@ -29,17 +31,20 @@ const BEAT_DEADLINE: Duration = Duration::from_millis(2500);
 const SWEEP_DEADLINE: Duration = Duration::from_secs(10);
 /// Callbacks that one sweep brings back, of ours and of others each.
 const SWEPT_AT_ONCE: usize = 2_000;
+/// What one sweep may grow to while more of ours is due than it brings back: those that wait in line for
+/// routing stay due, and must not hide the others behind them.
+const SWEPT_AT_MOST: usize = 32_000;
 /// A row that is overdue by this is taken whoever owns it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
-/// Beats between two looks at the sizes of the work lists.
-const BEATS_PER_COUNT: u64 = 15;
-/// Beats between two purges.
-const BEATS_PER_PURGE: u64 = 60;
+/// Rounds between two looks at the sizes of the work lists.
+const ROUNDS_PER_COUNT: u64 = 15;
+/// Rounds between two purges.
+const ROUNDS_PER_PURGE: u64 = 60;
 /// Records removed in one step of a purge, and steps in one purge.
 const PURGED_AT_ONCE: usize = 500;
 const PURGE_STEPS: usize = 100;
-/// How long a purge may take.
-const PURGE_DEADLINE: Duration = Duration::from_secs(50);
+/// How long one step of a purge may take.
+const PURGE_DEADLINE: Duration = Duration::from_secs(10);
 /// A record stays for this long after its desired time (a fixed value of the product).
 const KEPT_FOR: TimeDelta = TimeDelta::days(14);
 
@@ -50,11 +55,18 @@ pub(crate) enum MembershipMsg {
     /// From its task: what the heartbeat brought, or why not.
     Beaten { started: Instant, beat: Result<Beat, StoreError> },
     /// From its task: what is due and has nobody.
-    Swept { due: Result<Vec<Due>, StoreError> },
+    Swept { swept: Result<Swept, StoreError> },
     /// From its task.
     Purged { purged: Result<u64, StoreError> },
     /// From its task.
     Counted { counts: Result<WorkCounts, StoreError> },
+}
+
+/// What a sweep brought back.
+pub(crate) struct Swept {
+    due: Vec<Due>,
+    /// There was more of ours than was asked for.
+    more: bool,
 }
 
 /// What it is started with.
@@ -69,7 +81,10 @@ pub(crate) struct State {
     me: Address<MembershipMsg>,
     liveness: Liveness,
     epoch: Option<i64>,
-    beats: u64,
+    /// Rounds of unasked work so far, one a second.
+    rounds: u64,
+    /// What the next sweep may bring back of ours.
+    sweep_limit: usize,
     /// One of each at a time.
     beating: bool,
     sweeping: bool,
@@ -110,7 +125,8 @@ impl Actor for MembershipActor {
             node: args.node,
             me,
             epoch: None,
-            beats: 0,
+            rounds: 0,
+            sweep_limit: SWEPT_AT_ONCE,
             beating: false,
             sweeping: false,
             purging: false,
@@ -130,7 +146,7 @@ impl Actor for MembershipActor {
         match message {
             MembershipMsg::SecondPassed => state.on_second(),
             MembershipMsg::Beaten { started, beat } => state.on_beaten(started, beat)?,
-            MembershipMsg::Swept { due } => state.on_swept(due)?,
+            MembershipMsg::Swept { swept } => state.on_swept(swept)?,
             MembershipMsg::Purged { purged } => state.on_purged(purged),
             MembershipMsg::Counted { counts } => state.on_counted(counts),
         }
@@ -148,19 +164,24 @@ impl State {
         if !std::mem::replace(&mut self.beating, true) {
             self.beat();
         }
-        if !self.node.may_work() {
-            return;
+        if self.node.may_work() {
+            self.work_unasked();
         }
+    }
+
+    /// One round of what this node does on its own initiative.
+    fn work_unasked(&mut self) {
         if !std::mem::replace(&mut self.sweeping, true) {
             self.sweep();
         }
-        self.beats += 1;
-        if self.beats % BEATS_PER_COUNT == 1 && !std::mem::replace(&mut self.counting, true) {
+        if self.rounds % ROUNDS_PER_COUNT == 0 && !std::mem::replace(&mut self.counting, true) {
             self.count();
         }
-        if self.beats % BEATS_PER_PURGE == 30 && !std::mem::replace(&mut self.purging, true) {
+        // Not in the first minute, in which there is enough to do.
+        if self.rounds % ROUNDS_PER_PURGE == ROUNDS_PER_PURGE - 1 && !std::mem::replace(&mut self.purging, true) {
             self.purge();
         }
+        self.rounds += 1;
     }
 
     fn beat(&self) {
@@ -177,17 +198,7 @@ impl State {
         self.beating = false;
         match beat {
             Ok(beat) => {
-                let was_alive = self.liveness.am_alive(Instant::now());
-                self.node.ports.clock.observe(beat.now);
-                self.liveness.beaten(started, Instant::now(), &beat.nodes);
-                self.node.set_alive(true);
-                if !was_alive && self.epoch.is_some() {
-                    // The store has come back: what was silent meanwhile is not gone.
-                    self.node.begin_quiet_time();
-                }
-                if self.epoch.replace(beat.epoch).is_some_and(|before| before != beat.epoch) {
-                    self.node.tenants.hint(TenantsMsg::SettingsChanged);
-                }
+                self.on_beat(started, &beat);
                 Ok(())
             }
             Err(StoreError::Unreadable(why)) => Err(Fault(format!("cannot read the nodes: {why}"))),
@@ -198,32 +209,62 @@ impl State {
         }
     }
 
+    fn on_beat(&mut self, started: Instant, beat: &Beat) {
+        self.node.ports.clock.observe(beat.now);
+        let now = Instant::now();
+        let was_alive = self.liveness.am_alive(now);
+        if !self.liveness.beaten(started, now, &beat.nodes) {
+            tracing::error!("another process has taken the name of this node: this one begins nothing any more");
+        }
+        let alive = self.liveness.am_alive(now);
+        self.node.set_alive(alive);
+        if alive && !was_alive {
+            if self.epoch.is_some() {
+                // The store has come back: what was silent meanwhile is not gone.
+                self.node.begin_quiet_time();
+            }
+            // What fell due while nothing could be begun waits long enough.
+            if self.node.may_work() {
+                self.work_unasked();
+                self.node.scheduler.hint(SchedulerMsg::ClaimAgain);
+            }
+        }
+        if self.epoch.replace(beat.epoch).is_some_and(|before| before != beat.epoch) {
+            self.node.tenants.hint(TenantsMsg::SettingsChanged);
+        }
+    }
+
     fn sweep(&self) {
         let (node, me) = (self.node.clone(), self.me.clone());
         let living = self.liveness.living(Instant::now());
+        let limit = self.sweep_limit;
         tokio::spawn(async move {
             let swept = async {
                 let at = node.now();
-                let mut due = node.ports.callbacks.due(node.me, at, SWEPT_AT_ONCE).await?;
+                let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
+                let more = due.len() >= limit;
                 let limit = SWEPT_AT_ONCE.min(node.free_seats());
                 if limit > 0 {
                     let take = Take { owner: node.me, living, at, overdue_before: at - OVERDUE, limit };
                     due.extend(node.ports.callbacks.take(take).await?);
                 }
-                Ok(due)
+                Ok(Swept { due, more })
             };
-            let due = timeout(SWEEP_DEADLINE, swept).await;
-            let due = due.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())));
-            me.hint(MembershipMsg::Swept { due });
+            let swept = timeout(SWEEP_DEADLINE, swept).await;
+            let swept = swept.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())));
+            me.hint(MembershipMsg::Swept { swept });
         });
     }
 
-    fn on_swept(&mut self, due: Result<Vec<Due>, StoreError>) -> Result<(), Fault> {
+    fn on_swept(&mut self, swept: Result<Swept, StoreError>) -> Result<(), Fault> {
         self.sweeping = false;
-        match due {
-            Ok(due) if due.is_empty() => Ok(()),
-            Ok(due) => {
-                self.node.tenants.hint(TenantsMsg::Work { due });
+        match swept {
+            Ok(Swept { due, more }) => {
+                let limit = if more { self.sweep_limit.saturating_mul(2) } else { SWEPT_AT_ONCE };
+                self.sweep_limit = limit.min(SWEPT_AT_MOST);
+                if !due.is_empty() {
+                    self.node.tenants.hint(TenantsMsg::Work { due });
+                }
                 Ok(())
             }
             Err(StoreError::Unreadable(why)) => Err(Fault(format!("cannot sweep: {why}"))),
@@ -237,20 +278,7 @@ impl State {
     fn purge(&self) {
         let (node, me) = (self.node.clone(), self.me.clone());
         tokio::spawn(async move {
-            let purged = async {
-                let mut purged = 0;
-                for _ in 0..PURGE_STEPS {
-                    let now = node.now();
-                    let step = node.ports.callbacks.purge(now - KEPT_FOR, now, PURGED_AT_ONCE).await?;
-                    purged += step;
-                    if step < PURGED_AT_ONCE as u64 {
-                        break;
-                    }
-                }
-                Ok(purged)
-            };
-            let purged = timeout(PURGE_DEADLINE, purged).await;
-            let purged = purged.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the purge took too long".into())));
+            let purged = purge_all(&node).await;
             me.hint(MembershipMsg::Purged { purged });
         });
     }
@@ -280,7 +308,7 @@ impl State {
         self.counting = false;
         if let Ok(counts) = counts {
             self.node.note(Event::WorkLists {
-                monitor_active: counts.scheduled,
+                monitor_active: self.node.claimed.load(Ordering::Relaxed) as u64,
                 monitor_total: counts.scheduled,
                 ping_active: self.node.sessions() as u64,
                 ping_total: counts.active,
@@ -288,3 +316,21 @@ impl State {
         }
     }
 }
+
+/// Removes old records step by step, so that nobody else waits for long; what is left is for the next purge.
+async fn purge_all(node: &Node) -> Result<u64, StoreError> {
+    let mut purged = 0;
+    for _ in 0..PURGE_STEPS {
+        let now = node.now();
+        let step = timeout(PURGE_DEADLINE, node.ports.callbacks.purge(now - KEPT_FOR, now, PURGED_AT_ONCE)).await;
+        let step = step.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the purge took too long".into())))?;
+        purged += step;
+        if step < PURGED_AT_ONCE as u64 || !node.may_work() {
+            break;
+        }
+    }
+    Ok(purged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) bystanders: Arc<Semaphore>,
     pub(crate) tenants: Place<TenantsMsg>,
     pub(crate) scheduler: Place<SchedulerMsg>,
+    /// Scheduled callbacks whose timers this node's scheduler holds.
+    pub(crate) claimed: AtomicUsize,
     sessions: AtomicUsize,
     working: AtomicBool,
     draining: AtomicBool,
@@ -95,6 +97,7 @@ impl Node {
             bystanders: Arc::new(Semaphore::new(BYSTANDERS)),
             tenants: Place::default(),
             scheduler: Place::default(),
+            claimed: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             draining: AtomicBool::new(false),

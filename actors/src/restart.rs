@@ -1,6 +1,7 @@
 //! How often a child may fail, how long to wait before it starts again, and what follows when it fails too often.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use domain::event::Failure;
@@ -49,6 +50,8 @@ impl Policies {
     pub const CONNECTORS: RestartPolicy = Self::SINGLETON;
     /// One connector.
     pub const CONNECTOR: RestartPolicy = RestartPolicy {
+        failures: 10,
+        within: Duration::from_secs(600),
         pause_min: Duration::from_millis(500),
         pause_max: Duration::from_secs(30),
         then: Then::RestartForEver,
@@ -56,13 +59,13 @@ impl Policies {
     };
     /// Supervisor of the probes.
     pub const HEALTH: RestartPolicy = Self::SINGLETON;
-    /// One probe.
+    /// One probe: a broken one only means that its dependency counts as down.
     pub const PROBE: RestartPolicy = RestartPolicy {
         failures: 10,
         within: Duration::from_secs(600),
         pause_min: Duration::from_secs(1),
         pause_max: Duration::from_secs(15),
-        then: Then::Escalate,
+        then: Then::RestartForEver,
     };
     /// Heartbeat and sweep.
     pub const MEMBERSHIP: RestartPolicy = Self::SINGLETON;
@@ -74,6 +77,22 @@ impl Policies {
     pub const SCHEDULER: RestartPolicy = Self::SINGLETON;
     /// One session: the third failure within a minute parks its callback.
     pub const SESSION: RestartPolicy = RestartPolicy { failures: 2, then: Then::Park, ..Self::SINGLETON };
+}
+
+impl RestartPolicy {
+    /// The pause after so many failures (or refusals) in a row, between half of what doubling gives and all of
+    /// it, as `spread` picks: whoever failed together does not come back together.
+    pub(crate) fn pause(&self, failures: usize, spread: u64) -> Duration {
+        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+        let whole = self.pause_min.saturating_mul(1 << doublings).min(self.pause_max);
+        let half = whole / 2;
+        half + Duration::from_millis(spread % (u64::try_from(half.as_millis()).unwrap_or_default() + 1))
+    }
+}
+
+/// Any number, different each time: what jitter is picked by.
+pub(crate) fn any_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// What to do about a failure.
@@ -103,16 +122,13 @@ impl Restarts {
         self.failed_at.push_back(now);
         let failures = self.failed_at.len();
         if failures > self.policy.failures {
+            // More than this many change nothing any more, so that the memory of a child has an end.
+            self.failed_at.pop_front();
             if self.policy.then != Then::RestartForEver {
                 return Verdict::GiveUp;
             }
-            self.failed_at.pop_front();
         }
-        let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
-        let pause = self.policy.pause_min.saturating_mul(1 << doublings).min(self.policy.pause_max);
-        let half = pause / 2;
-        let jitter_ms = spread % (u64::try_from(half.as_millis()).unwrap_or_default() + 1);
-        Verdict::Restart(half + Duration::from_millis(jitter_ms))
+        Verdict::Restart(self.policy.pause(failures, spread))
     }
 
     /// Whether no failure is left inside the window, so that nothing needs to be remembered.
@@ -122,7 +138,7 @@ impl Restarts {
     }
 
     fn forget_before(&mut self, now: Instant) {
-        while self.failed_at.front().is_some_and(|&at| now.duration_since(at) > self.policy.within) {
+        while self.failed_at.front().is_some_and(|&at| now.duration_since(at) >= self.policy.within) {
             self.failed_at.pop_front();
         }
     }
@@ -139,75 +155,11 @@ pub(crate) fn failure_of(error: &ActorProcessingErr) -> Failure {
     if error.is::<Fault>() { Failure::Error } else { Failure::Panic }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn pauses_stay_within_their_policy(spread in any::<u64>(), failures in 1usize..40) {
-            let mut restarts = Restarts::new(Policies::CONNECTOR);
-            let now = Instant::now();
-            for _ in 0..failures {
-                match restarts.failed(now, spread) {
-                    Verdict::Restart(pause) => prop_assert!(
-                        pause >= Policies::CONNECTOR.pause_min / 2 && pause <= Policies::CONNECTOR.pause_max
-                    ),
-                    Verdict::GiveUp => prop_assert!(false, "a connector is restarted for ever"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_failure_after_the_last_forgiven_one_gives_up() {
-        let mut restarts = Restarts::new(Policies::SESSION);
-        let now = Instant::now();
-        for _ in 0..Policies::SESSION.failures {
-            assert!(matches!(restarts.failed(now, 0), Verdict::Restart(_)));
-        }
-        assert_eq!(restarts.failed(now, 0), Verdict::GiveUp);
-    }
-
-    #[test]
-    fn failures_outside_the_window_are_forgotten() {
-        let mut restarts = Restarts::new(Policies::SESSION);
-        let start = Instant::now();
-        for minute in 0..10 {
-            let now = start + Duration::from_secs(61) * minute;
-            assert!(matches!(restarts.failed(now, 0), Verdict::Restart(_)), "minute {minute}");
-        }
-        assert!(restarts.is_forgotten(start + Duration::from_secs(3600)));
-    }
-
-    #[test]
-    fn the_table_in_the_documentation_is_the_truth() {
-        let rows = [
-            ("connectors", Policies::CONNECTORS),
-            ("connector", Policies::CONNECTOR),
-            ("health", Policies::HEALTH),
-            ("probe", Policies::PROBE),
-            ("membership", Policies::MEMBERSHIP),
-            ("tenants", Policies::TENANTS),
-            ("tenant", Policies::TENANT),
-            ("scheduler", Policies::SCHEDULER),
-            ("session", Policies::SESSION),
-        ];
-        for (child, policy) in rows {
-            let (failures, within) = match policy.then {
-                Then::RestartForEver => ("–".to_owned(), "–".to_owned()),
-                _ => (policy.failures.to_string(), format!("{} s", policy.within.as_secs())),
-            };
-            let then = match policy.then {
-                Then::Escalate => "escalate",
-                Then::Park => "park",
-                Then::RestartForEver => "restart for ever",
-            };
-            let pause = format!("{}–{} ms", policy.pause_min.as_millis(), policy.pause_max.as_millis());
-            let row = format!("| {failures} | {within} | {pause} | {then} |");
-            let line = include_str!("lib.rs").lines().find(|line| line.starts_with(&format!("//! | {child} |")));
-            assert!(line.is_some_and(|line| line.contains(&row)), "{child}: {row} not in {line:?}");
-        }
-    }
+/// What may be written about a failure. The text of a panic is left out: it may be composed of anything, a
+/// phone number too, and the panic hook of the process has told the place already.
+pub(crate) fn text_of(error: &ActorProcessingErr) -> String {
+    error.downcast_ref::<Fault>().map_or_else(|| "it panicked".to_owned(), Fault::to_string)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,15 @@
 //! Started by the root. Talked to by itself, by its claim task, and by tenants that booked something near.
 //! When it dies it forgets what it had claimed: those rows are ours and due at their instant, so the sweep
 //! fires them within a second.
+//!
+//! One alarm serves everything: it rings at the first of the next minute and the earliest callback, and at
+//! least each second, because the clock may have been corrected since it was set.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,22 +39,24 @@ const FIRED_AT_ONCE: usize = 500;
 /// Claimed callbacks kept in memory; the sweep finds the rest when they are due.
 const KEPT: usize = 1_000_000;
 /// How long one claim may take.
-const CLAIM_DEADLINE: Duration = Duration::from_secs(20);
+const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause before a failed claim is tried again.
 const CLAIM_AGAIN: Duration = Duration::from_secs(2);
+/// Pause before it is looked again whether this node may work.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The alarm rings at least so often.
+const RING_WITHIN: Duration = Duration::from_secs(1);
 
 /// Messages to the scheduler.
 pub(crate) enum SchedulerMsg {
-    /// From its own alarm: a minute has begun.
-    MinuteBegan,
+    /// From its own alarm: a minute has begun, or the instant of the earliest has come, or neither.
+    AlarmRang,
     /// From the claim task and from tenants: these are ours, fire them at their instants.
     Claimed { due: Vec<Due> },
     /// From the claim task: it has ended.
     ClaimEnded { result: Result<(), StoreError> },
     /// From itself: the pause after a claim that was not possible is over.
     ClaimAgain,
-    /// From its own alarm: the instant of the first has come.
-    AlarmRang,
 }
 
 /// Sorted by instant, then by id so that equal instants have an order.
@@ -84,18 +90,23 @@ pub(crate) struct State {
     node: Arc<Node>,
     me: Address<SchedulerMsg>,
     minutes: Schedule,
+    /// The next minute; none before the first.
+    next_minute: Option<DateTime<Utc>>,
+    /// A claim is on its way: one at a time.
     claiming: bool,
-    claiming_again: bool,
+    /// A pause before the next claim is running.
+    pausing: bool,
     waiters: BinaryHeap<Waiter>,
     alarm: Option<(Instant, AbortHandle)>,
-    minute: Option<AbortHandle>,
     meter: Meter,
 }
 
 impl Drop for State {
     fn drop(&mut self) {
-        let alarms = [self.alarm.take().map(|(_, alarm)| alarm), self.minute.take()];
-        alarms.into_iter().flatten().for_each(|alarm| alarm.abort());
+        if let Some((_, alarm)) = self.alarm.take() {
+            alarm.abort();
+        }
+        self.node.claimed.store(0, Ordering::Relaxed);
     }
 }
 
@@ -113,16 +124,16 @@ impl Actor for SchedulerActor {
         let me = meter.address(&me);
         args.node.scheduler.put(me.clone());
         // Whatever fell due while nobody looked is claimed at once, not at the next minute.
-        me.hint(SchedulerMsg::MinuteBegan);
+        me.hint(SchedulerMsg::AlarmRang);
         Ok(State {
             node: args.node,
             me,
             minutes,
+            next_minute: None,
             claiming: false,
-            claiming_again: false,
+            pausing: false,
             waiters: BinaryHeap::new(),
             alarm: None,
-            minute: None,
             meter,
         })
     }
@@ -135,87 +146,35 @@ impl Actor for SchedulerActor {
     ) -> Result<(), ActorProcessingErr> {
         let _handling = state.meter.begin();
         match message {
-            SchedulerMsg::MinuteBegan => state.on_minute(),
+            SchedulerMsg::AlarmRang => state.on_alarm(),
             SchedulerMsg::Claimed { due } => state.on_claimed(due),
             SchedulerMsg::ClaimEnded { result } => state.on_claim_ended(result)?,
-            SchedulerMsg::ClaimAgain => {
-                state.claiming_again = false;
-                state.claim_if_alive();
-            }
-            SchedulerMsg::AlarmRang => state.on_alarm(),
+            SchedulerMsg::ClaimAgain => state.on_claim_again(),
         }
         Ok(())
     }
 }
 
 impl State {
-    fn on_minute(&mut self) {
-        let now = self.node.now();
-        // Missed minutes are not made up for: one claim takes everything that is due by now.
-        if let Some(next) = self.minutes.after(&now).next() {
-            let (at, me) = (self.node.instant_of(next), self.me.clone());
-            let task = tokio::spawn(async move {
-                tokio::time::sleep_until(at).await;
-                me.hint(SchedulerMsg::MinuteBegan);
-            });
-            self.minute = Some(task.abort_handle());
-        }
-        self.claim_if_alive();
-    }
-
-    fn claim_if_alive(&mut self) {
-        if self.node.may_work() {
-            self.claim();
-        } else if !self.node.is_draining() {
-            self.try_again();
-        }
-    }
-
-    fn claim(&mut self) {
-        if std::mem::replace(&mut self.claiming, true) {
-            return;
-        }
-        let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
-            let result = timeout(CLAIM_DEADLINE, claim_all(&node, &me)).await;
-            let result = result.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the claim took too long".into())));
-            me.hint(SchedulerMsg::ClaimEnded { result });
-        });
-    }
-
-    fn on_claim_ended(&mut self, result: Result<(), StoreError>) -> Result<(), Fault> {
-        self.claiming = false;
-        match result {
-            Ok(()) => Ok(()),
-            Err(StoreError::Unreadable(why)) => Err(Fault(format!("cannot claim: {why}"))),
-            Err(error) => {
-                tracing::warn!(%error, "scheduled callbacks could not be claimed");
-                self.try_again();
-                Ok(())
-            }
-        }
-    }
-
-    fn try_again(&mut self) {
-        if std::mem::replace(&mut self.claiming_again, true) {
-            return;
-        }
-        let me = self.me.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(CLAIM_AGAIN).await;
-            me.hint(SchedulerMsg::ClaimAgain);
-        });
-    }
-
-    fn on_claimed(&mut self, due: Vec<Due>) {
-        let room = KEPT.saturating_sub(self.waiters.len());
-        self.waiters.extend(due.into_iter().take(room).map(|due| Waiter(Reverse((due.wake_at, due.id)), due)));
-        self.set_alarm();
-    }
-
     fn on_alarm(&mut self) {
         self.alarm = None;
         let now = self.node.now();
+        if self.minute_has_begun(now) {
+            // Missed minutes are not made up for: one claim takes everything that is due by now.
+            self.next_minute = self.minutes.after(&now).next();
+            self.claim();
+        }
+        self.fire(now);
+        self.set_alarm();
+    }
+
+    /// Also true if the next minute is farther away than one can be: the clock was set back.
+    fn minute_has_begun(&self, now: DateTime<Utc>) -> bool {
+        self.next_minute.is_none_or(|next| next <= now || next - now > TimeDelta::minutes(1))
+    }
+
+    /// Hands on what is due, one message at a time, so that other messages come in between.
+    fn fire(&mut self, now: DateTime<Utc>) {
         let mut due = Vec::new();
         while due.len() < FIRED_AT_ONCE
             && let Some(first) = self.waiters.peek()
@@ -223,15 +182,24 @@ impl State {
         {
             due.extend(self.waiters.pop().map(|waiter| waiter.1));
         }
+        self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
         if !due.is_empty() {
             self.node.tenants.hint(TenantsMsg::Work { due });
         }
+    }
+
+    fn on_claimed(&mut self, due: Vec<Due>) {
+        let room = KEPT.saturating_sub(self.waiters.len());
+        self.waiters.extend(due.into_iter().take(room).map(|due| Waiter(Reverse((due.wake_at, due.id)), due)));
+        self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
         self.set_alarm();
     }
 
     fn set_alarm(&mut self) {
-        let Some(first) = self.waiters.peek() else { return };
-        let at = self.node.instant_of(first.1.wake_at);
+        let earliest = self.waiters.peek().map(|first| first.1.wake_at);
+        let instants = [earliest, self.next_minute].into_iter().flatten().map(|at| self.node.instant_of(at));
+        let latest = Instant::now() + RING_WITHIN;
+        let at = instants.min().map_or(latest, |at| at.min(latest));
         if self.alarm.as_ref().is_some_and(|(set, _)| *set <= at) {
             return;
         }
@@ -244,6 +212,46 @@ impl State {
             me.hint(SchedulerMsg::AlarmRang);
         });
         self.alarm = Some((at, task.abort_handle()));
+    }
+
+    /// Claims what starts soon, unless that is happening or this node may not work.
+    fn claim(&mut self) {
+        if self.claiming || self.node.is_draining() {
+            return;
+        }
+        if !self.node.may_work() {
+            return self.claim_after(LOOK_AGAIN);
+        }
+        self.claiming = true;
+        let (node, me) = (self.node.clone(), self.me.clone());
+        tokio::spawn(async move {
+            let result = claim_all(&node, &me).await;
+            me.hint(SchedulerMsg::ClaimEnded { result });
+        });
+    }
+
+    fn on_claim_ended(&mut self, result: Result<(), StoreError>) -> Result<(), Fault> {
+        self.claiming = false;
+        match result {
+            Ok(()) => Ok(()),
+            Err(StoreError::Unreadable(why)) => Err(Fault(format!("cannot claim: {why}"))),
+            Err(error) => {
+                tracing::warn!(%error, "scheduled callbacks could not be claimed");
+                self.claim_after(CLAIM_AGAIN);
+                Ok(())
+            }
+        }
+    }
+
+    fn claim_after(&mut self, pause: Duration) {
+        if !std::mem::replace(&mut self.pausing, true) {
+            self.me.hint_after(pause, SchedulerMsg::ClaimAgain);
+        }
+    }
+
+    fn on_claim_again(&mut self) {
+        self.pausing = false;
+        self.claim();
     }
 }
 
@@ -258,13 +266,18 @@ async fn claim_all(node: &Node, scheduler: &Address<SchedulerMsg>) -> Result<(),
             limit: CLAIMED_AT_ONCE,
             at: now,
         };
-        let due = node.ports.callbacks.claim(claim).await?;
+        let due = timeout(CLAIM_DEADLINE, node.ports.callbacks.claim(claim)).await;
+        let due = due.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the claim took too long".into())))?;
         let last = due.len() < CLAIMED_AT_ONCE;
         if !due.is_empty() {
             scheduler.hint(SchedulerMsg::Claimed { due });
         }
-        if last {
+        // With nobody left to fire them, or no right to, more is not taken.
+        if last || !node.may_work() {
             return Ok(());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use domain::event::{ActorKind, Failure};
+use domain::event::ActorKind;
 use domain::ports::{Desk as DeskPort, Inbox, Ports, StoreError};
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, Message, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -15,16 +15,20 @@ use tokio::time::timeout;
 use crate::connectors::{ConnectorsActor, ConnectorsArgs};
 use crate::desk::Desk;
 use crate::health::{HealthActor, HealthArgs, HealthSnapshot};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Lost};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::membership::{MembershipActor, MembershipArgs};
 use crate::node::Node;
-use crate::restart::{Fault, Policies, RestartPolicy, failure_of};
+use crate::restart::{Fault, Policies, RestartPolicy};
 use crate::scheduler::{SchedulerActor, SchedulerArgs};
 use crate::tenants::{TenantsActor, TenantsArgs, TenantsMsg};
 
 /// How long registering the node and reading the first settings may take.
 const START_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the actors that are not sessions may take to end, all together.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+/// How long signing off may take; a node that did not is missed within 3.5 s.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the tree is told about its node.
 #[derive(Debug, Clone)]
@@ -49,6 +53,9 @@ pub enum StartError {
     /// Settings could not be read in time.
     #[error("settings and keys could not be read within {} s", START_DEADLINE.as_secs())]
     Settings,
+    /// An actor failed again and again, most likely because what is stored cannot be read.
+    #[error("the tree gave up: {0}")]
+    GaveUp(String),
 }
 
 /// The running tree.
@@ -70,10 +77,10 @@ impl Tree {
             .unwrap_or_else(|_| Err(StoreError::NotDone("no answer in time".into())))
             .map_err(StartError::Register)?;
         let node = Node::new(ports, me, settings.session_limit.max(1));
-        let (ready, is_ready) = oneshot::channel();
+        let (settings_read, mut settings_are_read) = watch::channel(false);
         let (give_up, gave_up) = watch::channel(None);
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = RootArgs { node: node.clone(), ready, give_up: give_up.clone(), waiting };
+        let args = RootArgs { node: node.clone(), settings_read, give_up: give_up.clone(), waiting };
         let (root, handle) =
             RootActor::spawn(None, RootActor, args).await.map_err(|error| StartError::Root(error.to_string()))?;
         // The root has no supervisor: when it ends without having said why, that is said here.
@@ -85,12 +92,22 @@ impl Tree {
                 unsaid
             });
         });
-        if !matches!(timeout(START_DEADLINE, is_ready).await, Ok(Ok(()))) {
-            root.stop(None);
-            return Err(StartError::Settings);
+        let tree = Self { node, root, gave_up };
+        let started = tokio::select! {
+            read = settings_are_read.wait_for(|read| *read) => read.map(drop).map_err(|_| StartError::Settings),
+            why = tree.gave_up() => Err(StartError::GaveUp(why)),
+            () = tokio::time::sleep(START_DEADLINE) => Err(StartError::Settings),
+        };
+        match started {
+            Ok(()) => {
+                tracing::info!(incarnation = %me, "the tree has started");
+                Ok(tree)
+            }
+            Err(error) => {
+                tree.stop(Duration::ZERO).await;
+                Err(error)
+            }
         }
-        tracing::info!(incarnation = %me, "the tree has started");
-        Ok(Self { node, root, gave_up })
     }
 
     /// The way in for the door.
@@ -137,8 +154,8 @@ impl Tree {
         if timeout(grace, drained).await.is_err() {
             tracing::warn!("not every session ended in time; the next start takes them over");
         }
-        drop(self.root.stop_and_wait(None, Some(ractor::concurrency::Duration::from_secs(2))).await);
-        match timeout(Duration::from_secs(2), self.node.ports.nodes.leave(self.node.me)).await {
+        drop(self.root.stop_and_wait(None, Some(STOP_DEADLINE + Duration::from_secs(1))).await);
+        match timeout(LEAVE_DEADLINE, self.node.ports.nodes.leave(self.node.me)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the node could not sign off"),
             Err(_) => tracing::warn!("the node could not sign off in time"),
@@ -195,7 +212,7 @@ enum RootMsg {
 
 struct RootArgs {
     node: Arc<Node>,
-    ready: oneshot::Sender<()>,
+    settings_read: watch::Sender<bool>,
     give_up: watch::Sender<Option<String>>,
     waiting: Waiting,
 }
@@ -203,7 +220,7 @@ struct RootArgs {
 struct RootState {
     node: Arc<Node>,
     me: Address<RootMsg>,
-    ready: Option<oneshot::Sender<()>>,
+    settings_read: watch::Sender<bool>,
     give_up: watch::Sender<Option<String>>,
     keeper: Keeper<Child>,
     meter: Meter,
@@ -226,7 +243,7 @@ impl Actor for RootActor {
         Ok(RootState {
             node: args.node,
             me,
-            ready: Some(args.ready),
+            settings_read: args.settings_read,
             give_up: args.give_up,
             keeper: Keeper::new(ActorKind::Root, observer),
             meter,
@@ -252,15 +269,14 @@ impl Actor for RootActor {
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(actor, error) => {
-                if let Some(child) = state.keeper.ended(actor.get_id()) {
-                    state.on_failure(child, failure_of(&error), &error.to_string())?;
-                }
-            }
-            SupervisionEvent::ActorTerminated(actor, _, _) => drop(state.keeper.ended(actor.get_id())),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        match state.keeper.lost(event) {
+            Some(lost) => Ok(state.on_lost(lost)?),
+            None => Ok(()),
         }
+    }
+
+    async fn post_stop(&self, me: ActorRef<RootMsg>, _state: &mut RootState) -> Result<(), ActorProcessingErr> {
+        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
         Ok(())
     }
 }
@@ -273,42 +289,52 @@ impl RootState {
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
         let node = self.node.clone();
         let me = self.me.cell();
-        let started = match child {
+        let lost = match child {
             Child::Connectors => {
-                id(ConnectorsActor::spawn_linked(None, ConnectorsActor, ConnectorsArgs { node, waiting }, me).await)
+                let args = ConnectorsArgs { node, waiting };
+                self.keeper.started(child, ConnectorsActor::spawn_linked(None, ConnectorsActor, args, me).await)
             }
-            Child::Health => id(HealthActor::spawn_linked(None, HealthActor, HealthArgs { node, waiting }, me).await),
+            Child::Health => {
+                let args = HealthArgs { node, waiting };
+                self.keeper.started(child, HealthActor::spawn_linked(None, HealthActor, args, me).await)
+            }
             Child::Membership => {
-                id(MembershipActor::spawn_linked(None, MembershipActor, MembershipArgs { node, waiting }, me).await)
+                let args = MembershipArgs { node, waiting };
+                self.keeper.started(child, MembershipActor::spawn_linked(None, MembershipActor, args, me).await)
             }
             Child::Tenants => {
-                let args = TenantsArgs { node, waiting, ready: self.ready.take() };
-                id(TenantsActor::spawn_linked(None, TenantsActor, args, me).await)
+                let args = TenantsArgs { node, waiting, ready: Some(self.forward_settings_read()) };
+                self.keeper.started(child, TenantsActor::spawn_linked(None, TenantsActor, args, me).await)
             }
             Child::Scheduler => {
-                id(SchedulerActor::spawn_linked(None, SchedulerActor, SchedulerArgs { node, waiting }, me).await)
+                let args = SchedulerArgs { node, waiting };
+                self.keeper.started(child, SchedulerActor::spawn_linked(None, SchedulerActor, args, me).await)
             }
         };
-        match started {
-            Ok(actor) => {
-                self.keeper.started(actor, child);
-                Ok(())
-            }
-            Err(error) => self.on_failure(child, Failure::Start, &error.to_string()),
-        }
+        lost.map_or(Ok(()), |lost| self.on_lost(lost))
     }
 
-    fn on_failure(&mut self, child: Child, reason: Failure, error: &str) -> Result<(), Fault> {
-        match self.keeper.failed(child, child.kind(), child.policy(), reason, error) {
+    /// What one life of the tenants' supervisor says once; the first of them to say it makes the tree ready.
+    fn forward_settings_read(&self) -> oneshot::Sender<()> {
+        let (ready, is_ready) = oneshot::channel();
+        let settings_read = self.settings_read.clone();
+        tokio::spawn(async move {
+            if is_ready.await.is_ok() {
+                settings_read.send_replace(true);
+            }
+        });
+        ready
+    }
+
+    fn on_lost(&mut self, lost: Lost<Child>) -> Result<(), Fault> {
+        let child = lost.child;
+        match self.keeper.failed(&lost, child.kind(), child.policy()) {
             Ok(pause) => {
-                let me = self.me.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    me.hint(RootMsg::Start { child });
-                });
+                self.me.hint_after(pause, RootMsg::Start { child });
                 Ok(())
             }
             Err(fault) => {
+                tracing::error!(error = %fault, "the tree gives up");
                 self.give_up.send_replace(Some(fault.to_string()));
                 Err(fault)
             }
@@ -316,6 +342,5 @@ impl RootState {
     }
 }
 
-fn id<M: Message, H>(spawned: Result<(ActorRef<M>, H), SpawnErr>) -> Result<ActorId, SpawnErr> {
-    spawned.map(|(actor, _)| actor.get_id())
-}
+#[cfg(test)]
+mod tests;

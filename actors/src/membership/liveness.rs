@@ -30,15 +30,26 @@ pub(super) struct Liveness {
     own: VecDeque<Instant>,
     /// When the last committed heartbeat was begun: it is certain that we lived then.
     last_begun: Option<Instant>,
+    /// Since when our heartbeats have been committed without a gap. Stillness from before says nothing: while
+    /// the store was away nobody's counter could move, and others may come back later than we.
+    unbroken_since: Option<Instant>,
 }
 
 impl Liveness {
     pub(super) fn new(me: Incarnation) -> Self {
-        Self { me, nodes: HashMap::new(), own: VecDeque::new(), last_begun: None }
+        Self { me, nodes: HashMap::new(), own: VecDeque::new(), last_begun: None, unbroken_since: None }
     }
 
-    /// A heartbeat of ours was committed and brought every node's counter.
-    pub(super) fn beaten(&mut self, begun: Instant, now: Instant, nodes: &[(Incarnation, i64)]) {
+    /// A heartbeat of ours was committed and brought every node's counter. False if this node is not among
+    /// them: it is then not alive any more.
+    pub(super) fn beaten(&mut self, begun: Instant, now: Instant, nodes: &[(Incarnation, i64)]) -> bool {
+        if nodes.iter().all(|(node, _)| *node != self.me) {
+            self.last_begun = None;
+            return false;
+        }
+        if self.last_begun.is_none_or(|last| now.duration_since(last) > STILL) {
+            self.unbroken_since = Some(now);
+        }
         self.last_begun = Some(begun);
         self.own.push_back(now);
         while self.own.front().is_some_and(|at| now.duration_since(*at) > STILL) {
@@ -51,6 +62,7 @@ impl Liveness {
                 *seen = Seen { counter: *counter, since: now };
             }
         }
+        true
     }
 
     /// Whether this node may begin anything.
@@ -61,7 +73,10 @@ impl Liveness {
     /// Every incarnation that is not known to be dead, this one included.
     pub(super) fn living(&self, now: Instant) -> Vec<Incarnation> {
         let judged = self.own.len() >= OWN_BEATS;
-        let alive = |seen: &Seen| !judged || now.duration_since(seen.since) <= STILL;
+        let alive = |seen: &Seen| {
+            let still_since = self.unbroken_since.map_or(seen.since, |since| since.max(seen.since));
+            !judged || now.duration_since(still_since) <= STILL
+        };
         let others = self.nodes.iter().filter(|(node, seen)| **node == self.me || alive(seen)).map(|(node, _)| *node);
         let mut living: Vec<_> = others.collect();
         if !living.contains(&self.me) {
@@ -105,6 +120,26 @@ mod tests {
     }
 
     #[test]
+    fn after_an_outage_of_the_database_every_node_gets_its_time_again() {
+        let (mut liveness, start) = (Liveness::new(ME), Instant::now());
+        liveness.beaten(start, start, &[(ME, 1), (OTHER, 1)]);
+        for second in 0..10 {
+            // The other one comes back 3 s later than we.
+            let now = at(start, 60.0 + f64::from(second));
+            liveness.beaten(now, now, &[(ME, 2 + i64::from(second)), (OTHER, 1 + i64::from(second / 3))]);
+            assert!(liveness.living(now).contains(&OTHER), "second {second}");
+        }
+    }
+
+    #[test]
+    fn a_node_whose_name_was_taken_begins_nothing() {
+        let (mut liveness, start) = (Liveness::new(ME), Instant::now());
+        assert!(liveness.beaten(start, start, &[(ME, 1)]));
+        assert!(!liveness.beaten(start, start, &[(OTHER, 1)]));
+        assert!(!liveness.am_alive(start));
+    }
+
+    #[test]
     fn without_heartbeats_this_node_begins_nothing() {
         let (mut liveness, start) = (Liveness::new(ME), Instant::now());
         assert!(!liveness.am_alive(start));
@@ -117,7 +152,7 @@ mod tests {
     fn a_node_that_left_is_forgotten_and_this_one_never() {
         let (mut liveness, start) = (Liveness::new(ME), Instant::now());
         liveness.beaten(start, start, &[(ME, 1), (OTHER, 1)]);
-        liveness.beaten(start, start, &[]);
+        liveness.beaten(start, start, &[(ME, 2)]);
         assert_eq!(liveness.living(start), [ME]);
     }
 }
