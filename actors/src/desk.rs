@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent, State};
+use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Unserved,
@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::node::Node;
-use crate::session::unserved;
 use crate::tenant::TenantMsg;
 
 /// How long an answer may take. Below the door's own limit, above that of the store.
@@ -67,10 +66,11 @@ impl DeskPort for Desk {
                 if let StoreError::Unreadable(why) = &error {
                     tracing::error!(why, session.id = %id, "a callback cannot be read");
                 }
-                unserved(&error)
+                // Whatever became of a read, nothing was changed by it.
+                Unserved::Busy
             })?
             .ok_or(Unserved::NotFound)?;
-        let live = callback.state.is_active().then(|| self.live(callback.id, callback.state));
+        let live = callback.state.is_active().then(|| self.live(id));
         Ok(CallbackView {
             id: callback.id,
             desired_time: callback.desired_time,
@@ -83,29 +83,18 @@ impl DeskPort for Desk {
 }
 
 impl Desk {
-    fn live(&self, id: CallbackId, state: State) -> Live {
-        let live = self.node.ports.routing.live(id).or_else(|| self.node.live.live(id));
-        match (live, state) {
-            (Some(live), _) => live,
-            // Somebody talks already: no wait is left, whatever routing last said.
-            (None, State::Processing) => Live { position: 0, estimated_wait_seconds: 0 },
-            (None, _) => Live::UNKNOWN,
-        }
+    fn live(&self, id: CallbackId) -> Live {
+        let known = self.node.ports.routing.live(id).or_else(|| self.node.live.live(id));
+        known.unwrap_or(Live::UNKNOWN)
     }
 }
 
 #[async_trait]
 impl Inbox for Desk {
     async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError> {
-        // Live values stay in memory; only what the board does not follow has to be judged by the machine.
-        let live = match &signal.event {
-            SignalEvent::Position(live) => Some(Some(*live)),
-            SignalEvent::Alive => Some(None),
-            _ => None,
-        };
-        if let Some(live) = live
-            && self.node.live.hear(id, signal.attempt, live, self.node.now())
-        {
+        // Live values stay in memory. What the board does not follow finds a session first, which makes it.
+        let live = matches!(signal.event, SignalEvent::Position(_) | SignalEvent::Alive);
+        if live && self.node.live.hear(id, tenant, &signal, self.node.now()) {
             return Ok(Reply::Done);
         }
         self.ask(tenant, |reply| TenantMsg::Signal { id, signal, reply }).await

@@ -1,9 +1,11 @@
 //! Gathers questions about attempts, so that routing is asked after many at once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{AttemptRef, Routing};
+use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -36,10 +38,13 @@ impl Pinger {
                 {
                     batch.push(next);
                 }
-                match timeout(DEADLINE, routing.ping(std::mem::take(&mut batch))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "routing could not be asked after attempts"),
-                    Err(_) => tracing::warn!("routing did not take a question in time"),
+                let call = timeout(DEADLINE, routing.ping(std::mem::take(&mut batch)));
+                // This task outlives whatever a call does: without it nobody would ever be asked again.
+                match AssertUnwindSafe(call).catch_unwind().await {
+                    Ok(Ok(Ok(()))) => {}
+                    Ok(Ok(Err(error))) => tracing::warn!(%error, "routing could not be asked after attempts"),
+                    Ok(Err(_)) => tracing::warn!("routing did not take a question in time"),
+                    Err(_) => tracing::error!("asking routing after attempts panicked"),
                 }
             }
         });
@@ -48,6 +53,6 @@ impl Pinger {
 
     /// Asks, soon.
     pub(crate) fn ask(&self, attempt: AttemptRef) {
-        drop(self.questions.try_send(attempt));
+        let _full = self.questions.try_send(attempt);
     }
 }

@@ -9,23 +9,27 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use domain::event::{ActorKind, Event, Failure};
+use domain::event::ActorKind;
 use domain::ids::TenantId;
 use domain::keys::ApiKey;
 use domain::ports::{Due, StoreError};
 use domain::tenant::Tenant;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::directory::Entry;
+use crate::keeper::{Keeper, Lost};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies, Restarts, Verdict, failure_of};
+use crate::restart::{Fault, Policies};
+use crate::session::task::{self, Panic};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
 
 /// How long reading all settings may take.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the tenants may take to end with this supervisor.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// Pause before settings that could not be read are read again.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,8 @@ pub(crate) enum TenantsMsg {
     SettingsChanged,
     /// From its own task: what was read, or why not.
     SettingsRead { read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError> },
+    /// From its own task: reading panicked. The panic goes on here, for the supervisor to judge.
+    ReadPanicked { panic: Panic },
     /// From itself: start this tenant again after its pause.
     Restart { tenant: TenantId },
     /// From the root: end every session. Answered when none is left.
@@ -56,8 +62,7 @@ pub(crate) struct State {
     node: Arc<Node>,
     me: Address<TenantsMsg>,
     known: HashMap<TenantId, Arc<Tenant>>,
-    by_actor: HashMap<ActorId, TenantId>,
-    failures: HashMap<TenantId, Restarts>,
+    keeper: Keeper<TenantId>,
     reading: bool,
     read_again: bool,
     ready: Option<oneshot::Sender<()>>,
@@ -77,12 +82,12 @@ impl Actor for TenantsActor {
         let me = meter.address(&me);
         me.hint(TenantsMsg::SettingsChanged);
         args.node.tenants.put(me.clone());
+        let keeper = Keeper::new(ActorKind::Tenants, args.node.ports.observer.clone());
         Ok(State {
             node: args.node,
             me,
             known: HashMap::new(),
-            by_actor: HashMap::new(),
-            failures: HashMap::new(),
+            keeper,
             reading: false,
             read_again: false,
             ready: args.ready,
@@ -101,6 +106,7 @@ impl Actor for TenantsActor {
             TenantsMsg::Work { due } => state.on_work(due),
             TenantsMsg::SettingsChanged => state.on_settings_changed(),
             TenantsMsg::SettingsRead { read } => state.on_settings_read(read).await?,
+            TenantsMsg::ReadPanicked { panic } => std::panic::resume_unwind(panic),
             TenantsMsg::Restart { tenant } => state.on_restart(tenant).await?,
             TenantsMsg::Drain { reply } => state.on_drain(reply),
         }
@@ -113,13 +119,14 @@ impl Actor for TenantsActor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(child, error) => {
-                state.on_tenant_failed(child.get_id(), failure_of(&error), &error.to_string())?;
-            }
-            SupervisionEvent::ActorTerminated(child, _, _) => drop(state.by_actor.remove(&child.get_id())),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        match state.keeper.lost(event) {
+            Some(lost) => Ok(state.on_lost(lost)?),
+            None => Ok(()),
         }
+    }
+
+    async fn post_stop(&self, me: ActorRef<TenantsMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
+        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
         Ok(())
     }
 }
@@ -143,13 +150,14 @@ impl State {
             self.read_again = true;
             return;
         }
-        let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
+        let (node, me, failed) = (self.node.clone(), self.me.clone(), self.me.clone());
+        let work = async move {
             let both = async { Ok((node.ports.settings.tenants().await?, node.ports.settings.keys().await?)) };
             let read = timeout(READ_DEADLINE, both).await;
             let read = read.unwrap_or_else(|_| Err(StoreError::NotDone("settings were not read in time".into())));
             me.hint(TenantsMsg::SettingsRead { read });
-        });
+        };
+        task::spawn_or(work, move |panic| failed.hint(TenantsMsg::ReadPanicked { panic }));
     }
 
     async fn on_settings_read(&mut self, read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError>) -> Result<(), Fault> {
@@ -157,14 +165,15 @@ impl State {
         match read {
             Ok((tenants, keys)) => {
                 // Keys last: whoever is let in finds its tenant.
-                let gone: Vec<_> = self.known.keys().filter(|id| tenants.iter().all(|it| it.id != **id)).copied().collect();
+                let gone: Vec<_> =
+                    self.known.keys().filter(|id| tenants.iter().all(|it| it.id != **id)).copied().collect();
                 gone.into_iter().for_each(|tenant| self.forget(tenant));
                 for tenant in &tenants {
                     self.put(Arc::new(tenant.clone())).await?;
                 }
                 self.node.ports.key_ring.replace(&tenants, keys);
                 if let Some(ready) = self.ready.take() {
-                    drop(ready.send(()));
+                    let _gone = ready.send(());
                 }
                 if std::mem::take(&mut self.read_again) {
                     self.on_settings_changed();
@@ -173,11 +182,7 @@ impl State {
             Err(StoreError::Unreadable(why)) => return Err(Fault(format!("cannot read the settings: {why}"))),
             Err(error) => {
                 tracing::warn!(%error, "settings could not be read; the known ones stay in force");
-                let me = self.me.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(READ_AGAIN).await;
-                    me.hint(TenantsMsg::SettingsChanged);
-                });
+                self.me.hint_after(READ_AGAIN, TenantsMsg::SettingsChanged);
             }
         }
         Ok(())
@@ -188,13 +193,17 @@ impl State {
             return Ok(());
         }
         let id = tenant.id;
-        self.known.insert(id, tenant.clone());
+        let is_new = self.known.insert(id, tenant.clone()).is_none();
         match self.node.directory.find(id) {
-            Some(Entry { address, .. }) if address.send(TenantMsg::SettingsChanged { tenant: tenant.clone() }).is_ok() => {
+            Some(Entry { address, .. }) => {
+                // If it has just died, it starts again with what is known then.
+                address.hint(TenantMsg::SettingsChanged { tenant: tenant.clone() });
                 self.node.directory.put(Entry { address, tenant });
                 Ok(())
             }
-            _ => self.start(tenant).await,
+            None if is_new => self.start(tenant).await,
+            // Its pause after a failure is not over.
+            None => Ok(()),
         }
     }
 
@@ -209,48 +218,31 @@ impl State {
     async fn start(&mut self, tenant: Arc<Tenant>) -> Result<(), Fault> {
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
         let args = TenantArgs { node: self.node.clone(), tenant: tenant.clone(), waiting: waiting.clone() };
-        match TenantActor::spawn_linked(None, TenantActor, args, self.me.cell()).await {
-            Ok((actor, _)) => {
-                self.by_actor.insert(actor.get_id(), tenant.id);
-                self.node.directory.put(Entry { address: Address::new(actor, waiting), tenant });
-                Ok(())
-            }
-            Err(error) => self.on_failure(tenant.id, Failure::Start, &error.to_string()),
+        let spawned = TenantActor::spawn_linked(None, TenantActor, args, self.me.cell()).await;
+        let id = tenant.id;
+        if let Ok((actor, _)) = &spawned {
+            self.node.directory.put(Entry { address: Address::new(actor.clone(), waiting), tenant });
         }
+        self.keeper.started(id, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
     }
 
     async fn on_restart(&mut self, tenant: TenantId) -> Result<(), Fault> {
+        let is_there = self.node.directory.find(tenant).is_some();
         match self.known.get(&tenant).cloned() {
-            Some(tenant) if !self.node.is_draining() => self.start(tenant).await,
+            Some(tenant) if !is_there && !self.node.is_draining() => self.start(tenant).await,
             _ => Ok(()),
         }
     }
 
-    fn on_tenant_failed(&mut self, actor: ActorId, reason: Failure, error: &str) -> Result<(), Fault> {
-        let Some(tenant) = self.by_actor.remove(&actor) else { return Ok(()) };
-        self.node.directory.remove(tenant);
-        self.on_failure(tenant, reason, error)
-    }
-
-    fn on_failure(&mut self, tenant: TenantId, reason: Failure, error: &str) -> Result<(), Fault> {
-        if reason == Failure::Panic {
-            self.node.note(Event::PanicCaught);
+    fn on_lost(&mut self, lost: Lost<TenantId>) -> Result<(), Fault> {
+        // One that was stopped because it is gone is not missed.
+        if !self.known.contains_key(&lost.child) {
+            return Ok(());
         }
-        let restarts = self.failures.entry(tenant).or_insert_with(|| Restarts::new(Policies::TENANT));
-        let spread = u64::try_from(tenant.as_uuid().as_u128() % 4_099).unwrap_or_default();
-        match restarts.failed(Instant::now(), spread) {
-            Verdict::Restart(pause) => {
-                tracing::error!(tenant.id = %tenant, error, reason = reason.name(), "a tenant failed and is started again");
-                self.node.note(Event::Restarted { supervisor: ActorKind::Tenants, child: ActorKind::Tenant, reason });
-                let me = self.me.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(pause).await;
-                    me.hint(TenantsMsg::Restart { tenant });
-                });
-                Ok(())
-            }
-            Verdict::GiveUp => Err(Fault(format!("tenant {tenant} fails again and again, last: {error}"))),
-        }
+        self.node.directory.remove(lost.child);
+        let pause = self.keeper.failed(&lost, ActorKind::Tenant, Policies::TENANT)?;
+        self.me.hint_after(pause, TenantsMsg::Restart { tenant: lost.child });
+        Ok(())
     }
 
     fn on_drain(&self, reply: oneshot::Sender<()>) {
@@ -265,7 +257,7 @@ impl State {
             for answer in answers {
                 drop(answer.await);
             }
-            drop(reply.send(()));
+            let _gone = reply.send(());
         });
     }
 }

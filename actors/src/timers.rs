@@ -34,10 +34,12 @@ impl<T: Send + 'static> Timers<T> {
             // Upgraded for a moment only, so that dropping the queue ends the task at its next wake-up.
             while let Some(queue) = weak.upgrade() {
                 let due = queue.take_due(Instant::now());
-                let idle = due.is_empty();
-                due.into_iter().for_each(&elapsed);
-                if idle {
+                if due.is_empty() {
                     queue.wait_for_next().await;
+                } else {
+                    due.into_iter().for_each(&elapsed);
+                    // A long row of timers must not keep the others of this thread waiting.
+                    tokio::task::yield_now().await;
                 }
             }
         });
