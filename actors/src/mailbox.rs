@@ -1,11 +1,13 @@
 //! Our own address and meter around ractor's: ractor shows no queue length, and metrics want one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::event::{ActorKind, Event};
 use domain::ports::Observer;
+use futures::FutureExt;
 use ractor::{ActorCell, ActorId, ActorRef, Message};
 use tokio::time::Instant;
 
@@ -59,6 +61,16 @@ impl<M: Message> Address<M> {
         let to = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
+            to.hint(message);
+        });
+    }
+
+    /// Runs `work` beside the actor; what it comes to is a message. If it panics that message is `panicked`, so
+    /// that the actor can fail as if its own handler had.
+    pub(crate) fn run(&self, work: impl Future<Output = M> + Send + 'static, panicked: M) {
+        let to = self.clone();
+        tokio::spawn(async move {
+            let message = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(panicked);
             to.hint(message);
         });
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::Fault;
+use crate::restart::{Fault, TaskPanicked};
 use crate::scheduler::SchedulerMsg;
 use crate::tenants::TenantsMsg;
 use liveness::Liveness;
@@ -60,6 +60,8 @@ pub(crate) enum MembershipMsg {
     Purged { purged: Result<u64, StoreError> },
     /// From its task.
     Counted { counts: Result<WorkCounts, StoreError> },
+    /// From one of its tasks, in place of its answer.
+    TaskPanicked,
 }
 
 /// What a sweep brought back.
@@ -81,6 +83,8 @@ pub(crate) struct State {
     me: Address<MembershipMsg>,
     liveness: Liveness,
     epoch: Option<i64>,
+    /// What was last said about this node in the log.
+    was_alive: bool,
     /// Rounds of unasked work so far, one a second.
     rounds: u64,
     /// What the next sweep may bring back of ours.
@@ -125,6 +129,7 @@ impl Actor for MembershipActor {
             node: args.node,
             me,
             epoch: None,
+            was_alive: false,
             rounds: 0,
             sweep_limit: SWEPT_AT_ONCE,
             beating: false,
@@ -149,6 +154,7 @@ impl Actor for MembershipActor {
             MembershipMsg::Swept { swept } => state.on_swept(swept)?,
             MembershipMsg::Purged { purged } => state.on_purged(purged),
             MembershipMsg::Counted { counts } => state.on_counted(counts),
+            MembershipMsg::TaskPanicked => return Err(TaskPanicked.into()),
         }
         Ok(())
     }
@@ -156,11 +162,10 @@ impl Actor for MembershipActor {
 
 impl State {
     fn on_second(&mut self) {
-        let alive = self.liveness.am_alive(Instant::now());
-        if !alive && self.node.is_alive() {
+        let alive = self.node.is_alive();
+        if std::mem::replace(&mut self.was_alive, alive) && !alive {
             tracing::warn!("no heartbeat was committed for 3 s: nothing is begun until one is");
         }
-        self.node.set_alive(alive);
         if !std::mem::replace(&mut self.beating, true) {
             self.beat();
         }
@@ -185,13 +190,14 @@ impl State {
     }
 
     fn beat(&self) {
-        let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
+        let node = self.node.clone();
+        let work = async move {
             let started = Instant::now();
             let beat = timeout(BEAT_DEADLINE, node.ports.nodes.heartbeat(node.me)).await;
             let beat = beat.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the heartbeat took too long".into())));
-            me.hint(MembershipMsg::Beaten { started, beat });
-        });
+            MembershipMsg::Beaten { started, beat }
+        };
+        self.me.run(work, MembershipMsg::TaskPanicked);
     }
 
     fn on_beaten(&mut self, started: Instant, beat: Result<Beat, StoreError>) -> Result<(), Fault> {
@@ -211,34 +217,35 @@ impl State {
 
     fn on_beat(&mut self, started: Instant, beat: &Beat) {
         self.node.ports.clock.observe(beat.now);
-        let now = Instant::now();
-        let was_alive = self.liveness.am_alive(now);
-        if !self.liveness.beaten(started, now, &beat.nodes) {
+        let was_alive = self.node.is_alive();
+        if !self.liveness.beaten(started, Instant::now(), &beat.nodes) {
             tracing::error!("another process has taken the name of this node: this one begins nothing any more");
         }
-        let alive = self.liveness.am_alive(now);
-        self.node.set_alive(alive);
-        if alive && !was_alive {
-            if self.epoch.is_some() {
-                // The store has come back: what was silent meanwhile is not gone.
-                self.node.begin_quiet_time();
-            }
-            // What fell due while nothing could be begun waits long enough.
-            if self.node.may_work() {
-                self.work_unasked();
-                self.node.scheduler.hint(SchedulerMsg::ClaimAgain);
-            }
+        self.node.set_alive_until(self.liveness.alive_until());
+        if !was_alive && self.node.may_work() {
+            self.on_return();
         }
-        if self.epoch.replace(beat.epoch).is_some_and(|before| before != beat.epoch) {
+        // Also at the first heartbeat: what changed between reading the settings and now is not known.
+        if self.epoch.replace(beat.epoch) != Some(beat.epoch) {
             self.node.tenants.hint(TenantsMsg::SettingsChanged);
         }
     }
 
+    /// This node may begin work (again): what fell due meanwhile has waited long enough.
+    fn on_return(&mut self) {
+        if self.epoch.is_some() {
+            // The store was away: what was silent meanwhile is not gone.
+            self.node.begin_quiet_time();
+        }
+        self.work_unasked();
+        self.node.scheduler.hint(SchedulerMsg::ClaimAgain);
+    }
+
     fn sweep(&self) {
-        let (node, me) = (self.node.clone(), self.me.clone());
+        let node = self.node.clone();
         let living = self.liveness.living(Instant::now());
         let limit = self.sweep_limit;
-        tokio::spawn(async move {
+        let work = async move {
             let swept = async {
                 let at = node.now();
                 let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
@@ -252,8 +259,9 @@ impl State {
             };
             let swept = timeout(SWEEP_DEADLINE, swept).await;
             let swept = swept.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())));
-            me.hint(MembershipMsg::Swept { swept });
-        });
+            MembershipMsg::Swept { swept }
+        };
+        self.me.run(work, MembershipMsg::TaskPanicked);
     }
 
     fn on_swept(&mut self, swept: Result<Swept, StoreError>) -> Result<(), Fault> {
@@ -276,11 +284,12 @@ impl State {
     }
 
     fn purge(&self) {
-        let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
+        let node = self.node.clone();
+        let work = async move {
             let purged = purge_all(&node).await;
-            me.hint(MembershipMsg::Purged { purged });
-        });
+            MembershipMsg::Purged { purged }
+        };
+        self.me.run(work, MembershipMsg::TaskPanicked);
     }
 
     fn on_purged(&mut self, purged: Result<u64, StoreError>) {
@@ -296,12 +305,13 @@ impl State {
     }
 
     fn count(&self) {
-        let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
+        let node = self.node.clone();
+        let work = async move {
             let counts = timeout(SWEEP_DEADLINE, node.ports.callbacks.work_counts()).await;
             let counts = counts.unwrap_or_else(|_| Err(StoreError::NotDone("counting took too long".into())));
-            me.hint(MembershipMsg::Counted { counts });
-        });
+            MembershipMsg::Counted { counts }
+        };
+        self.me.run(work, MembershipMsg::TaskPanicked);
     }
 
     fn on_counted(&mut self, counts: Result<WorkCounts, StoreError>) {

@@ -75,7 +75,8 @@ pub(crate) struct Node {
     /// Scheduled callbacks whose timers this node's scheduler holds.
     pub(crate) claimed: AtomicUsize,
     sessions: AtomicUsize,
-    working: AtomicBool,
+    /// Until when the last committed heartbeat speaks for this node; none before the first.
+    alive_until: RwLock<Option<Instant>>,
     draining: AtomicBool,
     ping_from: RwLock<DateTime<Utc>>,
 }
@@ -99,7 +100,7 @@ impl Node {
             scheduler: Place::default(),
             claimed: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
-            working: AtomicBool::new(false),
+            alive_until: RwLock::new(None),
             draining: AtomicBool::new(false),
             ping_from: RwLock::new(ping_from),
         })
@@ -150,16 +151,18 @@ impl Node {
 
     /// Whether the node may begin work on its own initiative: its heartbeats are committed and it does not drain.
     pub(crate) fn may_work(&self) -> bool {
-        self.working.load(Ordering::Relaxed) && !self.is_draining()
+        self.is_alive() && !self.is_draining()
     }
 
-    /// Whether the last heartbeat is recent. False until the first.
+    /// Whether the last committed heartbeat is recent. It grows old by itself, whatever becomes of membership.
     pub(crate) fn is_alive(&self) -> bool {
-        self.working.load(Ordering::Relaxed)
+        let until = *self.alive_until.read().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
-    pub(crate) fn set_alive(&self, alive: bool) {
-        self.working.store(alive, Ordering::Relaxed);
+    /// A heartbeat speaks for the node until then, or none does any more.
+    pub(crate) fn set_alive_until(&self, until: Option<Instant>) {
+        *self.alive_until.write().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     pub(crate) fn is_draining(&self) -> bool {

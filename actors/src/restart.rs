@@ -150,6 +150,11 @@ impl Restarts {
 #[error("{0}")]
 pub(crate) struct Fault(pub(crate) String);
 
+/// A task of the actor panicked, and the actor fails with it.
+#[derive(Debug, Error)]
+#[error("one of its tasks panicked")]
+pub(crate) struct TaskPanicked;
+
 /// Reads what ractor tells a supervisor.
 pub(crate) fn failure_of(error: &ActorProcessingErr) -> Failure {
     if error.is::<Fault>() { Failure::Error } else { Failure::Panic }

@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::Fault;
+use crate::restart::{Fault, TaskPanicked};
 use crate::tenants::TenantsMsg;
 
 /// Each minute on the minute, in UTC.
@@ -57,6 +57,8 @@ pub(crate) enum SchedulerMsg {
     ClaimEnded { result: Result<(), StoreError> },
     /// From itself: the pause after a claim that was not possible is over.
     ClaimAgain,
+    /// From the claim task, in place of its answer.
+    TaskPanicked,
 }
 
 /// Sorted by instant, then by id so that equal instants have an order.
@@ -150,6 +152,7 @@ impl Actor for SchedulerActor {
             SchedulerMsg::Claimed { due } => state.on_claimed(due),
             SchedulerMsg::ClaimEnded { result } => state.on_claim_ended(result)?,
             SchedulerMsg::ClaimAgain => state.on_claim_again(),
+            SchedulerMsg::TaskPanicked => return Err(TaskPanicked.into()),
         }
         Ok(())
     }
@@ -224,10 +227,8 @@ impl State {
         }
         self.claiming = true;
         let (node, me) = (self.node.clone(), self.me.clone());
-        tokio::spawn(async move {
-            let result = claim_all(&node, &me).await;
-            me.hint(SchedulerMsg::ClaimEnded { result });
-        });
+        let work = async move { SchedulerMsg::ClaimEnded { result: claim_all(&node, &me).await } };
+        self.me.run(work, SchedulerMsg::TaskPanicked);
     }
 
     fn on_claim_ended(&mut self, result: Result<(), StoreError>) -> Result<(), Fault> {

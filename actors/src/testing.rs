@@ -8,6 +8,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 mod clock;
+#[cfg(test)]
+mod collect;
 mod faults;
 mod nodes;
 mod recorder;
@@ -28,6 +30,8 @@ use domain::queue::QueueSettings;
 use domain::tenant::Tenant;
 
 pub use clock::TestClock;
+#[cfg(test)]
+pub(crate) use collect::{Collected, collect};
 pub use faults::{Fault, Faults, Op};
 pub use nodes::{FakeNodes, FakeSettings};
 pub use recorder::Recorder;
@@ -232,6 +236,6 @@ impl Connector for FakeConnector {
     }
 
     async fn close(&self) {
-        drop(self.faults.pass(Op::CloseClient).await);
+        let _ = self.faults.pass(Op::CloseClient).await;
     }
 }

@@ -65,9 +65,9 @@ impl Liveness {
         true
     }
 
-    /// Whether this node may begin anything.
-    pub(super) fn am_alive(&self, now: Instant) -> bool {
-        self.last_begun.is_some_and(|at| now.duration_since(at) < SILENT)
+    /// Until when this node may begin anything.
+    pub(super) fn alive_until(&self) -> Option<Instant> {
+        self.last_begun.map(|begun| begun + SILENT)
     }
 
     /// Every incarnation that is not known to be dead, this one included.
@@ -136,16 +136,16 @@ mod tests {
         let (mut liveness, start) = (Liveness::new(ME), Instant::now());
         assert!(liveness.beaten(start, start, &[(ME, 1)]));
         assert!(!liveness.beaten(start, start, &[(OTHER, 1)]));
-        assert!(!liveness.am_alive(start));
+        assert_eq!(liveness.alive_until(), None);
     }
 
     #[test]
     fn without_heartbeats_this_node_begins_nothing() {
         let (mut liveness, start) = (Liveness::new(ME), Instant::now());
-        assert!(!liveness.am_alive(start));
-        liveness.beaten(start, start, &[(ME, 1)]);
-        assert!(liveness.am_alive(at(start, 2.9)));
-        assert!(!liveness.am_alive(at(start, 3.0)));
+        assert_eq!(liveness.alive_until(), None);
+        // What counts is when the heartbeat was begun, not when its answer came.
+        liveness.beaten(start, at(start, 2.0), &[(ME, 1)]);
+        assert_eq!(liveness.alive_until(), Some(at(start, 3.0)));
     }
 
     #[test]

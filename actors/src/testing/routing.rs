@@ -188,7 +188,7 @@ impl Routing for FakeRouting {
     }
 
     fn expected_wait(&self, _tenant: TenantId, queue: &QueueName) -> Option<i32> {
-        drop(self.faults.pass_at_once(Op::ExpectedWait));
+        let _ = self.faults.pass_at_once(Op::ExpectedWait);
         self.waits.lock().expect("never poisoned").get(queue).copied()
     }
 
