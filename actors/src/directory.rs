@@ -1,0 +1,53 @@
+//! Which tenants there are, and where their actors live just now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::Duration;
+use domain::ids::{QueueName, TenantId};
+use domain::ports::Routing;
+use domain::tenant::Tenant;
+
+use crate::mailbox::Address;
+use crate::tenant::TenantMsg;
+
+/// One tenant with its actor.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) address: Address<TenantMsg>,
+    pub(crate) tenant: Arc<Tenant>,
+}
+
+/// Written by the tenants' supervisor, read by everybody.
+#[derive(Default)]
+pub(crate) struct Directory {
+    entries: RwLock<HashMap<TenantId, Entry>>,
+}
+
+impl Directory {
+    pub(crate) fn find(&self, tenant: TenantId) -> Option<Entry> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()
+    }
+
+    pub(crate) fn put(&self, entry: Entry) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(entry.tenant.id, entry);
+    }
+
+    pub(crate) fn remove(&self, tenant: TenantId) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+    }
+
+    /// By how much each queue has to start before the desired time, as things stand.
+    pub(crate) fn leads(&self, routing: &dyn Routing) -> BTreeMap<(TenantId, QueueName), Duration> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = entries.values().flat_map(|entry| {
+            entry.tenant.queues.iter().map(|(name, settings)| (entry.tenant.id, name.clone(), settings.clone()))
+        });
+        queues
+            .map(|(tenant, name, settings)| {
+                let lead = settings.lead(routing.expected_wait(tenant, &name));
+                ((tenant, name), lead)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! Effects into calls of ports: after the save, in the order given, each outward call in a task of its own.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::callback::{Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
+use domain::event::Event;
+use domain::ports::{AttemptRef, Details, Invitation, RoutingError};
+use ractor::ActorRef;
+use tokio::time::{Instant, timeout};
+
+use super::{Caller, SessionMsg, State, grant_of, task};
+use crate::tenant::TenantMsg;
+
+/// How long routing may take to answer a start or a close.
+const ROUTING_DEADLINE: Duration = Duration::from_secs(10);
+/// Shortest pause before a row is read again after an outage.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What is added to it at most, so that an outage does not end in a stampede.
+const LOOK_AGAIN_SPREAD_MS: u64 = 4_000;
+
+impl State {
+    /// Performs the effects of a saved step.
+    pub(super) fn perform(&mut self, me: &ActorRef<SessionMsg>, effects: Vec<Effect>, caller: Caller) {
+        // First: a place that is asked for again has to be given back before.
+        self.follow(Some(self.node.now()));
+        self.follow_hand_off(me);
+        let mut caller = Some(caller);
+        for effect in effects {
+            match effect {
+                Effect::Save(_) | Effect::Moved { .. } => {}
+                Effect::Reply(reply) => caller.take().unwrap_or(Caller::None).done(reply),
+                Effect::Submit { attempt } => self.submit(me, attempt),
+                Effect::WantPlace => self.want_place(me),
+                Effect::Terminate => self.close(me),
+                Effect::Ping => self.ping(),
+                Effect::WakeAt(at) => self.wake_at(me, self.node.instant_of(at)),
+                Effect::Finish => self.end(me),
+            }
+        }
+    }
+
+    /// Facts for the observer, once a step is durable and before it becomes what is known.
+    pub(super) fn note_saved(&self, after: &Callback, effects: &[Effect]) {
+        self.facts.note_saved(&self.node, after, effects);
+        let Some(before) = &self.callback else { return };
+        if before.state == CallbackState::Scheduled && after.state == CallbackState::Queued {
+            // After a postponement lateness counts from the opening, not from the first start instant.
+            let lateness = self.node.now() - before.start_at.max(after.start_at);
+            self.node.note(Event::Fired { lateness: lateness.to_std().unwrap_or_default() });
+        }
+    }
+
+    /// Keeps the board in step: it follows a granted attempt and nothing else. `heard_at` counts if it begins.
+    pub(super) fn follow(&self, heard_at: Option<DateTime<Utc>>) {
+        match self.callback.as_deref().map(grant_of) {
+            Some(Some(grant)) => self.node.live.follow(self.id, grant, heard_at),
+            Some(None) => self.node.live.forget(self.id),
+            None => {}
+        }
+    }
+
+    /// The place in the hand-off budget is held exactly while an attempt is with routing and not accepted.
+    fn follow_hand_off(&mut self, me: &ActorRef<SessionMsg>) {
+        let Some(callback) = &self.callback else { return };
+        let starting = callback.state == CallbackState::Queued && callback.hand_off == HandOff::Started;
+        let accepted = callback.hand_off == HandOff::Accepted;
+        if !starting {
+            self.free_place(me, accepted);
+        }
+    }
+
+    /// Gives the place back, if there is one.
+    pub(super) fn free_place(&mut self, me: &ActorRef<SessionMsg>, accepted: bool) {
+        if std::mem::take(&mut self.placed) {
+            self.tenant.hint(TenantMsg::PlaceFreed { session: me.get_id(), id: self.id, accepted });
+        }
+    }
+
+    pub(super) fn want_place(&self, me: &ActorRef<SessionMsg>) {
+        if let Some(callback) = &self.callback {
+            let queue = callback.queue.clone();
+            self.tenant.hint(TenantMsg::PlaceWanted { session: me.get_id(), id: self.id, queue });
+        }
+    }
+
+    fn ping(&self) {
+        if let Some(callback) = &self.callback {
+            self.node.pinger.ask(AttemptRef { tenant: callback.tenant, id: self.id, attempt: callback.attempt });
+        }
+    }
+
+    fn submit(&mut self, me: &ActorRef<SessionMsg>, attempt: u32) {
+        let Some(callback) = self.callback.clone() else { return };
+        self.in_flight = self.in_flight.saturating_add(1);
+        let known = self.details.take();
+        let (node, facts) = (self.node.clone(), self.facts.clone());
+        let address = self.meter.address(me);
+        let answer = address.clone();
+        let work = async move {
+            let call = async {
+                let details = match known {
+                    Some(details) => *details,
+                    None => match node.ports.callbacks.details(callback.tenant, callback.id).await {
+                        Ok(details) => details.unwrap_or_default(),
+                        Err(_) => return SubmitOutcome::NotDone,
+                    },
+                };
+                match node.ports.routing.start(facts.invitation(&callback, attempt, details)).await {
+                    Ok(()) => SubmitOutcome::Done,
+                    Err(RoutingError::Refused(_)) => SubmitOutcome::Refused,
+                    Err(RoutingError::NotDone(_)) => SubmitOutcome::NotDone,
+                    Err(RoutingError::Perhaps(_)) => SubmitOutcome::Perhaps,
+                }
+            };
+            let outcome = timeout(ROUTING_DEADLINE, call).await.unwrap_or(SubmitOutcome::Perhaps);
+            answer.hint(SessionMsg::SubmitAnswered { attempt, outcome });
+        };
+        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+    }
+
+    fn close(&mut self, me: &ActorRef<SessionMsg>) {
+        self.in_flight = self.in_flight.saturating_add(1);
+        let (node, tenant, id) = (self.node.clone(), self.facts.id, self.id);
+        let address = self.meter.address(me);
+        let answer = address.clone();
+        let work = async move {
+            let closed = timeout(ROUTING_DEADLINE, node.ports.routing.close(tenant, id)).await;
+            answer.hint(SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) });
+        };
+        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+    }
+
+    fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
+        self.wish = self.wish.wrapping_add(1);
+        let what = (self.meter.address(me), self.wish);
+        self.timer = Some(self.node.timers.set(self.timer.take(), at, what));
+    }
+
+    /// Looks at the row again in 1 to 5 s.
+    pub(super) fn look_again_later(&mut self, me: &ActorRef<SessionMsg>) {
+        let spread = self.spread(LOOK_AGAIN_SPREAD_MS).to_std().unwrap_or_default();
+        self.wake_at(me, Instant::now() + LOOK_AGAIN + spread);
+    }
+}
+
+impl crate::tenant::TenantFacts {
+    /// The invitation to `attempt`.
+    fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
+        let tenant = self.current();
+        let settings = tenant.queues.get(&callback.queue);
+        let route_point = details.options.route_point.clone();
+        Invitation {
+            tenant: callback.tenant,
+            id: callback.id,
+            attempt,
+            not_after: callback.expires_at,
+            queue: callback.queue.clone(),
+            phone: callback.phone,
+            desired_time: callback.desired_time,
+            target: settings.and_then(|settings| settings.target.clone()),
+            route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
+            details,
+        }
+    }
+}

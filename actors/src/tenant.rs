@@ -1,0 +1,237 @@
+//! One tenant: judges its bookings, keeps the hand-off budget of its queues, and supervises the sessions of
+//! its active callbacks.
+//!
+//! Started by the tenants' supervisor. Talked to by the desk, the scheduler and the sweep (through that
+//! supervisor) and its own sessions. When it dies its sessions die with it; their rows are due sooner or
+//! later and the sweep brings them back. Nothing here is awaited but the start of a session: bookings and
+//! steps of callbacks without a session run in tasks that own the caller's reply port.
+
+mod booking;
+mod budget;
+pub(crate) mod bystander;
+mod children;
+mod facts;
+mod work;
+
+use std::sync::Arc;
+
+use domain::callback::{Callback, Canceller, Effect, Input, NewCallback, Signal};
+use domain::event::{ActorKind, Event};
+use domain::ids::{CallbackId, QueueName};
+use domain::ports::{Details, Due, SubmitError, Unserved};
+use domain::tenant::Tenant;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::mailbox::{Address, Gone, Meter, Waiting};
+use crate::node::Node;
+use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply, task};
+use budget::Budgets;
+use children::Children;
+pub(crate) use facts::TenantFacts;
+
+pub(crate) type SubmitReply = oneshot::Sender<Result<CallbackId, SubmitError>>;
+
+/// Messages to a tenant.
+pub(crate) enum TenantMsg {
+    /// From the desk: judge and keep a booking. Answered in any case.
+    Submit { new: Box<NewCallback>, reply: SubmitReply },
+    /// From the desk. Answered in any case.
+    Cancel { id: CallbackId, by: Canceller, reply: CancelReply },
+    /// From the desk. Answered in any case.
+    Signal { id: CallbackId, signal: Signal, reply: SignalReply },
+    /// From its own task: an immediate callback with a place is durable; give it a session.
+    Booked { callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details> },
+    /// From its own tasks and itself: the place taken for this callback finds no session.
+    PlaceUnused { id: CallbackId },
+    /// From its own task: an input found our callback with an attempt under way and no session. Answered in any case.
+    Found { callback: Box<Callback>, input: Box<Input>, caller: Caller },
+    /// From scheduler, sweep and its own tasks: somebody has to work on these.
+    Work { due: Vec<Due> },
+    /// From a session: it needs a place for its next attempt.
+    PlaceWanted { session: ActorId, id: CallbackId, queue: QueueName },
+    /// From a session: its place is free, because the attempt was accepted or came to nothing.
+    PlaceFreed { session: ActorId, id: CallbackId, accepted: bool },
+    /// From a session: routing could not be reached, or did not answer.
+    OutageSeen { queue: QueueName },
+    /// From itself: start the session of this callback again after its pause.
+    Restart { id: CallbackId },
+    /// From its own task: the callback is parked, or could not be and is still due.
+    ParkEnded { id: CallbackId },
+    /// From the supervisor: new settings.
+    SettingsChanged { tenant: Arc<Tenant> },
+    /// From the supervisor: end every session once no call of its is in flight; answered when none is left.
+    Drain { reply: oneshot::Sender<()> },
+}
+
+/// What a tenant is started with.
+pub(crate) struct TenantArgs {
+    pub(crate) node: Arc<Node>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) waiting: Waiting,
+}
+
+/// State of a tenant.
+pub(crate) struct State {
+    node: Arc<Node>,
+    facts: Arc<TenantFacts>,
+    me: Address<TenantMsg>,
+    budgets: Budgets,
+    children: Children,
+    /// Tasks that put scheduled callbacks off.
+    putting_off: Arc<Semaphore>,
+    draining: Option<oneshot::Sender<()>>,
+    meter: Meter,
+}
+
+/// The actor.
+pub(crate) struct TenantActor;
+
+impl Actor for TenantActor {
+    type Msg = TenantMsg;
+    type State = State;
+    type Arguments = TenantArgs;
+
+    async fn pre_start(&self, me: ActorRef<TenantMsg>, args: TenantArgs) -> Result<State, ActorProcessingErr> {
+        let meter = Meter::new(ActorKind::Tenant, args.node.ports.observer.clone(), args.waiting);
+        let me = meter.address(&me);
+        args.node.note(Event::TenantKnown { tenant: args.tenant.name.clone() });
+        Ok(State {
+            node: args.node,
+            facts: Arc::new(TenantFacts::new(args.tenant)),
+            me,
+            budgets: Budgets::default(),
+            children: Children::default(),
+            putting_off: Arc::new(Semaphore::new(work::PUTTING_OFF)),
+            draining: None,
+            meter,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<TenantMsg>,
+        message: TenantMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let _handling = state.meter.begin();
+        match message {
+            TenantMsg::Submit { new, reply } => state.on_submit(*new, reply),
+            TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
+            TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
+            TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,
+            TenantMsg::PlaceUnused { id } => state.on_place_unused(id).await,
+            TenantMsg::Found { callback, input, caller } => state.on_found(callback, input, caller).await,
+            TenantMsg::Work { due } => state.on_work(due).await,
+            TenantMsg::PlaceWanted { session, id, queue } => state.on_place_wanted(session, id, queue).await,
+            TenantMsg::PlaceFreed { session, id, accepted } => state.on_session_freed(session, id, accepted).await,
+            TenantMsg::OutageSeen { queue } => state.budgets.outage(&queue, &state.facts.current()),
+            TenantMsg::Restart { id } => state.on_restart(id).await,
+            TenantMsg::ParkEnded { id } => state.children.recovered(id),
+            TenantMsg::SettingsChanged { tenant } => state.on_settings_changed(tenant).await,
+            TenantMsg::Drain { reply } => state.on_drain(reply),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _me: ActorRef<TenantMsg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(child, _, _) => state.on_session_ended(child.get_id()).await,
+            SupervisionEvent::ActorFailed(child, error) => state.on_session_failed(child.get_id(), &error).await,
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn on_cancel(&mut self, id: CallbackId, by: Canceller, reply: CancelReply) {
+        let Some(session) = self.children.touch(id) else {
+            return self.step_aside(id, Input::Cancel(by), Caller::Cancel(reply));
+        };
+        // A session that is ending leaves the row to whoever asks.
+        if let Err(Gone(Some(SessionMsg::Cancel { by, reply }))) = session.send(SessionMsg::Cancel { by, reply }) {
+            self.step_aside(id, Input::Cancel(by), Caller::Cancel(reply));
+        }
+    }
+
+    fn on_signal(&mut self, id: CallbackId, signal: Signal, reply: SignalReply) {
+        let Some(session) = self.children.touch(id) else {
+            return self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        };
+        if let Err(Gone(Some(SessionMsg::Signal { signal, reply }))) =
+            session.send(SessionMsg::Signal { signal, reply })
+        {
+            self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        }
+    }
+
+    /// Steps a callback that has no session, in a task of its own; the node allows so many at once.
+    fn step_aside(&self, id: CallbackId, input: Input, caller: Caller) {
+        let Ok(permit) = self.node.bystanders.clone().try_acquire_owned() else {
+            return caller.unserved(Unserved::Busy);
+        };
+        let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
+        let work = async move {
+            bystander::find_and_step(&node, &facts, &me, id, input, caller).await;
+            drop(permit);
+        };
+        task::spawn(&self.node, "a step without a session", work);
+    }
+
+    async fn on_found(&mut self, callback: Box<Callback>, input: Box<Input>, caller: Caller) {
+        let id = callback.id;
+        if self.children.find(id).is_some() {
+            // Another input was faster.
+            return match (*input, caller) {
+                (Input::Cancel(by), Caller::Cancel(reply)) => self.on_cancel(id, by, reply),
+                (Input::Signal(signal), Caller::Signal(reply)) => self.on_signal(id, signal, reply),
+                (_, caller) => caller.unserved(Unserved::Busy),
+            };
+        }
+        let refused = self.start_session(id, Beginning::Found { callback, input, caller }).await;
+        if let Err(Beginning::Found { input, caller, .. }) = refused {
+            let (node, facts) = (self.node.clone(), self.facts.clone());
+            let work = async move { bystander::step(&node, &facts, id, *input, caller).await };
+            task::spawn(&self.node, "a step without a session", work);
+        }
+    }
+
+    async fn on_booked(&mut self, callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details>) {
+        let id = callback.id;
+        drop(self.start_session(id, Beginning::Booked { callback, effects, details }).await);
+    }
+
+    async fn on_restart(&mut self, id: CallbackId) {
+        self.children.recovered(id);
+        self.start_stored(id, false).await;
+    }
+
+    async fn on_settings_changed(&mut self, tenant: Arc<Tenant>) {
+        self.node.note(Event::TenantKnown { tenant: tenant.name.clone() });
+        self.budgets.set_limits(&tenant);
+        self.facts.replace(tenant);
+        for queue in self.budgets.queues_with_waiters() {
+            self.call_up(&queue).await;
+        }
+    }
+
+    fn on_drain(&mut self, reply: oneshot::Sender<()>) {
+        self.children.send_all_to_rest();
+        self.draining = Some(reply);
+        self.answer_drain();
+    }
+
+    fn answer_drain(&mut self) {
+        if self.children.is_empty()
+            && let Some(reply) = self.draining.take()
+        {
+            let _gone = reply.send(());
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Steps of a callback that has no session here: load, step, save, answer. What an input leaves to do is left
+//! to the owner, by making the row due; if that is this node, its tenant goes on at once.
+
+use std::time::Duration;
+
+use domain::callback::{Callback, Effect, HandOff, Input, Reply, State as CallbackState, StepError};
+use domain::ids::CallbackId;
+use domain::ports::{Due, SaveError, StoreError, Unserved};
+use tokio::time::timeout;
+
+use super::{TenantFacts, TenantMsg};
+use crate::mailbox::{Address, Gone};
+use crate::node::Node;
+use crate::session::{CONFLICTS, Caller, grant_of, unserved};
+
+/// Both reading and saving together.
+const DEADLINE: Duration = Duration::from_secs(6);
+
+/// Applies an input of somebody else to a callback that this node may not own. Answers `caller` in any case.
+pub(crate) async fn step(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input, caller: Caller) {
+    match timeout(DEADLINE, try_step(node, facts, id, &input, None)).await {
+        Ok(Ok(stepped)) => caller.done(stepped.reply),
+        Ok(Err(Problem::Refused(error))) => caller.refused(error),
+        Ok(Err(Problem::Unserved(why))) => caller.unserved(why),
+        Err(_) => caller.unserved(Unserved::Perhaps),
+    }
+}
+
+/// As [`step`], for the tenant: one of its own callbacks with an attempt under way is handed back to it for a
+/// session, and whatever else of its own has to go on at once is made known to it.
+pub(super) async fn find_and_step(
+    node: &Node,
+    facts: &TenantFacts,
+    tenant: &Address<TenantMsg>,
+    id: CallbackId,
+    input: Input,
+    caller: Caller,
+) {
+    let work = async {
+        let callback = read(node, facts, id).await?;
+        if wants_session(node, &callback) {
+            return Ok(Err(callback));
+        }
+        try_step(node, facts, id, &input, Some(callback)).await.map(Ok)
+    };
+    match timeout(DEADLINE, work).await {
+        Ok(Ok(Ok(stepped))) => {
+            caller.done(stepped.reply);
+            if let Some(due) = stepped.due {
+                tenant.hint(TenantMsg::Work { due: vec![due] });
+            }
+        }
+        Ok(Ok(Err(callback))) => {
+            let found = TenantMsg::Found { callback: Box::new(callback), input: Box::new(input), caller };
+            if let Err(Gone(Some(TenantMsg::Found { caller, .. }))) = tenant.send(found) {
+                caller.unserved(Unserved::Busy);
+            }
+        }
+        Ok(Err(Problem::Refused(error))) => caller.refused(error),
+        Ok(Err(Problem::Unserved(why))) => caller.unserved(why),
+        Err(_) => caller.unserved(Unserved::Perhaps),
+    }
+}
+
+/// Puts off or gives up one of this node's own scheduled callbacks. Returns when it has to be looked at next.
+/// Whatever does not succeed is still due and comes back by the sweep.
+pub(super) async fn put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Option<Due> {
+    match timeout(DEADLINE, try_put_off(node, facts, id, input)).await {
+        Ok(Ok(due)) => due,
+        Ok(Err(_)) | Err(_) => None,
+    }
+}
+
+async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Result<Option<Due>, Problem> {
+    let before = read(node, facts, id).await?;
+    if before.owner != Some(node.me) || before.state != CallbackState::Scheduled || before.wake_at.is_none() {
+        return Ok(None);
+    }
+    // Putting off ends where the callback's life does.
+    let input = if node.now() >= before.expires_at { Input::Expire } else { input };
+    let mut after = before.clone();
+    let effects = after.step(input, node.now()).map_err(Problem::Refused)?;
+    let Some(change) = facts.change(node, &before, &after, &effects) else { return Ok(None) };
+    match node.ports.callbacks.save(change).await {
+        Ok(()) => {
+            facts.note_saved(node, &after, &effects);
+            Ok(due_of(&after).filter(|due| due.state == CallbackState::Scheduled))
+        }
+        Err(SaveError::Store(error)) => Err(error.into()),
+        Err(SaveError::Conflict | SaveError::NotFound | SaveError::SlotFull) => Ok(None),
+    }
+}
+
+/// What there is to do about a callback, and when; none if nothing is.
+pub(super) fn due_of(callback: &Callback) -> Option<Due> {
+    Some(Due {
+        id: callback.id,
+        tenant: callback.tenant,
+        queue: callback.queue.clone(),
+        state: callback.state,
+        desired_time: callback.desired_time,
+        wake_at: callback.wake_at?,
+        needs_place: callback.needs_place(),
+    })
+}
+
+/// An attempt of ours is under way: more reports will come, and a session answers them from memory.
+fn wants_session(node: &Node, callback: &Callback) -> bool {
+    callback.owner == Some(node.me)
+        && callback.wake_at.is_some()
+        && callback.state.is_active()
+        && callback.hand_off != HandOff::Idle
+        && node.free_seats() > 0
+        && !node.is_draining()
+}
+
+struct Stepped {
+    reply: Reply,
+    /// Ours, and to be worked on at once.
+    due: Option<Due>,
+}
+
+enum Problem {
+    Refused(StepError),
+    Unserved(Unserved),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if let StoreError::Unreadable(why) = &error {
+            tracing::error!(why, "a callback cannot be read");
+        }
+        Self::Unserved(unserved(&error))
+    }
+}
+
+async fn read(node: &Node, facts: &TenantFacts, id: CallbackId) -> Result<Callback, Problem> {
+    node.ports.callbacks.load(facts.id, id).await?.ok_or(Problem::Unserved(Unserved::NotFound))
+}
+
+/// `known` is the row if it was read just now.
+async fn try_step(
+    node: &Node,
+    facts: &TenantFacts,
+    id: CallbackId,
+    input: &Input,
+    mut known: Option<Callback>,
+) -> Result<Stepped, Problem> {
+    for _ in 0..CONFLICTS {
+        let before = match known.take() {
+            Some(callback) => callback,
+            None => read(node, facts, id).await?,
+        };
+        let mut after = before.clone();
+        let effects = after.step(input.clone(), node.now()).map_err(Problem::Refused)?;
+        let reply = effects.iter().find_map(|effect| match effect {
+            Effect::Reply(reply) => Some(*reply),
+            _ => None,
+        });
+        let ours = before.owner == Some(node.me);
+        let left = left_to_do(&effects);
+        let effects = if ours { effects } else { after.leave_to_owner(effects, node.now()) };
+        let Some(change) = facts.change(node, &before, &after, &effects) else {
+            return Ok(Stepped { reply: reply.unwrap_or(Reply::Repeated), due: None });
+        };
+        match node.ports.callbacks.save(change).await {
+            Ok(()) => {
+                facts.note_saved(node, &after, &effects);
+                if grant_of(&after).is_none() {
+                    node.live.forget(id);
+                }
+                let due = if ours && left { due_of(&after) } else { None };
+                return Ok(Stepped { reply: reply.unwrap_or(Reply::Done), due });
+            }
+            Err(SaveError::Conflict | SaveError::SlotFull) => {}
+            Err(SaveError::NotFound) => return Err(Problem::Unserved(Unserved::NotFound)),
+            Err(SaveError::Store(error)) => return Err(error.into()),
+        }
+    }
+    Err(Problem::Unserved(Unserved::Busy))
+}
+
+/// Whether something has to be done outside at once. A wish to be woken is in the row.
+fn left_to_do(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping))
+}

@@ -1,0 +1,76 @@
+//! What a tenant's actor and its sessions know of the tenant, and what both do alike with a step.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::TimeDelta;
+use domain::callback::{Callback, Effect, Reason, State as CallbackState};
+use domain::event::Event;
+use domain::ids::{QueueName, TenantId};
+use domain::ports::Change;
+use domain::tenant::Tenant;
+
+use crate::node::Node;
+
+/// Shared by the tenant's actor, its sessions and its tasks, so that new settings reach all of them at once.
+pub(crate) struct TenantFacts {
+    pub(crate) id: TenantId,
+    pub(crate) name: Arc<str>,
+    current: RwLock<Arc<Tenant>>,
+}
+
+impl TenantFacts {
+    pub(crate) fn new(tenant: Arc<Tenant>) -> Self {
+        Self { id: tenant.id, name: tenant.name.clone(), current: RwLock::new(tenant) }
+    }
+
+    /// The settings in force.
+    pub(crate) fn current(&self) -> Arc<Tenant> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn replace(&self, tenant: Arc<Tenant>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+
+    /// How long before its desired time a callback of `queue` has to start, as things stand.
+    pub(crate) fn lead(&self, node: &Node, queue: &QueueName) -> TimeDelta {
+        let wait = node.ports.routing.expected_wait(self.id, queue);
+        self.current().queues.get(queue).map_or(TimeDelta::zero(), |settings| settings.lead(wait))
+    }
+
+    /// The conditional write for a step, if it saves at all. Our own rows are also fenced by their owner.
+    pub(crate) fn change(
+        &self,
+        node: &Node,
+        before: &Callback,
+        after: &Callback,
+        effects: &[Effect],
+    ) -> Option<Change> {
+        let Some(Effect::Save(saving)) = effects.first() else { return None };
+        let capacity = || self.current().queues.get(&after.queue).map_or(0, |settings| settings.slot_capacity);
+        Some(Change {
+            callback: after.clone(),
+            expected_version: before.version,
+            expected_owner: before.owner.filter(|owner| *owner == node.me),
+            saving: saving.clone(),
+            slot_capacity: saving.take.map_or(0, |_| capacity()),
+            at: node.now(),
+        })
+    }
+
+    /// Tells the observer what a saved step did.
+    pub(crate) fn note_saved(&self, node: &Node, after: &Callback, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Save(saving) => node.note(Event::Saved { cause: saving.cause }),
+                Effect::Moved { from, to } => {
+                    node.note(Event::Moved { tenant: self.name.clone(), from: *from, to: *to });
+                    if *to == CallbackState::Completed && after.reason == Some(Reason::SUBMIT_FAILED) {
+                        node.note(Event::SubmitFailed);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

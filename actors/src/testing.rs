@@ -1,0 +1,241 @@
+//! Fakes of every port, for the tests of this package and of those above it: they keep what they are given,
+//! record what they were asked, and fail on command. Nothing of this is in the shipped program.
+//!
+//! [`World`] holds one of each. Faults are set by operation ([`Op`], [`Fault`]); time follows tokio's clock, so
+//! that a test with paused time runs through hours in an instant.
+
+// A fake that panics on command is the point of some tests.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+
+mod clock;
+#[cfg(test)]
+mod collect;
+mod faults;
+mod nodes;
+mod recorder;
+mod routing;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::callback::{NewCallback, Options};
+use domain::ids::{QueueName, TenantId};
+use domain::keys::ApiKey;
+use domain::ports::{Connector, KeyRing, Ports, Probe};
+use domain::queue::QueueSettings;
+use domain::tenant::Tenant;
+
+pub use clock::TestClock;
+#[cfg(test)]
+pub(crate) use collect::{Collected, collect};
+pub use faults::{Fault, Faults, Op};
+pub use nodes::{FakeNodes, FakeSettings};
+pub use recorder::Recorder;
+pub use routing::{Entered, FakeRouting, Script};
+pub use store::{FakeStore, Row};
+
+/// Name of the tenant that every world begins with.
+pub const TENANT: &str = "demo";
+/// Name of its queue: always open, plain settings, no execution buffer.
+pub const QUEUE: &str = "support";
+/// A number that every queue takes.
+pub const PHONE: &str = "+14155550100";
+
+/// One fake of every port.
+#[derive(Clone)]
+pub struct World {
+    /// What is to go wrong, for all fakes.
+    pub faults: Arc<Faults>,
+    /// Time.
+    pub clock: Arc<TestClock>,
+    /// Callbacks.
+    pub store: Arc<FakeStore>,
+    /// Tenants and keys.
+    pub settings: Arc<FakeSettings>,
+    /// Nodes.
+    pub nodes: Arc<FakeNodes>,
+    /// Routing.
+    pub routing: Arc<FakeRouting>,
+    /// What the observer heard.
+    pub recorder: Arc<Recorder>,
+    /// What the door would know.
+    pub key_ring: Arc<FakeKeyRing>,
+    /// Probes; one of each kind to begin with.
+    pub probes: Vec<Arc<FakeProbe>>,
+    /// Connectors; one to begin with.
+    pub connectors: Vec<Arc<FakeConnector>>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// A world with one tenant and one queue, at half past a minute, so that the next tick is 30 s away.
+    pub fn new() -> Self {
+        Self::at("2026-11-23T10:00:30Z".parse().expect("a valid instant"))
+    }
+
+    /// A world whose clock shows `now`.
+    pub fn at(now: DateTime<Utc>) -> Self {
+        let faults = Arc::new(Faults::default());
+        let clock = Arc::new(TestClock::new(now, Arc::clone(&faults)));
+        let settings = Arc::new(FakeSettings::new(Arc::clone(&faults)));
+        let nodes = Arc::new(FakeNodes::new(Arc::clone(&faults), Arc::clone(&clock), settings.epoch()));
+        let world = Self {
+            store: Arc::new(FakeStore::new(Arc::clone(&faults))),
+            routing: Arc::new(FakeRouting::new(Arc::clone(&faults), Arc::clone(&clock))),
+            recorder: Arc::new(Recorder::default()),
+            key_ring: Arc::new(FakeKeyRing::default()),
+            probes: vec![
+                Arc::new(FakeProbe { name: "database", required: true, faults: Arc::clone(&faults) }),
+                Arc::new(FakeProbe { name: "routing", required: false, faults: Arc::clone(&faults) }),
+            ],
+            connectors: vec![Arc::new(FakeConnector { name: "routing", faults: Arc::clone(&faults) })],
+            faults,
+            clock,
+            settings,
+            nodes,
+        };
+        world.settings.put(tenant(QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::default() }));
+        world
+    }
+
+    /// The fakes as the tree wants them.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            callbacks: self.store.clone(),
+            settings: self.settings.clone(),
+            nodes: self.nodes.clone(),
+            key_ring: self.key_ring.clone(),
+            routing: self.routing.clone(),
+            clock: self.clock.clone(),
+            observer: self.recorder.clone(),
+            connectors: self.connectors.iter().map(|it| Arc::clone(it) as Arc<dyn Connector>).collect(),
+            probes: self.probes.iter().map(|it| Arc::clone(it) as Arc<dyn Probe>).collect(),
+        }
+    }
+}
+
+/// The tenant [`TENANT`] with the queue [`QUEUE`], set as given.
+pub fn tenant(settings: QueueSettings) -> Tenant {
+    Tenant { id: tenant_id(), name: TENANT.into(), queues: BTreeMap::from([(queue_name(), Arc::new(settings))]) }
+}
+
+/// Id of [`TENANT`].
+pub fn tenant_id() -> TenantId {
+    TenantId::from_name(TENANT)
+}
+
+/// [`QUEUE`] as a name.
+pub fn queue_name() -> QueueName {
+    QueueName::new(QUEUE).expect("a valid name")
+}
+
+/// A booking for now, or for `desired_time`.
+pub fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
+    NewCallback {
+        service_name: QUEUE.into(),
+        phone_number: PHONE.into(),
+        desired_time,
+        always_check_capacity: false,
+        user_data: None,
+        options: Options::default(),
+        idempotency: None,
+    }
+}
+
+/// Waits until `holds`, looking again every 10 ms of (perhaps paused) time.
+///
+/// # Panics
+/// After `deadline`, naming `what`.
+pub async fn until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bool) {
+    let poll = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(deadline, poll).await.is_err() {
+        panic!("not within {deadline:?}: {what}");
+    }
+}
+
+/// Remembers what it was given.
+#[derive(Default)]
+pub struct FakeKeyRing {
+    given: Mutex<Vec<(Vec<Tenant>, Vec<ApiKey>)>>,
+}
+
+impl FakeKeyRing {
+    /// How often it was filled.
+    pub fn fillings(&self) -> usize {
+        self.given.lock().expect("no test panics in here").len()
+    }
+
+    /// What it was filled with last.
+    pub fn last(&self) -> Option<(Vec<Tenant>, Vec<ApiKey>)> {
+        self.given.lock().expect("no test panics in here").last().cloned()
+    }
+}
+
+impl KeyRing for FakeKeyRing {
+    fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>) {
+        self.given.lock().expect("no test panics in here").push((tenants.to_vec(), keys));
+    }
+}
+
+/// Answers unless told otherwise ([`Op::Probe`]).
+pub struct FakeProbe {
+    name: &'static str,
+    required: bool,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Probe for FakeProbe {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn required(&self) -> bool {
+        self.required
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        match self.faults.pass(Op::Probe(self.name)).await {
+            None => Ok(()),
+            Some(fault) => Err(format!("told to fail: {fault:?}")),
+        }
+    }
+}
+
+/// Opens, works and closes unless told otherwise ([`Op::Open`], [`Op::Check`], [`Op::CloseClient`]).
+pub struct FakeConnector {
+    name: &'static str,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Connector for FakeConnector {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn open(&self) -> Result<(), String> {
+        self.faults.pass(Op::Open).await.map_or(Ok(()), |fault| Err(format!("told to fail: {fault:?}")))
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.faults.pass(Op::Check).await.map_or(Ok(()), |fault| Err(format!("told to fail: {fault:?}")))
+    }
+
+    async fn close(&self) {
+        let _ = self.faults.pass(Op::CloseClient).await;
+    }
+}

@@ -1,0 +1,370 @@
+//! Callbacks in memory, with the outcomes that the real stores promise.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::callback::{Callback, Cause, Saving, State};
+use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
+use domain::ports::{
+    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
+    WorkCounts,
+};
+
+use super::{Fault, Faults, Op};
+
+/// One stored callback with everything of it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// As last saved.
+    pub callback: Callback,
+    /// Rare members and user data.
+    pub details: Details,
+    /// One entry per version.
+    pub history: Vec<HistoryEntry>,
+    /// Set while it is set aside.
+    pub parked: Option<Parked>,
+}
+
+#[derive(Default)]
+struct Tables {
+    rows: BTreeMap<CallbackId, Row>,
+    slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
+    keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+}
+
+/// The store.
+pub struct FakeStore {
+    faults: Arc<Faults>,
+    tables: Mutex<Tables>,
+}
+
+impl FakeStore {
+    pub(super) fn new(faults: Arc<Faults>) -> Self {
+        Self { faults, tables: Mutex::default() }
+    }
+
+    /// A row as it stands, whosever it is.
+    pub fn row(&self, id: CallbackId) -> Option<Row> {
+        self.tables().rows.get(&id).cloned()
+    }
+
+    /// Every row, by id.
+    pub fn rows(&self) -> Vec<Row> {
+        self.tables().rows.values().cloned().collect()
+    }
+
+    /// Puts a row there that nobody booked: what an earlier life of a node left behind.
+    pub fn insert(&self, callback: Callback) {
+        let history = vec![entry(&callback, Cause::Booked, Vec::new(), callback.start_at)];
+        let row = Row { details: Details::default(), history, parked: None, callback };
+        self.tables().rows.insert(row.callback.id, row);
+    }
+
+    /// Places taken in all slots.
+    pub fn places(&self) -> u32 {
+        self.tables().slots.values().sum()
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("never poisoned")
+    }
+
+    /// Runs a command unless told otherwise.
+    async fn run<T>(
+        &self,
+        op: Op,
+        id: Option<CallbackId>,
+        command: impl FnOnce(&mut Tables) -> T + Send,
+    ) -> Result<T, StoreError> {
+        let fault = self.faults.pass_about(op, id).await;
+        match fault {
+            None => Ok(command(&mut self.tables())),
+            Some(Fault::PerhapsDone) => {
+                command(&mut self.tables());
+                Err(Fault::PerhapsDone.as_store_error())
+            }
+            Some(fault) => Err(fault.as_store_error()),
+        }
+    }
+}
+
+impl Tables {
+    fn book(&mut self, booking: Booking) -> Booked {
+        let callback = booking.callback;
+        if let Some(key) = booking.idempotency
+            && let Some((body, id)) = self.keys.get(&(callback.tenant, key.key))
+        {
+            return if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused };
+        }
+        if let Some(slot) = callback.slot {
+            let taken = self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default();
+            if *taken >= booking.slot_capacity {
+                return Booked::SlotFull;
+            }
+            *taken += 1;
+        }
+        if let Some(key) = booking.idempotency {
+            self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
+        }
+        let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
+        let details = Details { options: booking.options, user_data: booking.user_data };
+        self.rows.insert(callback.id, Row { callback, details, history, parked: None });
+        Booked::New
+    }
+
+    fn save(&mut self, change: Change) -> Result<(), SaveError> {
+        let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
+        if row.callback.tenant != change.callback.tenant {
+            return Err(SaveError::NotFound);
+        }
+        let stale = row.callback.version != change.expected_version;
+        let foreign = change.expected_owner.is_some_and(|owner| row.callback.owner != Some(owner));
+        if stale || foreign {
+            return Err(SaveError::Conflict);
+        }
+        let (tenant, queue) = (row.callback.tenant, row.callback.queue.clone());
+        let Saving { cause, implied, give_back, take } = change.saving;
+        if let Some(slot) = take {
+            let taken = self.slots.entry((tenant, queue.clone(), slot)).or_default();
+            if *taken >= change.slot_capacity {
+                return Err(SaveError::SlotFull);
+            }
+            *taken += 1;
+        }
+        if let Some(slot) = give_back {
+            let taken = self.slots.entry((tenant, queue, slot)).or_default();
+            assert!(*taken > 0, "a place is given back that nobody took");
+            *taken -= 1;
+        }
+        row.callback = Callback { entered: false, ..change.callback };
+        row.parked = None;
+        row.history.push(entry(&row.callback, cause, implied, change.at));
+        Ok(())
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Vec<Due> {
+        let lead = |callback: &Callback| {
+            let key = (callback.tenant, callback.queue.clone());
+            claim.leads.get(&key).copied().unwrap_or(TimeDelta::zero())
+        };
+        let mut found: Vec<(DateTime<Utc>, CallbackId)> = self
+            .rows
+            .values()
+            .map(|row| &row.callback)
+            .filter(|it| it.state == State::Scheduled && it.owner.is_none() && it.wake_at.is_some())
+            .map(|it| (it.desired_time - lead(it), it.id))
+            .filter(|(start, _)| *start < claim.horizon)
+            .collect();
+        found.sort_unstable();
+        found.truncate(claim.limit);
+        let claimed = found.into_iter().filter_map(|(start, id)| {
+            let row = self.rows.get_mut(&id)?;
+            row.callback.start_at = start;
+            row.callback.wake_at = Some(start);
+            Some(row.hand_to(claim.owner, Cause::Claimed, claim.at))
+        });
+        claimed.collect()
+    }
+
+    fn due(&self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Vec<Due> {
+        let mut found: Vec<Due> = self
+            .rows
+            .values()
+            .filter(|row| row.callback.owner == Some(owner))
+            .filter_map(|row| row.due_by(at))
+            .collect();
+        found.sort_by_key(|due| (due.wake_at, due.id));
+        found.truncate(limit);
+        found
+    }
+
+    fn take(&mut self, take: &Take) -> Vec<Due> {
+        let mut found: Vec<(DateTime<Utc>, CallbackId)> = self
+            .rows
+            .values()
+            .filter(|row| row.callback.owner != Some(take.owner))
+            .filter_map(|row| {
+                let due = row.due_by(take.at)?;
+                let looked_after = row.callback.owner.is_some_and(|owner| take.living.contains(&owner));
+                (!looked_after || due.wake_at < take.overdue_before).then_some((due.wake_at, due.id))
+            })
+            .collect();
+        found.sort_unstable();
+        found.truncate(take.limit);
+        let taken = found.into_iter().filter_map(|(_, id)| {
+            let row = self.rows.get_mut(&id)?;
+            Some(row.hand_to(take.owner, Cause::Taken, take.at))
+        });
+        taken.collect()
+    }
+
+    fn set_aside(
+        &mut self,
+        tenant: TenantId,
+        id: CallbackId,
+        cause: Cause,
+        wake_at: Option<DateTime<Utc>>,
+        parked: Option<Parked>,
+        at: DateTime<Utc>,
+    ) -> Result<(), SaveError> {
+        let row = self.rows.get_mut(&id).filter(|row| row.callback.tenant == tenant).ok_or(SaveError::NotFound)?;
+        row.callback.owner = None;
+        row.callback.wake_at = wake_at;
+        row.callback.version += 1;
+        row.parked = parked;
+        row.history.push(entry(&row.callback, cause, Vec::new(), at));
+        Ok(())
+    }
+
+    fn purge(&mut self, desired_before: DateTime<Utc>, limit: usize) -> u64 {
+        let old: Vec<CallbackId> = self
+            .rows
+            .values()
+            .filter(|row| row.callback.is_settled() && row.callback.desired_time < desired_before)
+            .map(|row| row.callback.id)
+            .take(limit)
+            .collect();
+        old.iter().for_each(|id| drop(self.rows.remove(id)));
+        self.keys.retain(|_, (_, id)| !old.contains(id));
+        old.len() as u64
+    }
+}
+
+impl Row {
+    fn hand_to(&mut self, owner: Incarnation, cause: Cause, at: DateTime<Utc>) -> Due {
+        self.callback.owner = Some(owner);
+        self.callback.version += 1;
+        self.history.push(entry(&self.callback, cause, Vec::new(), at));
+        self.as_due(self.callback.wake_at.unwrap_or(at))
+    }
+
+    fn due_by(&self, at: DateTime<Utc>) -> Option<Due> {
+        self.callback.wake_at.filter(|wake_at| *wake_at <= at).map(|wake_at| self.as_due(wake_at))
+    }
+
+    fn as_due(&self, wake_at: DateTime<Utc>) -> Due {
+        let callback = &self.callback;
+        Due {
+            id: callback.id,
+            tenant: callback.tenant,
+            queue: callback.queue.clone(),
+            state: callback.state,
+            desired_time: callback.desired_time,
+            wake_at,
+            needs_place: callback.needs_place(),
+        }
+    }
+}
+
+fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Utc>) -> HistoryEntry {
+    HistoryEntry { version: callback.version, at, cause, state: callback.state, implied, attempt: callback.attempt }
+}
+
+#[async_trait]
+impl CallbackStore for FakeStore {
+    async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
+        self.run(Op::Book, None, |tables| tables.book(booking)).await
+    }
+
+    async fn save(&self, change: Change) -> Result<(), SaveError> {
+        let id = change.callback.id;
+        match self.faults.pass_about(Op::Save, Some(id)).await {
+            None => self.tables().save(change),
+            Some(Fault::Conflict) => Err(SaveError::Conflict),
+            Some(Fault::PerhapsDone) => {
+                drop(self.tables().save(change));
+                Err(Fault::PerhapsDone.as_store_error().into())
+            }
+            Some(fault) => Err(fault.as_store_error().into()),
+        }
+    }
+
+    async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
+        self.run(Op::Load, Some(id), |tables| {
+            tables.rows.get(&id).map(|row| row.callback.clone()).filter(|callback| callback.tenant == tenant)
+        })
+        .await
+    }
+
+    async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {
+        self.run(Op::Details, Some(id), |tables| {
+            tables.rows.get(&id).filter(|row| row.callback.tenant == tenant).map(|row| row.details.clone())
+        })
+        .await
+    }
+
+    async fn history(&self, tenant: TenantId, id: CallbackId, limit: usize) -> Result<Vec<HistoryEntry>, StoreError> {
+        self.run(Op::History, Some(id), |tables| {
+            let row = tables.rows.get(&id).filter(|row| row.callback.tenant == tenant);
+            row.map(|row| row.history.iter().take(limit).cloned().collect()).unwrap_or_default()
+        })
+        .await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Due>, StoreError> {
+        self.run(Op::Claim, None, |tables| tables.claim(&claim)).await
+    }
+
+    async fn due(&self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.run(Op::Due, None, |tables| tables.due(owner, at, limit)).await
+    }
+
+    async fn take(&self, take: Take) -> Result<Vec<Due>, StoreError> {
+        self.run(Op::Take, None, |tables| tables.take(&take)).await
+    }
+
+    async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError> {
+        let parked = Parked { id, tenant, at, reason: reason.into() };
+        self.run(Op::Park, Some(id), |tables| tables.set_aside(tenant, id, Cause::Parked, None, Some(parked), at)).await?
+    }
+
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError> {
+        self.run(Op::Unpark, Some(id), |tables| tables.set_aside(tenant, id, Cause::Unparked, Some(at), None, at)).await?
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.run(Op::Parked, None, |tables| {
+            let mut parked: Vec<Parked> = tables.rows.values().filter_map(|row| row.parked.clone()).collect();
+            parked.sort_by_key(|parked| (parked.at, parked.id));
+            parked.truncate(limit);
+            parked
+        })
+        .await
+    }
+
+    async fn places_taken(
+        &self,
+        tenant: TenantId,
+        queue: &QueueName,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
+        self.run(Op::PlacesTaken, None, |tables| {
+            let of_queue = tables.slots.iter().filter(|((t, q, at), taken)| {
+                *t == tenant && q == queue && (from..to).contains(at) && **taken > 0
+            });
+            of_queue.map(|((.., at), taken)| (*at, *taken)).collect()
+        })
+        .await
+    }
+
+    async fn purge(&self, desired_before: DateTime<Utc>, _at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
+        self.run(Op::Purge, None, |tables| tables.purge(desired_before, limit)).await
+    }
+
+    async fn work_counts(&self) -> Result<WorkCounts, StoreError> {
+        self.run(Op::WorkCounts, None, |tables| {
+            let mut counts = WorkCounts::default();
+            for row in tables.rows.values() {
+                let callback = &row.callback;
+                counts.parked += u64::from(row.parked.is_some());
+                counts.scheduled += u64::from(callback.state == State::Scheduled);
+                counts.active += u64::from(callback.state.is_active() || callback.owes_terminate);
+            }
+            counts
+        })
+        .await
+    }
+}

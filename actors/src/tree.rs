@@ -1,0 +1,346 @@
+//! Starts the tree, keeps it, and takes it down leaves first.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use domain::event::ActorKind;
+use domain::ports::{Desk as DeskPort, Inbox, Ports, StoreError};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::connectors::{ConnectorsActor, ConnectorsArgs};
+use crate::desk::Desk;
+use crate::health::{HealthActor, HealthArgs, HealthSnapshot};
+use crate::keeper::{Keeper, Lost};
+use crate::mailbox::{Address, Meter, Waiting};
+use crate::membership::{MembershipActor, MembershipArgs};
+use crate::node::Node;
+use crate::restart::{Fault, Policies, RestartPolicy};
+use crate::scheduler::{SchedulerActor, SchedulerArgs};
+use crate::tenants::{TenantsActor, TenantsArgs, TenantsMsg};
+
+/// How long registering the node and reading the first settings may take.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the actors that are not sessions may take to end, all together.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+/// How long signing off may take; a node that did not is missed within 3.5 s.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What the tree is told about its node.
+#[derive(Debug, Clone)]
+pub struct TreeSettings {
+    /// Name of the node, the same over its restarts.
+    pub node_name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Session actors at the same time, at least 1.
+    pub session_limit: usize,
+}
+
+/// Why the tree could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The node could not be registered.
+    #[error("cannot register the node")]
+    Register(#[source] StoreError),
+    /// The root actor did not start.
+    #[error("cannot start the root of the tree: {0}")]
+    Root(String),
+    /// Settings could not be read in time.
+    #[error("settings and keys could not be read within {} s", START_DEADLINE.as_secs())]
+    Settings,
+    /// An actor failed again and again, most likely because what is stored cannot be read.
+    #[error("the tree gave up: {0}")]
+    GaveUp(String),
+}
+
+/// The running tree.
+pub struct Tree {
+    node: Arc<Node>,
+    root: ActorRef<RootMsg>,
+    gave_up: watch::Receiver<Option<String>>,
+}
+
+impl Tree {
+    /// Registers this incarnation, starts every actor and waits until the first settings are in force.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(ports: Ports, settings: TreeSettings) -> Result<Self, StartError> {
+        let register = ports.nodes.register(&settings.node_name, &settings.version);
+        let me = timeout(START_DEADLINE, register)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::NotDone("no answer in time".into())))
+            .map_err(StartError::Register)?;
+        let node = Node::new(ports, me, settings.session_limit.max(1));
+        let (settings_read, mut settings_are_read) = watch::channel(false);
+        let (give_up, gave_up) = watch::channel(None);
+        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
+        let args = RootArgs { node: node.clone(), settings_read, give_up: give_up.clone(), waiting };
+        let (root, handle) =
+            RootActor::spawn(None, RootActor, args).await.map_err(|error| StartError::Root(error.to_string()))?;
+        // The root has no supervisor: when it ends without having said why, that is said here.
+        tokio::spawn(async move {
+            drop(handle.await);
+            give_up.send_if_modified(|why| {
+                let unsaid = why.is_none();
+                why.get_or_insert_with(|| "the root of the tree ended".to_owned());
+                unsaid
+            });
+        });
+        let tree = Self { node, root, gave_up };
+        let started = tokio::select! {
+            read = settings_are_read.wait_for(|read| *read) => read.map(drop).map_err(|_| StartError::Settings),
+            why = tree.gave_up() => Err(StartError::GaveUp(why)),
+            () = tokio::time::sleep(START_DEADLINE) => Err(StartError::Settings),
+        };
+        match started {
+            Ok(()) => {
+                tracing::info!(incarnation = %me, "the tree has started");
+                Ok(tree)
+            }
+            Err(error) => {
+                tree.stop(Duration::ZERO).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The way in for the door.
+    pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for routing.
+    pub fn inbox(&self) -> Arc<dyn Inbox> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// A reader of the node's health that does not keep anybody waiting.
+    pub fn health(&self) -> impl Fn() -> HealthSnapshot + Send + Sync + 'static {
+        let node = self.node.clone();
+        move || HealthSnapshot {
+            dependencies: node.health.dependencies(),
+            ready: node.is_alive() && !node.is_draining(),
+            draining: node.is_draining(),
+        }
+    }
+
+    /// Resolves with the reason when the tree has given up: the process has to end.
+    pub async fn gave_up(&self) -> String {
+        let mut gave_up = self.gave_up.clone();
+        let why = gave_up.wait_for(Option::is_some).await;
+        why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "the tree ended".to_owned())
+    }
+
+    /// From now on the node is not ready, claims nothing and starts no session.
+    pub fn begin_drain(&self) {
+        self.node.begin_drain();
+    }
+
+    /// Ends the tree, leaves first: sessions finish what they are handling, then the supervisors go, last the
+    /// node's row. Cut short by `grace` it equals a kill, which loses nothing either.
+    pub async fn stop(self, grace: Duration) {
+        self.node.begin_drain();
+        let drained = async {
+            let (reply, answer) = oneshot::channel();
+            self.node.tenants.hint(TenantsMsg::Drain { reply });
+            drop(answer.await);
+        };
+        if timeout(grace, drained).await.is_err() {
+            tracing::warn!("not every session ended in time; the next start takes them over");
+        }
+        drop(self.root.stop_and_wait(None, Some(STOP_DEADLINE + Duration::from_secs(1))).await);
+        match timeout(LEAVE_DEADLINE, self.node.ports.nodes.leave(self.node.me)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the node could not sign off"),
+            Err(_) => tracing::warn!("the node could not sign off in time"),
+        }
+    }
+}
+
+/// The children of the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Child {
+    Connectors,
+    Health,
+    Membership,
+    Tenants,
+    Scheduler,
+}
+
+impl Child {
+    /// In the order in which they are started.
+    const ALL: [Self; 5] = [Self::Connectors, Self::Health, Self::Membership, Self::Tenants, Self::Scheduler];
+
+    fn kind(self) -> ActorKind {
+        match self {
+            Self::Connectors => ActorKind::Connectors,
+            Self::Health => ActorKind::Health,
+            Self::Membership => ActorKind::Membership,
+            Self::Tenants => ActorKind::Tenants,
+            Self::Scheduler => ActorKind::Scheduler,
+        }
+    }
+
+    fn policy(self) -> RestartPolicy {
+        match self {
+            Self::Connectors => Policies::CONNECTORS,
+            Self::Health => Policies::HEALTH,
+            Self::Membership => Policies::MEMBERSHIP,
+            Self::Tenants => Policies::TENANTS,
+            Self::Scheduler => Policies::SCHEDULER,
+        }
+    }
+}
+
+impl fmt::Display for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().name())
+    }
+}
+
+/// Messages to the root.
+enum RootMsg {
+    /// From itself: start this child, for the first time or again after its pause.
+    Start { child: Child },
+}
+
+struct RootArgs {
+    node: Arc<Node>,
+    settings_read: watch::Sender<bool>,
+    give_up: watch::Sender<Option<String>>,
+    waiting: Waiting,
+}
+
+struct RootState {
+    node: Arc<Node>,
+    me: Address<RootMsg>,
+    settings_read: watch::Sender<bool>,
+    give_up: watch::Sender<Option<String>>,
+    keeper: Keeper<Child>,
+    meter: Meter,
+}
+
+struct RootActor;
+
+impl Actor for RootActor {
+    type Msg = RootMsg;
+    type State = RootState;
+    type Arguments = RootArgs;
+
+    async fn pre_start(&self, me: ActorRef<RootMsg>, args: RootArgs) -> Result<RootState, ActorProcessingErr> {
+        let observer = args.node.ports.observer.clone();
+        let meter = Meter::new(ActorKind::Root, observer.clone(), args.waiting);
+        let me = meter.address(&me);
+        for child in Child::ALL {
+            me.hint(RootMsg::Start { child });
+        }
+        Ok(RootState {
+            node: args.node,
+            me,
+            settings_read: args.settings_read,
+            give_up: args.give_up,
+            keeper: Keeper::new(ActorKind::Root, observer),
+            meter,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _me: ActorRef<RootMsg>,
+        message: RootMsg,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        let _handling = state.meter.begin();
+        match message {
+            RootMsg::Start { child } => state.on_start(child).await?,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _me: ActorRef<RootMsg>,
+        event: SupervisionEvent,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        match state.keeper.lost(event) {
+            Some(lost) => Ok(state.on_lost(lost)?),
+            None => Ok(()),
+        }
+    }
+
+    async fn post_stop(&self, me: ActorRef<RootMsg>, _state: &mut RootState) -> Result<(), ActorProcessingErr> {
+        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
+        Ok(())
+    }
+}
+
+impl RootState {
+    async fn on_start(&mut self, child: Child) -> Result<(), Fault> {
+        if self.node.is_draining() {
+            return Ok(());
+        }
+        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
+        let node = self.node.clone();
+        let me = self.me.cell();
+        let lost = match child {
+            Child::Connectors => {
+                let args = ConnectorsArgs { node, waiting };
+                self.keeper.started(child, ConnectorsActor::spawn_linked(None, ConnectorsActor, args, me).await)
+            }
+            Child::Health => {
+                let args = HealthArgs { node, waiting };
+                self.keeper.started(child, HealthActor::spawn_linked(None, HealthActor, args, me).await)
+            }
+            Child::Membership => {
+                let args = MembershipArgs { node, waiting };
+                self.keeper.started(child, MembershipActor::spawn_linked(None, MembershipActor, args, me).await)
+            }
+            Child::Tenants => {
+                let args = TenantsArgs { node, waiting, ready: Some(self.forward_settings_read()) };
+                self.keeper.started(child, TenantsActor::spawn_linked(None, TenantsActor, args, me).await)
+            }
+            Child::Scheduler => {
+                let args = SchedulerArgs { node, waiting };
+                self.keeper.started(child, SchedulerActor::spawn_linked(None, SchedulerActor, args, me).await)
+            }
+        };
+        lost.map_or(Ok(()), |lost| self.on_lost(lost))
+    }
+
+    /// What one life of the tenants' supervisor says once; the first of them to say it makes the tree ready.
+    fn forward_settings_read(&self) -> oneshot::Sender<()> {
+        let (ready, is_ready) = oneshot::channel();
+        let settings_read = self.settings_read.clone();
+        tokio::spawn(async move {
+            if is_ready.await.is_ok() {
+                settings_read.send_replace(true);
+            }
+        });
+        ready
+    }
+
+    fn on_lost(&mut self, lost: Lost<Child>) -> Result<(), Fault> {
+        let child = lost.child;
+        match self.keeper.failed(&lost, child.kind(), child.policy()) {
+            Ok(pause) => {
+                self.me.hint_after(pause, RootMsg::Start { child });
+                Ok(())
+            }
+            Err(fault) => {
+                tracing::error!(error = %fault, "the tree gives up");
+                self.give_up.send_replace(Some(fault.to_string()));
+                Err(fault)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
