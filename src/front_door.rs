@@ -3,7 +3,7 @@
 //! The way of a request: `server` accepts and watches the connection, hyper reads the head, axum routes,
 //! `guard` gives the request its correlation id, admits or sheds it and sees to its end (deadline, panic,
 //! envelope, log line, metric), a handler reads the bounded body, `wire` makes a domain value of it or a
-//! refusal, and the [`Desk`](domain::ports::Desk) does the rest. The door knows ports and no actor.
+//! refusal, and the [`Desk`] does the rest. The door knows ports and no actor.
 //!
 //! The external listener serves the public operations and answers 404 to everything else. The internal one
 //! serves all of it and what operators, metrics and routing need.

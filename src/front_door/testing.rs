@@ -195,7 +195,10 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
         created_at: DateTime::UNIX_EPOCH,
         revoked_at: None,
     };
-    keys.replace(std::slice::from_ref(&tenant), vec![key(KEY, &Scope::ALL), key(READ_ONLY_KEY, &[Scope::CallbacksRead])]);
+    keys.replace(
+        std::slice::from_ref(&tenant),
+        vec![key(KEY, &Scope::ALL), key(READ_ONLY_KEY, &[Scope::CallbacksRead])],
+    );
     let door = Door {
         desk: fake.clone(),
         inbox: fake.clone(),
