@@ -6,6 +6,7 @@ mod demo;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
@@ -22,8 +23,8 @@ use crate::front_door::{
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
-use crate::stores::sqlite::{OpenError as StoreOpenError, SqliteOptions, SqliteStore};
-use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
+use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
 
 /// How long requests in flight may take to be answered once the listeners are closed.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
@@ -83,13 +84,13 @@ pub struct Running {
     drain: Duration,
 }
 
-/// Starts everything. `Ok` means that requests are served.
+/// Starts everything. `Ok` means that requests are served. `log_failures` counts log lines that were lost.
 ///
 /// # Errors
 /// [`AppError`]; what was started before it is ended.
-pub async fn start(config: &Config) -> Result<Running, AppError> {
+pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Running, AppError> {
     domain::numbers::PhoneNumber::prepare();
-    let metrics = Arc::new(Metrics::new(config.telemetry.node_metrics)?);
+    let metrics = Arc::new(Metrics::new(metrics_settings(config, log_failures))?);
     let observer: Arc<dyn Observer> = metrics.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let data_dir = config.data.data_dir.as_path();
@@ -121,7 +122,7 @@ pub async fn start(config: &Config) -> Result<Running, AppError> {
         observer,
         clock: clock.clone(),
         health: Arc::new(health),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store, clock }),
     };
     let doors = match front_door::serve(door_settings(config), door).await {
@@ -176,7 +177,7 @@ pub fn open_settings(data: &Data, keys: &MasterKeySetting) -> Result<(Arc<dyn Se
 /// [`AppError`] if the data folder cannot be used or is newer than this program.
 pub fn migrate(data: &Data) -> Result<String, AppError> {
     SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
-    Ok(format!("{} is up to date", data.data_dir.join(SqliteStore::FILE_NAME).display()))
+    Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
 /// The tenant of the demo, for commands that name none.
@@ -196,6 +197,23 @@ fn master_key(data: &Data, keys: &MasterKeySetting) -> Result<MasterKey, SecretF
 
 fn simulator_settings(config: &Config) -> SimulatorSettings {
     SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents }
+}
+
+fn metrics_settings(config: &Config, log_failures: Arc<AtomicU64>) -> MetricsSettings {
+    MetricsSettings {
+        node: config.data.node_name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        node_metrics: config.telemetry.node_metrics,
+        log_failures,
+    }
+}
+
+/// The metrics page; empty if it cannot be written, which is a mistake of this program and said in the log.
+fn page(metrics: &Metrics) -> String {
+    metrics.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "the metrics page could not be written");
+        String::new()
+    })
 }
 
 fn tree_settings(config: &Config) -> TreeSettings {

@@ -17,9 +17,9 @@ use crate::front_door::{generate_key, hash_key};
 use crate::master_key::{SecretFileError, read_or_create_secret_file};
 
 /// Name of the demo's contact centre.
-pub const TENANT: &str = "demo";
+pub(super) const TENANT: &str = "demo";
 /// Its queue that is always open, for callbacks now and later.
-pub const SUPPORT: &str = "support";
+pub(super) const SUPPORT: &str = "support";
 /// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
 const SALES: &str = "sales";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
@@ -44,7 +44,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn ensure(
+pub(super) async fn ensure(
     settings: &dyn SettingsStore,
     clock: &dyn Clock,
     data_dir: &Path,

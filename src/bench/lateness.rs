@@ -59,7 +59,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(600);
 
 type Promises = Arc<Mutex<HashMap<String, DateTime<Utc>>>>;
 
-pub(super) async fn run(_scale: Scale, load: Load) -> Result<(), BenchError> {
+pub(super) async fn run(load: Load) -> Result<(), BenchError> {
     let folder = seed::folder().await?;
     let environment = [
         ("GES_DATA_DIR", folder.text()),
@@ -109,7 +109,8 @@ async fn wait_until_entered(folder: &Folder, load: Load, base: DateTime<Utc>) ->
 
 /// When attempts of each callback entered routing.
 fn entries(folder: &Folder) -> Result<HashMap<String, Vec<DateTime<Utc>>>, BenchError> {
-    let journal = Journal::read(&folder.path().join(Journal::FILE_NAME)).map_err(|error| BenchError::Data(error.to_string()))?;
+    let journal =
+        Journal::read(&folder.path().join(Journal::FILE_NAME)).map_err(|error| BenchError::Data(error.to_string()))?;
     let mut entered: HashMap<String, Vec<DateTime<Utc>>> = HashMap::new();
     for entry in journal.into_iter().filter(|entry| entry.event == JournalEvent::Entered) {
         entered.entry(entry.callback.to_string()).or_default().extend(DateTime::from_timestamp_millis(entry.at));
@@ -121,7 +122,8 @@ fn report(folder: &Folder, load: Load, promises: &Promises, drained: Duration) -
     let entered = entries(folder)?;
     let promises = promises.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut lost, mut doubled, mut early) = (0_u64, 0_u64, 0_u64);
-    let mut lateness_ms = hdrhistogram::Histogram::<u64>::new(3).map_err(|error| BenchError::Data(error.to_string()))?;
+    let mut lateness_ms =
+        hdrhistogram::Histogram::<u64>::new(3).map_err(|error| BenchError::Data(error.to_string()))?;
     for (id, due) in promises.iter() {
         match entered.get(id).map(Vec::as_slice) {
             None | Some([]) => lost += 1,

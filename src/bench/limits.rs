@@ -51,11 +51,11 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 /// If the temporary database fails.
 pub(super) async fn commit_rate(batch: usize, rows: usize) -> Result<f64, BenchError> {
     let folder = seed::folder().await?;
-    let bookings = seed::bookings(rows);
+    let bookings = seed::bookings(rows)?;
     let path = folder.path().to_owned();
     let took = tokio::task::spawn_blocking(move || {
         let started = Instant::now();
-        crate::stores::sqlite::commit_directly(&path, &bookings, batch).map(|()| started.elapsed())
+        crate::stores::sqlite::commit_directly(&path, bookings, batch).map(|()| started.elapsed())
     });
     let took = took.await.map_err(|error| BenchError::Data(error.to_string()))?;
     let took = took.map_err(|error| BenchError::Data(error.to_string()))?;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::callback::{Callback, Options, Terms};
+use domain::ids::{ApiKeyId, CallbackId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
-use domain::ports::SettingsStore;
+use domain::numbers::PhoneNumber;
+use domain::ports::{Booking, SettingsStore};
 use domain::queue::QueueSettings;
 use domain::tenant::Tenant;
 use http::Request;
@@ -14,6 +16,9 @@ use http_body_util::Full;
 
 use super::BenchError;
 use super::target::Folder;
+use crate::front_door::hash_key;
+use crate::master_key::{KeyUse, MasterKey};
+use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
 const KEY: &str = "bench-key-that-opens-a-temporary-folder-only";
 const QUEUE: &str = "bench";
@@ -25,7 +30,7 @@ const QUEUE: &str = "bench";
 pub(super) async fn folder() -> Result<Folder, BenchError> {
     let folder = Folder::new()?;
     let failed = |error: &dyn std::fmt::Display| BenchError::Data(error.to_string());
-    let store = crate::app::open_store_for_bench(folder.path()).map_err(|error| failed(&error))?;
+    let store = SqliteStore::open(folder.path(), SqliteOptions::command()).map_err(|error| failed(&error))?;
     let name = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
     let settings = QueueSettings {
         slot_capacity: 1_000_000,
@@ -36,7 +41,8 @@ pub(super) async fn folder() -> Result<Folder, BenchError> {
     let tenant = TenantId::from_name("bench");
     let queues = [(name, Arc::new(settings))].into_iter().collect();
     store.put_tenant(Tenant { id: tenant, name: "bench".into(), queues }).await.map_err(|error| failed(&error))?;
-    let hash = crate::app::hash_key_for_bench(folder.path(), KEY).map_err(|error| failed(&error))?;
+    let master = MasterKey::read_or_create(folder.path()).map_err(|error| failed(&error))?;
+    let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), KEY);
     let key = ApiKey {
         id: ApiKeyId::generate(),
         tenant,
@@ -48,6 +54,32 @@ pub(super) async fn folder() -> Result<Folder, BenchError> {
     };
     store.add_key(key).await.map_err(|error| failed(&error))?;
     Ok(folder)
+}
+
+/// The bookings that [`create`] would bring, as the store gets them.
+pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
+    let from = now();
+    let queue = QueueName::new(QUEUE).map_err(|error| BenchError::Data(error.to_string()))?;
+    let booking = |number: usize| {
+        let at = spread(from, number as u64);
+        let terms = Terms {
+            tenant: TenantId::from_name("bench"),
+            queue: queue.clone(),
+            phone: PhoneNumber::from_digits(14_165_551_000 + number as u64 % 8000),
+            ttl: TimeDelta::days(1),
+        };
+        let slot = at - TimeDelta::milliseconds(at.timestamp_millis() % 300_000);
+        let callback = Callback::scheduled(CallbackId::generate(from), terms, None, at, at, Some(slot));
+        Booking {
+            callback,
+            slot_capacity: 1_000_000,
+            options: Options::default(),
+            user_data: None,
+            idempotency: None,
+            booked_at: from,
+        }
+    };
+    Ok((0..count).map(booking).collect())
 }
 
 /// The wall clock, which is also the database clock of the embedded store.

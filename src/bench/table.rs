@@ -33,7 +33,8 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let written = if column == 0 { write!(text, "{cell:<width$}") } else { write!(text, "  {cell:>width$}") };
+                let written =
+                    if column == 0 { write!(text, "{cell:<width$}") } else { write!(text, "  {cell:>width$}") };
                 debug_assert!(written.is_ok(), "writing to a String cannot fail");
             }
             text.push('\n');

@@ -46,7 +46,7 @@ impl Target {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(addresses) = listening(&line) {
-                    drop(send.try_send(addresses));
+                    let _ = send.try_send(addresses);
                 }
             }
         });
@@ -74,7 +74,8 @@ impl Target {
         let stat = self.proc("stat")?;
         // Fields 14 and 15; the second field, the name, is in brackets and may hold blanks.
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
         Ok(ticks as f64 / 100.0)
     }
 
@@ -122,7 +123,8 @@ impl Folder {
     /// A new empty folder.
     pub(super) fn new() -> Result<Self, BenchError> {
         let path = std::env::temp_dir().join(format!("ges-bench-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&path).map_err(|error| BenchError::Target(format!("cannot make {}: {error}", path.display())))?;
+        std::fs::create_dir(&path)
+            .map_err(|error| BenchError::Target(format!("cannot make {}: {error}", path.display())))?;
         Ok(Self(path))
     }
 

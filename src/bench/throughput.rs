@@ -31,7 +31,18 @@ pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
     let constant = Target::start(&["bench-constant"], &[])?;
     let mut creates = Table::new(
         "Durable creates (scheduled callbacks; every 200 is on disk)",
-        &["connections", "per s", "p50 ms", "p99 ms", "p99.9 ms", "commits/s", "mean batch", "CPU s/1000", "hyper/s", "ratio"],
+        &[
+            "connections",
+            "per s",
+            "p50 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "commits/s",
+            "mean batch",
+            "CPU s/1000",
+            "hyper/s",
+            "ratio",
+        ],
     );
     let mut retrieves = Table::new(
         "Retrieves",
@@ -178,4 +189,3 @@ async fn print_limits(measured: &Measured, constant_rate: f64, scale: Scale) -> 
     table.print();
     Ok(())
 }
-

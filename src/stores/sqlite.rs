@@ -11,6 +11,7 @@
 
 mod callbacks;
 mod command;
+mod direct;
 mod names;
 mod nodes;
 mod open;
@@ -30,6 +31,7 @@ use domain::ports::Observer;
 
 use super::combiner::{Combiner, Limits, WriteStats};
 use command::Command;
+pub use direct::{DirectError, commit_directly};
 use names::Names;
 use open::Folder;
 pub use open::{DATABASE_FILE, OpenError};

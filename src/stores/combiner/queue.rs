@@ -21,6 +21,11 @@ impl<C: Command> Entry<C> {
         Self { command, reply, bytes }
     }
 
+    /// A command whose outcome nobody waits for.
+    pub(crate) fn unheard(command: C) -> Self {
+        Self::new(command, oneshot::channel().0)
+    }
+
     /// What is to be done.
     pub const fn command(&self) -> &C {
         &self.command

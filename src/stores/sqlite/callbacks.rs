@@ -128,18 +128,23 @@ impl SqliteStore {
     }
 }
 
+/// A booking as the writer takes it: checked, its texts packed.
+pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
+    check_storable(&booking.callback)?;
+    Ok(Book {
+        options: packed_options(&booking.options)?,
+        user_data: booking.user_data.as_deref().map(pack),
+        callback: booking.callback,
+        slot_capacity: booking.slot_capacity,
+        idempotency: booking.idempotency,
+        booked_at: booking.booked_at,
+    })
+}
+
 #[async_trait]
 impl CallbackStore for SqliteStore {
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
-        check_storable(&booking.callback)?;
-        let book = Book {
-            options: packed_options(&booking.options)?,
-            user_data: booking.user_data.as_deref().map(pack),
-            callback: booking.callback,
-            slot_capacity: booking.slot_capacity,
-            idempotency: booking.idempotency,
-            booked_at: booking.booked_at,
-        };
+        let book = packed_book(booking)?;
         match self.combiner.submit(Command::Book(Box::new(book))).await? {
             Outcome::Booked(booked) => Ok(booked),
             other => unexpected(&other),

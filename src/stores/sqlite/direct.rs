@@ -1,0 +1,48 @@
+//! The writer alone, for measuring: the statements and settings of the store without queue, channel or thread.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::ports::{Booking, StoreError};
+
+use super::callbacks::packed_book;
+use super::command::Command;
+use super::open::{Folder, OpenError};
+use super::writer::Writer;
+use super::{Faults, Mode, Names};
+use crate::stores::combiner::{Entry, Transactions as _};
+
+/// Commits `bookings` in transactions of `batch` on the calling thread.
+///
+/// # Errors
+/// The first thing that fails; earlier batches stay.
+pub fn commit_directly(data_dir: &Path, bookings: Vec<Booking>, batch: usize) -> Result<(), DirectError> {
+    let folder = Folder::open(data_dir, Mode::Command)?;
+    folder.migrate()?;
+    let names = Arc::<Names>::default();
+    let mut writer = Writer::new(folder.connect_writer()?, names, folder.wal(), Arc::<Faults>::default());
+    let mut entries = Vec::with_capacity(batch);
+    let mut bookings = bookings.into_iter().peekable();
+    while let Some(booking) = bookings.next() {
+        entries.push(Entry::unheard(Command::Book(Box::new(packed_book(booking)?))));
+        if entries.len() >= batch || bookings.peek().is_none() {
+            writer.run(&entries).map_err(|error| DirectError::Batch(format!("{error:?}")))?;
+            entries.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Why bookings could not be committed.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectError {
+    /// The folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A booking that cannot be stored.
+    #[error(transparent)]
+    Booking(#[from] StoreError),
+    /// A batch.
+    #[error("a batch was not committed: {0}")]
+    Batch(String),
+}
