@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use actors::testing::{Fault, FakeRouting, Op, World, booking, until};
+use actors::testing::{FakeRouting, Fault, Op, World, booking, until};
 use actors::{StartError, Tree, TreeSettings};
 use chrono::TimeDelta;
 use domain::callback::{Reason, State};
@@ -118,7 +118,8 @@ async fn the_scheduler_fails_by_error_by_panic_and_in_its_start() {
 async fn timers_that_died_with_the_scheduler_are_made_up_for_by_the_sweep() {
     let world = World::new();
     let tree = start(&world).await;
-    // Near enough to be handed to the scheduler at once; the failing claim comes before it is due.
+    until("the first claim is done", SECOND, || world.faults.calls(Op::Claim) > 0).await;
+    // Near enough to be handed to the scheduler at once; the claim that fails comes before it is due.
     let id = book(&tree, Some(40), &world).await;
     world.faults.next(Op::Claim, Fault::Panic, 1);
     world.recorder.wait_for_restarts(SECOND * 35, ActorKind::Scheduler, Failure::Panic, 1).await;
@@ -206,7 +207,9 @@ async fn a_dependency_that_is_down_is_no_failure_of_its_probe() {
         world.faults.set(Op::Probe("routing"), fault);
         until("it is down", SECOND * 25, || {
             let dependencies = tree.health()().dependencies;
-            dependencies.iter().any(|it| it.name == "routing" && it.status == DependencyStatus::Down && it.reason.is_some())
+            dependencies
+                .iter()
+                .any(|it| it.name == "routing" && it.status == DependencyStatus::Down && it.reason.is_some())
         })
         .await;
         assert!(tree.health()().ready, "routing is not required");
@@ -402,8 +405,24 @@ async fn an_outage_of_everything_restarts_nothing_and_heals() {
     let tree = start(&world).await;
     let id = book(&tree, None, &world).await;
     let ops = [
-        Op::Book, Op::Save, Op::Load, Op::Details, Op::Claim, Op::Due, Op::Take, Op::Purge, Op::WorkCounts, Op::Tenants,
-        Op::Keys, Op::Heartbeat, Op::Start, Op::Close, Op::Ping, Op::Open, Op::Check, Op::Probe("database"),
+        Op::Book,
+        Op::Save,
+        Op::Load,
+        Op::Details,
+        Op::Claim,
+        Op::Due,
+        Op::Take,
+        Op::Purge,
+        Op::WorkCounts,
+        Op::Tenants,
+        Op::Keys,
+        Op::Heartbeat,
+        Op::Start,
+        Op::Close,
+        Op::Ping,
+        Op::Open,
+        Op::Check,
+        Op::Probe("database"),
     ];
     for op in ops {
         world.faults.set(op, Fault::NotDone);
