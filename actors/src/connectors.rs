@@ -186,7 +186,8 @@ impl ConnectorState {
             self.close().await;
         }
         let name = self.connector.name();
-        let step = async { if self.open == Open::Yes { self.connector.check().await } else { self.connector.open().await } };
+        let step =
+            async { if self.open == Open::Yes { self.connector.check().await } else { self.connector.open().await } };
         let result = timeout(DEADLINE, step).await;
         let result = result.unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
         let pause = match result {

@@ -87,7 +87,9 @@ impl<K: Copy + Eq + Hash + std::fmt::Display> Keeper<K> {
                 self.observer.note(Event::Restarted { supervisor: self.supervisor, child: kind, reason: *failure });
                 Ok(pause)
             }
-            Verdict::GiveUp => Err(Fault(format!("{child} failed more often than it may, last by {}: {text}", failure.name()))),
+            Verdict::GiveUp => {
+                Err(Fault(format!("{child} failed more often than it may, last by {}: {text}", failure.name())))
+            }
         }
     }
 }

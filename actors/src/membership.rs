@@ -19,7 +19,6 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
 use crate::restart::{Fault, TaskPanicked};
-use crate::scheduler::SchedulerMsg;
 use crate::tenants::TenantsMsg;
 use liveness::Liveness;
 
@@ -179,7 +178,7 @@ impl State {
         if !std::mem::replace(&mut self.sweeping, true) {
             self.sweep();
         }
-        if self.rounds % ROUNDS_PER_COUNT == 0 && !std::mem::replace(&mut self.counting, true) {
+        if self.rounds.is_multiple_of(ROUNDS_PER_COUNT) && !std::mem::replace(&mut self.counting, true) {
             self.count();
         }
         // Not in the first minute, in which there is enough to do.
@@ -238,7 +237,6 @@ impl State {
             self.node.begin_quiet_time();
         }
         self.work_unasked();
-        self.node.scheduler.hint(SchedulerMsg::ClaimAgain);
     }
 
     fn sweep(&self) {

@@ -55,7 +55,6 @@ impl Policies {
         pause_min: Duration::from_millis(500),
         pause_max: Duration::from_secs(30),
         then: Then::RestartForEver,
-        ..Self::SINGLETON
     };
     /// Supervisor of the probes.
     pub const HEALTH: RestartPolicy = Self::SINGLETON;

@@ -43,7 +43,7 @@ const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause before a failed claim is tried again.
 const CLAIM_AGAIN: Duration = Duration::from_secs(2);
 /// Pause before it is looked again whether this node may work.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The alarm rings at least so often.
 const RING_WITHIN: Duration = Duration::from_secs(1);
 

@@ -5,6 +5,7 @@
 //! stored row; all that it forgets by that is what was never saved. Ends by itself when nothing is left to do,
 //! when the callback is no longer ours, or when its tenant sends it to rest.
 
+mod caller;
 mod perform;
 pub(crate) mod task;
 
@@ -12,20 +13,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Canceller, Effect, Input, Reply, Signal, StepError, SubmitOutcome};
+use domain::callback::{Callback, Canceller, Effect, HandOff, Input, Signal, StepError, SubmitOutcome};
 use domain::event::ActorKind;
 use domain::ids::CallbackId;
-use domain::ports::{CancelError, Details, SaveError, SignalError, StoreError, Unserved};
+use domain::ports::{Details, Due, SaveError, StoreError, Unserved};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::live::Grant;
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::{Node, Seat};
 use crate::restart::Fault;
-use crate::tenant::{TenantFacts, TenantMsg, bystander};
+use crate::scheduler::SchedulerMsg;
+use crate::tenant::bystander::{self, due_of};
+use crate::tenant::{TenantFacts, TenantMsg};
 use crate::timers::TimerKey;
+pub(crate) use caller::{Caller, CancelReply, SignalReply, unserved};
 use task::Panic;
 
 /// How long a session waits for its own save or read.
@@ -36,59 +39,9 @@ pub(crate) const CONFLICTS: usize = 4;
 /// time and the machine's own jitter (4 to 20 s): within a minute in all.
 const ASK_WITHIN_MS: u64 = 40_000;
 
-pub(crate) type CancelReply = oneshot::Sender<Result<(), CancelError>>;
-pub(crate) type SignalReply = oneshot::Sender<Result<Reply, SignalError>>;
-
-/// Who waits for what an input brings. An answer that nobody awaits any more is dropped.
-pub(crate) enum Caller {
-    /// Nobody: our own initiative.
-    None,
-    /// A cancel from outside.
-    Cancel(CancelReply),
-    /// A report of routing.
-    Signal(SignalReply),
-}
-
-impl Caller {
-    pub(crate) fn done(self, reply: Reply) {
-        match self {
-            Self::None => {}
-            Self::Cancel(caller) => drop(caller.send(Ok(()))),
-            Self::Signal(caller) => drop(caller.send(Ok(reply))),
-        }
-    }
-
-    pub(crate) fn refused(self, error: StepError) {
-        match self {
-            Self::None => {}
-            Self::Cancel(caller) => drop(caller.send(Err(match error {
-                StepError::NotCancellable(state) => CancelError::NotCancellable(state),
-                _ => CancelError::Unserved(Unserved::Busy),
-            }))),
-            Self::Signal(caller) => drop(caller.send(Err(error.into()))),
-        }
-    }
-
-    pub(crate) fn unserved(self, why: Unserved) {
-        match self {
-            Self::None => {}
-            Self::Cancel(caller) => drop(caller.send(Err(why.into()))),
-            Self::Signal(caller) => drop(caller.send(Err(why.into()))),
-        }
-    }
-}
-
-/// What a store error means for whoever waits.
-pub(crate) fn unserved(error: &StoreError) -> Unserved {
-    match error {
-        StoreError::PerhapsDone(_) => Unserved::Perhaps,
-        StoreError::NotDone(_) | StoreError::Unreadable(_) => Unserved::Busy,
-    }
-}
-
 /// To whom the current attempt of a callback is granted, while it is active.
 pub(crate) fn grant_of(callback: &Callback) -> Option<Grant> {
-    let granted = callback.hand_off == domain::callback::HandOff::Accepted && callback.state.is_active();
+    let granted = callback.hand_off == HandOff::Accepted && callback.state.is_active();
     granted.then(|| Grant { tenant: callback.tenant, attempt: callback.attempt, session: callback.session.clone() })
 }
 
@@ -326,12 +279,11 @@ impl State {
         outcome: SubmitOutcome,
     ) -> Result<(), Fault> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps)
-            && let Some(callback) = &self.callback
-        {
-            self.tenant.hint(TenantMsg::OutageSeen { queue: callback.queue.clone() });
-        }
+        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps);
         self.apply(me, Input::Submitted { attempt, outcome }, Caller::None).await?;
+        if outage && self.placed {
+            self.tenant.hint(TenantMsg::OutageSeen { session: me.get_id(), id: self.id });
+        }
         self.rest_if_idle(me);
         Ok(())
     }
@@ -431,13 +383,15 @@ impl State {
         task::spawn(&self.node, "a step beside the owner", work);
     }
 
-    /// A start that came too early (the wait shrank meanwhile): the place goes back, and the sweep, which still
-    /// finds the row due, sets its start anew.
+    /// A start that came too early (the wait shrank meanwhile): the place goes back, and the scheduler wakes it.
     fn on_refused_start(&mut self, me: &ActorRef<SessionMsg>, refused: &StepError) {
-        if matches!(refused, StepError::Early(_)) {
-            self.free_place(me, false);
-            self.end(me);
+        let StepError::Early(start_at) = refused else { return };
+        if let Some(due) = self.callback.as_deref().and_then(due_of) {
+            let due = Due { wake_at: *start_at, ..due };
+            self.node.scheduler.hint(SchedulerMsg::Claimed { due: vec![due] });
         }
+        self.free_place(me, false);
+        self.end(me);
     }
 
     /// An outage is not a failure: what is known may be wrong now, so it is dropped and read again later.

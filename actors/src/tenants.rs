@@ -195,15 +195,16 @@ impl State {
         let id = tenant.id;
         let is_new = self.known.insert(id, tenant.clone()).is_none();
         match self.node.directory.find(id) {
-            Some(Entry { address, .. }) => {
+            // What an earlier life of this supervisor left in the directory has died with it.
+            Some(Entry { address, .. }) if !is_new => {
                 // If it has just died, it starts again with what is known then.
                 address.hint(TenantMsg::SettingsChanged { tenant: tenant.clone() });
                 self.node.directory.put(Entry { address, tenant });
                 Ok(())
             }
-            None if is_new => self.start(tenant).await,
+            _ if is_new => self.start(tenant).await,
             // Its pause after a failure is not over.
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 

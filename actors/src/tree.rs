@@ -94,8 +94,13 @@ impl Tree {
         });
         let tree = Self { node, root, gave_up };
         let started = tokio::select! {
-            read = settings_are_read.wait_for(|read| *read) => read.map(drop).map_err(|_| StartError::Settings),
+            biased;
             why = tree.gave_up() => Err(StartError::GaveUp(why)),
+            // Closed only together with the root.
+            read = settings_are_read.wait_for(|read| *read) => match read {
+                Ok(_) => Ok(()),
+                Err(_) => Err(StartError::GaveUp(tree.gave_up().await)),
+            },
             () = tokio::time::sleep(START_DEADLINE) => Err(StartError::Settings),
         };
         match started {

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::sync::atomic::AtomicUsize;
 
 use chrono::DateTime;
@@ -213,7 +215,10 @@ async fn old_records_are_removed_step_by_step() {
     let stage = Stage::new(world).await;
     until("they are gone", SECOND * 70, || stage.world.store.rows().len() == 3).await;
     assert_eq!(stage.world.faults.calls(Op::Purge), 3);
-    until("it is told", SECOND, || stage.world.recorder.count(|event| matches!(event, Event::Purged { callbacks: 1_200 })) == 1).await;
+    until("it is told", SECOND, || {
+        stage.world.recorder.count(|event| matches!(event, Event::Purged { callbacks: 1_200 })) == 1
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

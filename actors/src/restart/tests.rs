@@ -101,8 +101,9 @@ fn the_table_in_the_documentation_is_the_truth() {
     let expected: Vec<String> = rows.into_iter().map(|(child, of, policy)| row(child, of, policy)).collect();
     let lines = include_str!("../lib.rs").lines().filter(|line| line.starts_with("//! | ")).skip(2);
     // All cells but the last, which says what is lost.
-    let shown: Vec<String> =
-        lines.filter_map(|line| line.trim_end_matches(" |").rsplit_once(" | ").map(|(row, _)| row.to_owned())).collect();
+    let shown: Vec<String> = lines
+        .filter_map(|line| line.trim_end_matches(" |").rsplit_once(" | ").map(|(row, _)| row.to_owned()))
+        .collect();
     assert_eq!(shown, expected, "the table must read\n{}", expected.join("\n"));
 }
 

@@ -1,4 +1,4 @@
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;

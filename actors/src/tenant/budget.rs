@@ -1,7 +1,7 @@
 //! The hand-off budget: how many attempts of a queue may be with routing without being accepted, and who
 //! waits for a place.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use domain::ids::{CallbackId, QueueName};
 use domain::tenant::Tenant;
@@ -28,9 +28,18 @@ impl Budgets {
         self.of(queue, tenant).release(accepted);
     }
 
-    /// Routing was not reached for a callback of this queue, or did not answer.
-    pub(super) fn outage(&mut self, queue: &QueueName, tenant: &Tenant) {
-        self.of(queue, tenant).allowed = 1;
+    /// Routing was not reached for `id`, which holds a place, or did not answer. True if the place is taken
+    /// from it: one attempt is enough to find out when routing is back, and the others stand in front of the line.
+    pub(super) fn outage(&mut self, queue: &QueueName, tenant: &Tenant, id: CallbackId) -> bool {
+        let budget = self.of(queue, tenant);
+        budget.allowed = 1;
+        if budget.held <= 1 {
+            return false;
+        }
+        budget.held -= 1;
+        budget.returned.insert(id);
+        self.waiting.insert(id);
+        true
     }
 
     /// Stands in line, once. False if there is no room to stand.
@@ -65,7 +74,7 @@ impl Budgets {
 
     /// The queues in which somebody waits.
     pub(super) fn queues_with_waiters(&self) -> Vec<QueueName> {
-        let waited = self.queues.iter().filter(|(_, budget)| !budget.waiting.is_empty());
+        let waited = self.queues.iter().filter(|(_, budget)| budget.anybody_waits());
         waited.map(|(queue, _)| queue.clone()).collect()
     }
 
@@ -86,16 +95,18 @@ struct Budget {
     /// What may be used now: 1 after an outage, doubled by every acceptance up to the limit.
     allowed: u32,
     held: u32,
+    /// Had a place when routing went away: first in turn, the longest booked before all. No more than places.
+    returned: BTreeSet<CallbackId>,
     waiting: VecDeque<CallbackId>,
 }
 
 impl Budget {
     fn new(limit: u32) -> Self {
-        Self { limit, allowed: limit, held: 0, waiting: VecDeque::new() }
+        Self { limit, allowed: limit, held: 0, returned: BTreeSet::new(), waiting: VecDeque::new() }
     }
 
     fn try_take(&mut self) -> bool {
-        let free = self.held < self.allowed && self.waiting.is_empty();
+        let free = self.held < self.allowed && !self.anybody_waits();
         self.held += u32::from(free);
         free
     }
@@ -111,9 +122,13 @@ impl Budget {
         if self.held >= self.allowed {
             return None;
         }
-        let next = self.waiting.pop_front()?;
+        let next = self.returned.pop_first().or_else(|| self.waiting.pop_front())?;
         self.held += 1;
         Some(next)
+    }
+
+    fn anybody_waits(&self) -> bool {
+        !self.returned.is_empty() || !self.waiting.is_empty()
     }
 }
 
@@ -157,7 +172,8 @@ mod tests {
                         next += 1;
                         held += u32::from(budgets.next_waiting(&queue, &tenant).is_some());
                     }
-                    _ => budgets.outage(&queue, &tenant),
+                    _ if held > 0 => held -= u32::from(budgets.outage(&queue, &tenant, id(1_000 + held))),
+                    _ => {}
                 }
                 prop_assert!(held <= limit);
             }
@@ -168,7 +184,9 @@ mod tests {
     fn after_an_outage_it_begins_at_one_and_doubles() {
         let (tenant, queue) = (tenant(8), queue());
         let mut budgets = Budgets::default();
-        budgets.outage(&queue, &tenant);
+        assert!(budgets.try_take(&queue, &tenant));
+        assert!(!budgets.outage(&queue, &tenant, id(1)), "the only one goes on trying");
+        budgets.release(&queue, &tenant, false);
         let mut seen = Vec::new();
         for _ in 0..5 {
             let mut taken = 0;
@@ -198,6 +216,23 @@ mod tests {
             budgets.release(&queue, &tenant, false);
         }
         assert_eq!(budgets.next_waiting(&queue, &tenant), None);
+    }
+
+    #[test]
+    fn an_outage_leaves_one_and_puts_the_others_in_front() {
+        let (tenant, queue) = (tenant(3), queue());
+        let mut budgets = Budgets::default();
+        assert!((0..3).all(|_| budgets.try_take(&queue, &tenant)));
+        assert!(budgets.wait(&queue, &tenant, id(9)));
+        assert!(budgets.outage(&queue, &tenant, id(3)));
+        assert!(budgets.outage(&queue, &tenant, id(2)));
+        assert!(!budgets.outage(&queue, &tenant, id(1)));
+        assert_eq!(budgets.next_waiting(&queue, &tenant), None, "one place, and it is held");
+        budgets.release(&queue, &tenant, true);
+        let next: Vec<_> = std::iter::from_fn(|| budgets.next_waiting(&queue, &tenant)).collect();
+        assert_eq!(next, [id(2), id(3)], "two places, the longest booked first");
+        budgets.release(&queue, &tenant, true);
+        assert_eq!(budgets.next_waiting(&queue, &tenant), Some(id(9)));
     }
 
     #[test]

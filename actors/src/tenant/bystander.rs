@@ -92,7 +92,7 @@ async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: In
 }
 
 /// What there is to do about a callback, and when; none if nothing is.
-pub(super) fn due_of(callback: &Callback) -> Option<Due> {
+pub(crate) fn due_of(callback: &Callback) -> Option<Due> {
     Some(Due {
         id: callback.id,
         tenant: callback.tenant,

@@ -93,6 +93,10 @@ impl Children {
         self.places.contains_key(&id)
     }
 
+    pub(super) fn place_of(&self, id: CallbackId) -> Option<QueueName> {
+        self.places.get(&id).cloned()
+    }
+
     pub(super) fn hold_place(&mut self, id: CallbackId, queue: QueueName) {
         self.places.insert(id, queue);
     }

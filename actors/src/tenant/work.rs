@@ -160,6 +160,19 @@ impl State {
         self.call_up(&queue).await;
     }
 
+    /// Routing is out. One attempt of each queue goes on trying; the other places are given back until it is seen
+    /// to accept again.
+    pub(super) fn on_outage_seen(&mut self, session: ActorId, id: CallbackId) {
+        if !self.children.is_session(id, session) {
+            return;
+        }
+        let Some(queue) = self.children.place_of(id) else { return };
+        if self.budgets.outage(&queue, &self.facts.current(), id) {
+            self.children.release_place(id);
+            self.children.send_to_rest(id);
+        }
+    }
+
     /// Gives the free places of a queue to those who have waited longest.
     pub(super) async fn call_up(&mut self, queue: &QueueName) {
         let tenant = self.facts.current();

@@ -74,9 +74,11 @@ impl Recorder {
 
     /// Waits until the tree has restarted `child` for `reason` so often.
     pub async fn wait_for_restarts(&self, deadline: Duration, child: ActorKind, reason: Failure, times: usize) {
-        self.wait_for(deadline, times, |event| {
-            matches!(event, Event::Restarted { child: c, reason: r, .. } if *c == child && *r == reason)
-        })
+        self.wait_for(
+            deadline,
+            times,
+            |event| matches!(event, Event::Restarted { child: c, reason: r, .. } if *c == child && *r == reason),
+        )
         .await;
     }
 

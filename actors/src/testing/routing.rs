@@ -41,7 +41,13 @@ pub struct FakeRouting {
     pinged: Mutex<Vec<Vec<AttemptRef>>>,
     waits: Mutex<HashMap<QueueName, i32>>,
     live: Mutex<HashMap<CallbackId, Live>>,
-    answering: Mutex<Option<(Arc<dyn Inbox>, Script)>>,
+    answering: Arc<Mutex<Option<Answering>>>,
+}
+
+#[derive(Clone)]
+struct Answering {
+    inbox: Arc<dyn Inbox>,
+    script: Script,
 }
 
 impl FakeRouting {
@@ -55,13 +61,14 @@ impl FakeRouting {
             pinged: Mutex::default(),
             waits: Mutex::default(),
             live: Mutex::default(),
-            answering: Mutex::default(),
+            answering: Arc::default(),
         }
     }
 
-    /// From now on every attempt entered is reported on by `script`.
+    /// From now on every attempt entered is reported on by `script`, and everything still to be reported goes
+    /// to `inbox`, also what another life of the tree did not take.
     pub fn answer(&self, inbox: Arc<dyn Inbox>, script: Script) {
-        *self.answering.lock().expect("never poisoned") = Some((inbox, script));
+        *self.answering.lock().expect("never poisoned") = Some(Answering { inbox, script });
     }
 
     /// A script that accepts at once and then says nothing.
@@ -123,20 +130,28 @@ impl FakeRouting {
         }
         let (tenant, id, attempt) = (invitation.tenant, invitation.id, invitation.attempt);
         self.entered.lock().expect("never poisoned").push(Entered { at: self.clock.time(), invitation });
-        let answering = self.answering.lock().expect("never poisoned").clone();
-        if let Some((inbox, script)) = answering {
-            tokio::spawn(report(inbox, script, tenant, id, attempt));
+        let script = self.answering.lock().expect("never poisoned").as_ref().map(|it| it.script.clone());
+        if let Some(script) = script {
+            tokio::spawn(report(Arc::clone(&self.answering), script, tenant, id, attempt));
         }
     }
 }
 
 /// Reports until answered, as routing does; an answer other than "not now" ends the session.
-async fn report(inbox: Arc<dyn Inbox>, script: Script, tenant: TenantId, id: CallbackId, attempt: u32) {
+async fn report(
+    answering: Arc<Mutex<Option<Answering>>>,
+    script: Script,
+    tenant: TenantId,
+    id: CallbackId,
+    attempt: u32,
+) {
     let session = SessionId::new(&format!("session-{attempt}")).expect("a valid name");
     for (seq, (pause, event)) in (1..).zip(script) {
         tokio::time::sleep(pause).await;
         let signal = Signal { attempt, seq, session: Some(session.clone()), event };
         loop {
+            let inbox = answering.lock().expect("never poisoned").as_ref().map(|it| Arc::clone(&it.inbox));
+            let Some(inbox) = inbox else { return };
             match inbox.signal(tenant, id, signal.clone()).await {
                 Ok(_) => break,
                 Err(SignalError::Unserved(Unserved::Busy | Unserved::Perhaps)) => {

@@ -317,11 +317,13 @@ impl CallbackStore for FakeStore {
 
     async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError> {
         let parked = Parked { id, tenant, at, reason: reason.into() };
-        self.run(Op::Park, Some(id), |tables| tables.set_aside(tenant, id, Cause::Parked, None, Some(parked), at)).await?
+        self.run(Op::Park, Some(id), |tables| tables.set_aside(tenant, id, Cause::Parked, None, Some(parked), at))
+            .await?
     }
 
     async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError> {
-        self.run(Op::Unpark, Some(id), |tables| tables.set_aside(tenant, id, Cause::Unparked, Some(at), None, at)).await?
+        self.run(Op::Unpark, Some(id), |tables| tables.set_aside(tenant, id, Cause::Unparked, Some(at), None, at))
+            .await?
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {
@@ -342,9 +344,10 @@ impl CallbackStore for FakeStore {
         to: DateTime<Utc>,
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
         self.run(Op::PlacesTaken, None, |tables| {
-            let of_queue = tables.slots.iter().filter(|((t, q, at), taken)| {
-                *t == tenant && q == queue && (from..to).contains(at) && **taken > 0
-            });
+            let of_queue = tables
+                .slots
+                .iter()
+                .filter(|((t, q, at), taken)| *t == tenant && q == queue && (from..to).contains(at) && **taken > 0);
             of_queue.map(|((.., at), taken)| (*at, *taken)).collect()
         })
         .await

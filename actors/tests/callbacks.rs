@@ -1,0 +1,11 @@
+//! Callbacks from their booking to their end, over the whole tree with fakes of the ports, under paused time.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod callbacks {
+    mod failing;
+    mod flow;
+    mod places;
+    mod scheduled;
+    mod signals;
+    pub(super) mod support;
+}

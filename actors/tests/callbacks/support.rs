@@ -1,0 +1,114 @@
+//! A running tree, and the words in which the tests speak of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::testing::{FakeRouting, World, booking, tenant_id, until};
+use actors::{Tree, TreeSettings};
+use chrono::{DateTime, Utc};
+use domain::callback::{Callback, Reason, Reply, Signal, SignalEvent, State};
+use domain::event::ActorKind;
+use domain::ids::{CallbackId, SessionId};
+use domain::ports::{CancelError, Desk, Inbox, SignalError, SubmitError};
+
+/// Long enough for anything in these tests; time is paused, so it costs nothing.
+pub(crate) const SOON: Duration = Duration::from_secs(120);
+
+pub(crate) struct Service {
+    pub(crate) world: World,
+    pub(crate) tree: Tree,
+    pub(crate) desk: Arc<dyn Desk>,
+    pub(crate) inbox: Arc<dyn Inbox>,
+}
+
+impl Service {
+    pub(crate) async fn start(world: World) -> Self {
+        Self::start_with(world, 1_000).await
+    }
+
+    pub(crate) async fn start_with(world: World, session_limit: usize) -> Self {
+        let settings = TreeSettings { node_name: "test".into(), version: "0".into(), session_limit };
+        let tree = Tree::start(world.ports(), settings).await.expect("the tree starts");
+        let (desk, inbox) = (tree.desk(), tree.inbox());
+        Self { world, tree, desk, inbox }
+    }
+
+    /// A running tree whose routing makes whole calls.
+    pub(crate) async fn calling() -> Self {
+        let service = Self::start(World::new()).await;
+        service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
+        service
+    }
+
+    pub(crate) async fn create(&self) -> CallbackId {
+        self.desk.submit(tenant_id(), booking(None)).await.expect("a booking is kept")
+    }
+
+    pub(crate) async fn try_create(&self) -> Result<CallbackId, SubmitError> {
+        self.desk.submit(tenant_id(), booking(None)).await
+    }
+
+    pub(crate) async fn schedule(&self, desired_time: DateTime<Utc>) -> CallbackId {
+        self.desk.submit(tenant_id(), booking(Some(desired_time))).await.expect("a booking is kept")
+    }
+
+    pub(crate) async fn cancel(&self, id: CallbackId) -> Result<(), CancelError> {
+        self.desk.cancel(tenant_id(), id, domain::callback::Canceller::Api).await
+    }
+
+    /// A report of the session `session-{attempt}`.
+    pub(crate) async fn report(
+        &self,
+        id: CallbackId,
+        attempt: u32,
+        seq: u64,
+        event: SignalEvent,
+    ) -> Result<Reply, SignalError> {
+        let session = SessionId::new(&format!("session-{attempt}")).ok();
+        self.inbox.signal(tenant_id(), id, Signal { attempt, seq, session, event }).await
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.world.clock.time()
+    }
+
+    /// The row as it stands.
+    pub(crate) fn row(&self, id: CallbackId) -> Callback {
+        self.world.store.row(id).expect("the row is there").callback
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.world.recorder.living(ActorKind::Session)
+    }
+
+    pub(crate) async fn until_state(&self, id: CallbackId, state: State) {
+        until(&format!("{id} is {state}"), SOON, || self.row(id).state == state).await;
+    }
+
+    pub(crate) async fn until_ended(&self, id: CallbackId, reason: Reason) {
+        self.until_state(id, State::Completed).await;
+        assert_eq!(self.row(id).reason, Some(reason));
+    }
+
+    pub(crate) async fn until_entered(&self, count: usize) {
+        until(&format!("{count} attempts entered"), SOON, || self.world.routing.entered().len() >= count).await;
+    }
+
+    pub(crate) async fn until_sessions(&self, count: usize) {
+        until(&format!("{count} sessions"), SOON, || self.sessions() == count).await;
+    }
+
+    /// Nothing failed so far.
+    pub(crate) fn assert_no_restarts(&self) {
+        assert_eq!(self.world.recorder.all_restarts(), 0);
+    }
+}
+
+/// Lets the (paused) time pass, for what must not happen in it.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
