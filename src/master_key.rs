@@ -1,1 +1,184 @@
-//! (in the making)
+//! One key from which all others are made, and files that only their owner can read.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
+
+/// Name of the key file of the embedded mode, in its data folder.
+pub const FILE_NAME: &str = "master.key";
+/// Longest secret file that is read, in bytes.
+const LONGEST: u64 = 4_096;
+
+/// What a sub-key is for. The text is part of the key: it never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// Hashes of API keys.
+    KeyHashes,
+    /// Sealing of credentials.
+    Sealing,
+    /// Cookies of UI sessions.
+    Cookies,
+}
+
+impl KeyUse {
+    const fn context(self) -> &'static str {
+        match self {
+            Self::KeyHashes => "ges 2026-11 api key hashes",
+            Self::Sealing => "ges 2026-11 sealed credentials",
+            Self::Cookies => "ges 2026-11 ui cookies",
+        }
+    }
+}
+
+/// The master key. Never prints.
+#[derive(Clone)]
+pub struct MasterKey([u8; 32]);
+
+impl MasterKey {
+    /// From its 32 bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads the key file in `data_dir`, or makes it.
+    ///
+    /// # Errors
+    /// [`SecretFileError`].
+    pub fn read_or_create(data_dir: &Path) -> Result<Self, SecretFileError> {
+        let path = data_dir.join(FILE_NAME);
+        let text = read_or_create_secret_file(&path, || {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+            Ok(STANDARD.encode(bytes))
+        })?;
+        let bytes = STANDARD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(SecretFileError::NotAKey { path })
+    }
+
+    /// The key for one use.
+    pub fn sub_key(&self, key_use: KeyUse) -> [u8; 32] {
+        blake3::derive_key(key_use.context(), &self.0)
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+/// A secret file that cannot be used.
+#[derive(Debug, Error)]
+pub enum SecretFileError {
+    /// Reading.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Writing.
+    #[error("cannot write {path}", path = .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its content.
+    #[error("{path} does not hold 32 bytes in base64", path = .path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The text of a secret file without surrounding blanks. A file that is not there is made with what `make`
+/// gives: complete and on disk before it has its name, readable by its owner alone.
+///
+/// # Errors
+/// [`SecretFileError::Read`] and [`SecretFileError::Write`].
+pub fn read_or_create_secret_file(
+    path: &Path,
+    make: impl FnOnce() -> io::Result<String>,
+) -> Result<String, SecretFileError> {
+    match read(path) {
+        Ok(text) => return Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(SecretFileError::Read { path: path.into(), source }),
+    }
+    let created = make().and_then(|secret| create(path, &secret).map(|()| secret));
+    match created {
+        Ok(secret) => Ok(secret),
+        // Another process was faster: its secret counts.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read(path).map_err(|source| SecretFileError::Read { path: path.into(), source })
+        }
+        Err(source) => Err(SecretFileError::Write { path: path.into(), source }),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.len() > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than a secret can be"));
+    }
+    fs::read_to_string(path).map(|text| text.trim().to_owned())
+}
+
+fn create(path: &Path, secret: &str) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(secret.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    // A link fails where a rename would silently replace what another process has just made.
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    linked?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = MasterKey::read_or_create(folder.path()).unwrap();
+        let again = MasterKey::read_or_create(folder.path()).unwrap();
+        assert_eq!(first.0, again.0);
+        let mode = fs::metadata(folder.path().join(FILE_NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn every_use_has_a_key_of_its_own() {
+        let master = MasterKey::new([7; 32]);
+        let keys = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies].map(|key_use| master.sub_key(key_use));
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+        assert_eq!(format!("{master:?}"), "MasterKey(…)");
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), "short").unwrap();
+        assert!(matches!(MasterKey::read_or_create(folder.path()), Err(SecretFileError::NotAKey { .. })));
+        assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap(), "short");
+    }
+}
