@@ -1,1 +1,256 @@
-//! (in the making)
+//! The command line: what can be asked of the program, and what it answers to a shell.
+//!
+//! Exit codes: 0 ended as asked; 2 wrong arguments or configuration, or data that cannot be used; 70 the
+//! supervision tree gave up. What the commands need from the rest comes in through [`Program`], so that this
+//! module can be tried without a store or a socket.
+
+pub mod banner;
+pub mod keys;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+use clap::{Args, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, LogFormat, Secret, Telemetry};
+use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
+use banner::Banner;
+
+/// What the command line needs from the rest of the program.
+#[async_trait]
+pub trait Program: Send + Sync {
+    /// Serves until it is asked to end or cannot go on. Calls `ready` once, when requests are served.
+    async fn serve(&self, config: &Config, log_failures: Arc<AtomicU64>, ready: &Ready) -> Result<(), Failure>;
+
+    /// Opens the keys of the installation, beside a running service or without one.
+    async fn open_keys(&self, config: &Config) -> Result<keys::KeyCabinet, Failure>;
+
+    /// Brings the database up to date and says so in one line.
+    async fn migrate(&self, config: &Config) -> Result<String, Failure>;
+
+    /// The OpenAPI document as JSON.
+    fn openapi(&self) -> Result<String, Failure>;
+
+    /// Measures this machine and prints tables.
+    async fn bench(&self, options: &BenchOptions) -> Result<(), Failure>;
+}
+
+/// Told once that requests are served.
+pub type Ready = dyn Fn(Started) + Send + Sync;
+
+/// What was found out while starting.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Address of the public listener, with its real port.
+    pub external: SocketAddr,
+    /// Address of the internal listener, with its real port.
+    pub internal: SocketAddr,
+    /// The demo tenant's key, if there is a demo tenant.
+    pub demo_key: Option<Secret>,
+}
+
+/// Why a command did not do what it was asked. The text is one clear line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Failure {
+    /// Wrong configuration, arguments, or data that cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The supervision tree gave up while it ran.
+    #[error("{0}")]
+    GaveUp(String),
+}
+
+impl Failure {
+    /// The exit code of the process.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unusable(_) => 2,
+            Self::GaveUp(_) => 70,
+        }
+    }
+
+    /// As [`Failure::Unusable`], with all causes of `error` in one line.
+    pub fn unusable(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self::Unusable(text)
+    }
+}
+
+/// Callback and click-to-call-in service for contact centres.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ges",
+    version,
+    after_help = "Examples:\n  ges                                  start with a demo tenant, nothing to configure\n  ges --config /etc/ges.yaml serve     start with a configuration file\n  ges keys create --tenant demo --label website\n  ges check-config                     say what is wrong before it matters\n\nExit codes: 0 ended as asked, 2 wrong configuration or unusable data, 70 the service gave up.\nSettings: environment variables GES_…, see docs/configuration.md."
+)]
+pub struct Cli {
+    /// Configuration file (YAML); the environment goes before it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; `serve` if nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve callbacks until asked to end (the default)
+    Serve,
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Read the whole configuration, say what is wrong, and start nothing
+    CheckConfig,
+    /// Bring the database up to date and end
+    Migrate,
+    /// Print the OpenAPI document of the public API
+    Openapi,
+    /// Measure this machine beside the limits of its parts
+    Bench(BenchOptions),
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Args)]
+pub struct BenchOptions {
+    /// Sections to run; all if none is named
+    #[arg(value_name = "SECTION")]
+    pub sections: Vec<String>,
+    /// A tenth of the size
+    #[arg(long)]
+    pub short: bool,
+}
+
+/// Reads the arguments of this process and does what they ask.
+pub fn run(program: &dyn Program) -> ExitCode {
+    // Wrong arguments end here with code 2, and `--help` with 0.
+    let cli = Cli::parse();
+    match perform(program, cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say_failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Openapi => print(&program.openapi()?),
+        Command::CheckConfig => check_config(cli.config),
+        Command::Serve => serve(program, cli.config),
+        Command::Bench(options) => on_runtime(program.bench(&options)),
+        Command::Migrate => {
+            let config = quiet_config(cli.config)?;
+            print(&on_runtime(program.migrate(&config))?)
+        }
+        Command::Keys(command) => {
+            let config = quiet_config(cli.config)?;
+            let text = on_runtime(async {
+                let cabinet = program.open_keys(&config).await?;
+                keys::perform(command, &cabinet, &SystemClock::default()).await
+            })?;
+            print(&text)
+        }
+    }
+}
+
+fn serve(program: &dyn Program, file: Option<PathBuf>) -> Result<(), Failure> {
+    let loaded = Config::from_process(file).map_err(|mistakes| Failure::Unusable(mistakes.to_string()))?;
+    let config = loaded.config;
+    let settings = tracing_settings(&config);
+    on_runtime(async {
+        let guard = log::install(&settings).map_err(|error| Failure::unusable(&error))?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let shown = config.clone();
+        let ready = move |started: Started| first_screen(&started, &shown);
+        let outcome = program.serve(&config, guard.failures(), &ready).await;
+        end_log(outcome.as_ref().err(), guard).await;
+        outcome
+    })
+}
+
+/// The last line of the log says why the process ends, if it does not end as asked.
+async fn end_log(failure: Option<&Failure>, guard: Guard) {
+    if let Some(failure) = failure {
+        tracing::error!(exit_code = failure.exit_code(), "{failure}");
+    }
+    guard.shut_down().await;
+}
+
+/// Goes to standard error, so that standard output stays one log line per line. A key that was configured is
+/// known to whoever did it: away from a terminal, where the screen ends in a log, it is not repeated.
+fn first_screen(started: &Started, config: &Config) {
+    let terminal = io::stderr().is_terminal();
+    let told = terminal || config.data.demo_api_key.is_none();
+    let banner = Banner {
+        version: env!("CARGO_PKG_VERSION"),
+        external: started.external,
+        internal: started.internal,
+        demo_key: started.demo_key.as_ref().filter(|_| told),
+        data_dir: &config.data.data_dir,
+        colour: terminal && colours_wanted(),
+    };
+    let _ = io::stderr().write_all(banner::banner(&banner).as_bytes());
+}
+
+fn tracing_settings(config: &Config) -> TracingSettings {
+    let terminal = io::stdout().is_terminal();
+    let Telemetry { otlp_endpoint, .. } = &config.telemetry;
+    TracingSettings {
+        level: config.log.level,
+        max_len_bytes: config.log.max_len_bytes,
+        format: config.log.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
+        colour: terminal && colours_wanted(),
+        node: config.data.node_name.clone(),
+        otlp_endpoint: otlp_endpoint.clone(),
+    }
+}
+
+/// <https://no-color.org>: any text but the empty one switches colours off.
+fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn check_config(file: Option<PathBuf>) -> Result<(), Failure> {
+    let config = quiet_config(file)?;
+    print(&format!("{}\nthe configuration can be used", config.redacted()))
+}
+
+/// The configuration of a command that logs nothing; warnings go to standard error.
+fn quiet_config(file: Option<PathBuf>) -> Result<Config, Failure> {
+    let loaded = Config::from_process(file).map_err(|mistakes| Failure::Unusable(mistakes.to_string()))?;
+    let mut stderr = io::stderr().lock();
+    for warning in &loaded.warnings {
+        let _ = writeln!(stderr, "warning: {warning}");
+    }
+    Ok(loaded.config)
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::unusable(&error))?.block_on(work)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{text}").map_err(|error| Failure::unusable(&error))
+}
+
+fn say_failure(failure: &Failure) {
+    let _ = writeln!(io::stderr(), "ges: {failure}");
+}

@@ -32,7 +32,6 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
-pub(crate) use kinds::decode_key;
 pub use kinds::{Level, LogFormat, Url};
 pub use parts::{Auth, Choices, Data, Limits, Listeners, Log, MasterKeySetting, Routing, Sim, Telemetry};
 pub use reader::{Mistake, shape};

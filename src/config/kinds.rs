@@ -221,7 +221,7 @@ impl Kind for Base64Key {
 }
 
 /// 32 bytes from base64 in any of its usual spellings.
-pub(crate) fn decode_key(text: &str) -> Option<[u8; 32]> {
+fn decode_key(text: &str) -> Option<[u8; 32]> {
     let decoded =
         [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(text).ok());
     decoded?.try_into().ok()

@@ -1,0 +1,36 @@
+//! Traces for a collector, over HTTP. Only spans of our own packages are sent, so the exporter's own requests
+//! and complaints never become spans again.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::Url;
+
+/// How long one delivery may take; what the collector does not take in time is dropped.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Sends spans in batches from a thread of its own; its queue has a limit (2,048 spans) and drops what is beyond.
+pub(super) fn provider(url: &Url, node: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let endpoint = format!("{url}/v1/traces");
+    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(EXPORT_DEADLINE).build()?;
+    let about = Resource::builder()
+        .with_service_name("ges")
+        .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(about).build())
+}
+
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, Tracer>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer().with_tracer(provider.tracer("ges")).with_threads(false).with_location(false)
+}
