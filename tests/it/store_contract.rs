@@ -5,6 +5,7 @@ mod batches;
 mod bookings;
 mod harness;
 mod settings;
+mod speed;
 mod sqlite;
 mod steps;
 mod work;

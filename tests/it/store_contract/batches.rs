@@ -107,8 +107,7 @@ pub(crate) async fn a_full_queue_refuses_at_once(start: &Start) {
     store.keep(scheduled(noon())).await;
 
     let narrow = start(Limits { queued_bytes: 10_000, ..Limits::default() });
-    let text: String = (0..20_000_u32).map(|n| char::from(b'!' + (n.wrapping_mul(n ^ 77) % 89) as u8)).collect();
-    let large = Booking { user_data: Some(text), ..booking(scheduled(noon())) };
+    let large = Booking { user_data: Some(random_text(1, 20_000)), ..booking(scheduled(noon())) };
     let refused = narrow.callbacks.book(large).await;
     assert!(matches!(refused, Err(StoreError::NotDone(_))), "{refused:?}");
 }

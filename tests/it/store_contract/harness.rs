@@ -11,6 +11,8 @@ use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
 use ges::stores::combiner::Limits;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -147,6 +149,12 @@ pub(crate) fn with_key(callback: Callback, key: u8, body: u8) -> Booking {
 pub(crate) fn with_phone(mut callback: Callback, phone: PhoneNumber) -> Callback {
     callback.phone = phone;
     callback
+}
+
+/// Text that no compression makes shorter than about three quarters.
+pub(crate) fn random_text(seed: u64, length: usize) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..length).map(|_| char::from(random.random_range(b'!'..=b'~'))).collect()
 }
 
 /// The next version of `before`, made by `change`.

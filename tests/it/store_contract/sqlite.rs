@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::harness::*;
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Observer for Nobody {
     fn note(&self, _: Event) {}
@@ -263,9 +263,9 @@ async fn a_full_disk_leaves_nothing_and_heals() {
     let before = scheduled(noon());
     assert_eq!(store.book(booking(before.clone())).await, Ok(Booked::New));
     store.limit_pages(1);
-    let large = |n: u32| {
-        let text: String = (0..60_000_u32).map(|i| char::from(b'!' + (i.wrapping_mul(i ^ n) % 89) as u8)).collect();
-        Booking { user_data: Some(text), ..booking(in_slot(noon() + minutes(n.into()))) }
+    let large = |n: u32| Booking {
+        user_data: Some(random_text(n.into(), 60_000)),
+        ..booking(in_slot(noon() + minutes(n.into())))
     };
     let hold = store.hold_writer();
     let mut tasks = Vec::new();
@@ -318,6 +318,7 @@ async fn bytes_per_callback(count: u32, booking: impl Fn(u32) -> Booking) -> u64
     while let Some(booked) = tasks.join_next().await {
         assert_eq!(booked.unwrap(), Ok(Booked::New));
     }
+    assert_eq!(number(&mut connect(folder.path()), "SELECT count(*) FROM callbacks"), u64::from(count));
     drop(store);
     (fs::metadata(folder.path().join(DATABASE_FILE)).unwrap().len() - empty) / u64::from(count)
 }
@@ -333,12 +334,12 @@ async fn a_scheduled_callback_costs_little() {
     assert_eq!(Mode::Serve, serve().mode);
     let bare = bytes_per_callback(10_000, |n| booking(spread(n))).await;
     let with_ten_kilobytes = bytes_per_callback(1_000, |n| {
-        let visits: Vec<String> = (0..40)
+        let visits: Vec<String> = (0..48)
             .map(|i| {
                 format!(
-                    r#"{{"orderNumber":"WEB-{:06}","placedOn":"2026-{:02}-{:02}T10:{:02}:00Z","amount":{}.{:02},"mail":"customer{}@mail.example","articleCode":"{:08x}","remark":"pressure drops again, please before noon {}","pieces":{}}}"#,
+                    r#"{{"orderNumber":"WEB-{:06}","placedOn":"2026-{:02}-{:02}T10:{:02}:00Z","amount":{}.{:02},"mail":"customer{}@mail.example","articleCode":"{}","remark":"pressure drops again, please before noon {}","pieces":{}}}"#,
                     n.wrapping_mul(31).wrapping_add(i * 7_919) % 1_000_000, i % 12 + 1, (n + i) % 28 + 1, (n * i) % 60,
-                    (n + 17 * i) % 500, (n ^ i) % 100, n, n.wrapping_mul(i.wrapping_mul(2_654_435_761) | 1), i, i % 5
+                    (n + 17 * i) % 500, (n ^ i) % 100, n, random_text((n * 64 + i).into(), 12).replace(['"', '\\'], "-"), i, i % 5
                 )
             })
             .collect();
