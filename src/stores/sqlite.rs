@@ -81,6 +81,7 @@ pub struct SqliteStore {
     readers: Readers,
     keeper: Readers,
     faults: Arc<Faults>,
+    limits: Limits,
     migrated: Vec<String>,
     _lock: Option<File>,
 }
@@ -104,7 +105,7 @@ impl SqliteStore {
         let keeper = vec![reader(folder.connect_keeper()?)];
         let keeper = Readers::start(keeper, "store-keeper", Manner::Plain).map_err(OpenError::Threads)?;
         let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
-        Ok(Self { combiner, readers, keeper, faults, migrated, _lock: folder.into_lock() })
+        Ok(Self { combiner, readers, keeper, faults, limits: options.limits, migrated, _lock: folder.into_lock() })
     }
 
     /// Migrations that opening has applied, in order; none if the schema was up to date.
@@ -131,5 +132,10 @@ impl SqliteStore {
     /// Makes the next COMMIT look as if its answer got lost. For tests.
     pub fn lose_next_commit_answer(&self) {
         self.faults.lose_commit_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the file grow to `pages` pages (but never below its size), as if the disk ended there. For tests.
+    pub fn limit_pages(&self, pages: u32) {
+        self.faults.max_pages.store(pages, Ordering::Relaxed);
     }
 }

@@ -29,3 +29,4 @@ mod recovery;
 mod routing_contract;
 mod secrets_in_output;
 mod shutdown;
+mod store_contract;

@@ -18,8 +18,8 @@ use super::rows::check_storable;
 use super::writer::KEY_LIFE;
 use crate::stores::user_data::{pack, unpack};
 
-/// Rows of one command of background work: a quarter of a batch.
-const STEP_ROWS: usize = 250;
+/// Idempotency keys and slots that one command removes.
+const FORGET_ROWS: usize = 250;
 
 /// Steps of expired keys and past slots in one purge: twice what a thousand bookings a second leave in 5 s.
 const MAX_FORGET_STEPS: usize = 40;
@@ -53,6 +53,11 @@ fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
 }
 
 impl SqliteStore {
+    /// Rows of one command of background work: what one batch takes of it.
+    fn step_rows(&self) -> usize {
+        self.limits.background_rows().max(1)
+    }
+
     async fn submit_save(&self, command: Command) -> Result<(), SaveError> {
         match self.combiner.submit(command).await? {
             Outcome::Saved(result) => result,
@@ -72,7 +77,7 @@ impl SqliteStore {
         let mut owned = Vec::with_capacity(candidates.len());
         let mut candidates = candidates.into_iter();
         loop {
-            let step: Vec<Candidate> = candidates.by_ref().take(STEP_ROWS).collect();
+            let step: Vec<Candidate> = candidates.by_ref().take(self.step_rows()).collect();
             if step.is_empty() {
                 return Ok(owned);
             }
@@ -92,7 +97,7 @@ impl SqliteStore {
     async fn remove_settled(&self, desired_before: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
         let settled = self.readers.read(move |reader| reader.settled(desired_before, limit)).await?;
         let mut removed = 0;
-        for step in settled.chunks(STEP_ROWS) {
+        for step in settled.chunks(self.step_rows()) {
             let ids = step.iter().map(|(id, ..)| *id).collect();
             let rows = step.iter().map(|(_, version, details)| (*version, *details)).collect();
             match self.combiner.submit(Command::Remove(Remove { ids, rows })).await? {
@@ -106,7 +111,7 @@ impl SqliteStore {
     async fn forget_past(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
         for _ in 0..MAX_FORGET_STEPS {
             let (keys, slots) = (at - KEY_LIFE, at - SLOT_LIFE);
-            let past: Forget = self.readers.read(move |reader| reader.past_use(keys, slots, STEP_ROWS)).await?;
+            let past: Forget = self.readers.read(move |reader| reader.past_use(keys, slots, FORGET_ROWS)).await?;
             if past.keys.is_empty() && past.slots.is_empty() {
                 break;
             }

@@ -10,7 +10,7 @@ mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::result::{DatabaseErrorKind, Error};
@@ -50,6 +50,8 @@ pub(super) struct Writer {
 pub(super) struct Faults {
     /// The answer to the next COMMIT gets lost, after it was carried out.
     pub(super) lose_commit_answer: AtomicBool,
+    /// From the next batch on the file may have so many pages, as if the disk ended there; 0 changes nothing.
+    pub(super) max_pages: AtomicU32,
 }
 
 impl Writer {
@@ -97,6 +99,11 @@ impl Transactions<Command> for Writer {
     fn run(&mut self, batch: &[Entry<Command>]) -> Result<Vec<Outcome>, BatchError> {
         if self.in_doubt {
             self.roll_back();
+        }
+        let max_pages = self.faults.max_pages.swap(0, Ordering::Relaxed);
+        if max_pages > 0 {
+            let limit = format!("PRAGMA max_page_count = {max_pages}");
+            self.connection.batch_execute(&limit).map_err(|error| classify(&error))?;
         }
         self.in_doubt = true;
         let result = self.transaction(batch);

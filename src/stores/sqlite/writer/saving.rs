@@ -29,6 +29,9 @@ statements! {
     RemoveParked = "DELETE FROM parked WHERE callback = ?";
 }
 
+/// Format, version, state, attempt, owner, wake-up.
+type SeenRow = (i64, i64, i64, i64, Option<i64>, Option<i64>);
+
 /// What a row looks like just now.
 struct Seen {
     version: i64,
@@ -124,7 +127,7 @@ impl Writer {
             return Ok(Err(SaveError::NotFound));
         };
         let id = id.as_uuid();
-        let row: Option<(i64, i64, i64, i64, Option<i64>, Option<i64>)> =
+        let row: Option<SeenRow> =
             first::<Look, _>(&mut self.connection, &[id.as_bytes().as_slice().into(), tenant.into()])?;
         let Some((format, version, state, attempt, owner, wake_at)) = row else {
             return Ok(Err(SaveError::NotFound));

@@ -1,0 +1,46 @@
+//! What every store has to do, whatever database it uses. A store joins by a [`harness::Injector`] for the
+//! faults that have to happen inside it, a function that makes a fresh one, and one line of [`contract`].
+
+mod batches;
+mod bookings;
+mod harness;
+mod settings;
+mod speed;
+mod sqlite;
+mod steps;
+mod work;
+
+/// Runs every test of the contract against the fixtures that `$start` makes.
+macro_rules! contract {
+    ($store:ident, $start:path; $($group:ident: $($test:ident),+;)+) => {
+        mod $store {
+            $(mod $group {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::store_contract::$group::$test(&$start).await;
+                })+
+            })+
+        }
+    };
+}
+
+contract! {
+    sqlite_store, crate::store_contract::sqlite::start;
+    bookings: come_back_whole, immediate_ones_too, are_walled_by_tenant, are_recognised_by_their_key,
+        keys_expire, equal_keys_in_one_batch_share_one_outcome, a_refusal_leaves_the_key_unused,
+        the_last_place_goes_once_in_one_batch, of_every_size_come_back, ids_are_taken_once;
+    steps: write_everything, need_the_version, need_the_owner_if_asked, need_a_row, cannot_cross_tenants,
+        move_slots_with_them, are_refused_by_a_full_slot_without_a_trace, give_back_and_take_in_one_batch,
+        leave_a_history_without_gaps, of_one_callback_go_one_per_batch, of_a_newer_row_are_refused;
+    work: a_claim_takes_what_starts_before_the_horizon, a_claim_follows_todays_lead, claims_have_a_limit,
+        two_claimers_never_share, due_lists_the_owners_work_oldest_first, a_take_needs_a_dead_owner_or_none,
+        overdue_work_is_taken_from_anybody, takes_have_a_limit_and_an_order, idle_sweeps_write_nothing,
+        newer_rows_are_left_alone, parking_hides_and_unparking_shows, a_parked_callback_stays_parked,
+        a_purge_takes_only_settled_and_old, a_purge_is_bounded, work_is_counted;
+    batches: gather_while_the_writer_is_busy, a_poisoned_command_fails_alone, many_poisoned_commands_fail_alone,
+        an_error_in_the_middle_leaves_nothing, a_rollback_in_the_middle_leaves_nothing,
+        a_lost_answer_to_commit_is_perhaps, callers_who_have_gone_are_dropped, a_full_queue_refuses_at_once,
+        background_work_goes_in_quarters, readers_see_what_is_committed;
+    settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
+        nodes_replace_their_older_selves, heartbeats_count;
+}

@@ -1,0 +1,236 @@
+//! What the contract's tests share: fixtures, faults, and callbacks to try things with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration as StdDuration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
+use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
+use domain::numbers::PhoneNumber;
+use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
+use ges::stores::combiner::Limits;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Makes a fresh store with the given bounds.
+pub(crate) type Start = dyn Fn(Limits) -> Fixture + Sync;
+
+/// One store and the way into it.
+pub(crate) struct Fixture {
+    pub(crate) callbacks: Arc<dyn CallbackStore>,
+    pub(crate) settings: Arc<dyn SettingsStore>,
+    pub(crate) nodes: Arc<dyn NodeStore>,
+    pub(crate) injector: Box<dyn Injector>,
+}
+
+/// How a booking is made to fail inside its transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Break {
+    /// The statement fails, the transaction stays open.
+    Statement,
+    /// The database ends the transaction by itself, as with a full disk.
+    Transaction,
+}
+
+/// Rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Rows {
+    pub(crate) callbacks: u64,
+    pub(crate) history: u64,
+    pub(crate) details: u64,
+    pub(crate) keys: u64,
+    pub(crate) slots: u64,
+}
+
+/// Makes things go wrong inside a store, and looks behind its ports.
+#[async_trait]
+pub(crate) trait Injector: Send + Sync {
+    /// No batch begins while the answer lives.
+    fn hold_writer(&self) -> Box<dyn Send>;
+    /// Commands that wait for a batch.
+    fn waiting(&self) -> usize;
+    /// Transactions committed.
+    fn commits(&self) -> u64;
+    /// The next COMMIT is carried out, and its answer gets lost.
+    fn lose_next_commit_answer(&self);
+    /// Bookings of `phone` fail from now on, by nobody's fault.
+    fn break_bookings_of(&self, phone: PhoneNumber, how: Break);
+    /// They work again.
+    fn heal(&self);
+    /// Gives a row the format of a newer program.
+    fn raise_format(&self, id: CallbackId);
+    /// Counts rows.
+    fn rows(&self) -> Rows;
+}
+
+/// A round instant: 2026-12-01 12:00 UTC.
+pub(crate) fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_796_126_400, 0).unwrap()
+}
+
+pub(crate) fn minutes(number: i64) -> Duration {
+    Duration::minutes(number)
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::from_name("contract")
+}
+
+pub(crate) fn stranger() -> TenantId {
+    TenantId::from_name("stranger")
+}
+
+pub(crate) fn queue() -> QueueName {
+    QueueName::new("support").unwrap()
+}
+
+pub(crate) const ME: Incarnation = Incarnation(7);
+pub(crate) const OTHER: Incarnation = Incarnation(8);
+pub(crate) const DEAD: Incarnation = Incarnation(3);
+
+pub(crate) fn phone(last: u64) -> PhoneNumber {
+    PhoneNumber::from_digits(12_025_550_000 + last)
+}
+
+/// No CHECK lets it pass: the data of one command that is wrong.
+pub(crate) fn poison() -> PhoneNumber {
+    PhoneNumber::from_digits(0)
+}
+
+fn new_id() -> CallbackId {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    CallbackId::generate(noon() + Duration::milliseconds(NUMBER.fetch_add(1, Ordering::Relaxed).cast_signed()))
+}
+
+fn terms() -> Terms {
+    Terms { tenant: tenant(), queue: queue(), phone: phone(100), ttl: Duration::hours(24) }
+}
+
+/// An unowned callback that starts and is wanted at the same instant.
+pub(crate) fn scheduled(desired: DateTime<Utc>) -> Callback {
+    Callback::scheduled(new_id(), terms(), None, desired, desired, None)
+}
+
+/// A callback that starts `lead` before it is wanted.
+pub(crate) fn scheduled_with_lead(desired: DateTime<Utc>, lead: Duration) -> Callback {
+    Callback::scheduled(new_id(), terms(), None, desired, desired - lead, None)
+}
+
+/// A callback in a slot.
+pub(crate) fn in_slot(start: DateTime<Utc>) -> Callback {
+    Callback::scheduled(new_id(), terms(), None, start, start, Some(start))
+}
+
+/// A callback for now.
+pub(crate) fn immediate(owner: Incarnation, at: DateTime<Utc>) -> Callback {
+    Callback::immediate(new_id(), terms(), owner, at)
+}
+
+/// A plain booking of `callback` at noon, with one place per slot.
+pub(crate) fn booking(callback: Callback) -> Booking {
+    Booking {
+        callback,
+        slot_capacity: 1,
+        options: Options::default(),
+        user_data: None,
+        idempotency: None,
+        booked_at: noon(),
+    }
+}
+
+pub(crate) fn with_key(callback: Callback, key: u8, body: u8) -> Booking {
+    Booking { idempotency: Some(Idempotency { key: [key; 16], body: [body; 16] }), ..booking(callback) }
+}
+
+pub(crate) fn with_phone(mut callback: Callback, phone: PhoneNumber) -> Callback {
+    callback.phone = phone;
+    callback
+}
+
+/// Text that no compression makes shorter than about three quarters.
+pub(crate) fn random_text(seed: u64, length: usize) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..length).map(|_| char::from(random.random_range(b'!'..=b'~'))).collect()
+}
+
+/// The next version of `before`, made by `change`.
+pub(crate) fn change(before: &Callback, change: impl FnOnce(&mut Callback)) -> Change {
+    let mut callback = before.clone();
+    callback.version += 1;
+    change(&mut callback);
+    Change {
+        callback,
+        expected_version: before.version,
+        expected_owner: None,
+        saving: saving(Cause::Looked),
+        slot_capacity: 1,
+        at: noon(),
+    }
+}
+
+pub(crate) fn saving(cause: Cause) -> Saving {
+    Saving { cause, implied: Vec::new(), give_back: None, take: None }
+}
+
+impl Fixture {
+    /// Books and expects it to be new.
+    pub(crate) async fn keep(&self, callback: Callback) -> Callback {
+        assert_eq!(self.callbacks.book(booking(callback.clone())).await, Ok(Booked::New));
+        callback
+    }
+
+    /// Loads what has to be there.
+    pub(crate) async fn load(&self, id: CallbackId) -> Callback {
+        self.callbacks.load(tenant(), id).await.unwrap().expect("the callback is kept")
+    }
+
+    /// Books all of them in one batch, in this order; their outcomes.
+    pub(crate) async fn book_together(&self, bookings: Vec<Booking>) -> Vec<Result<Booked, StoreError>> {
+        let hold = self.injector.hold_writer();
+        let mut tasks = Vec::new();
+        for booking in bookings {
+            tasks.push(self.queue_booking(booking).await);
+        }
+        drop(hold);
+        join(tasks).await
+    }
+
+    /// Starts to book, and returns once the command waits for its batch. The writer has to be held.
+    pub(crate) async fn queue_booking(&self, booking: Booking) -> JoinHandle<Result<Booked, StoreError>> {
+        let callbacks = self.callbacks.clone();
+        self.queued(async move { callbacks.book(booking).await }).await
+    }
+
+    /// Runs `work` beside the test, and returns once one more command waits. The writer has to be held.
+    pub(crate) async fn queued<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let before = self.injector.waiting();
+        let task = tokio::spawn(work);
+        until("one more command waits", || self.injector.waiting() > before).await;
+        task
+    }
+}
+
+/// The results of tasks, in order.
+pub(crate) async fn join<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.expect("the task did not panic"));
+    }
+    results
+}
+
+/// Waits for a state, at most ten seconds.
+pub(crate) async fn until(what: &str, state: impl Fn() -> bool) {
+    let deadline = Instant::now() + StdDuration::from_secs(10);
+    while !state() {
+        assert!(Instant::now() < deadline, "never came: {what}");
+        tokio::task::yield_now().await;
+    }
+}

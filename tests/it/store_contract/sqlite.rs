@@ -1,0 +1,354 @@
+//! The SQLite store: how the contract gets into it, and what only a file can show.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::Duration;
+use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
+use domain::event::Event;
+use domain::ids::CallbackId;
+use domain::numbers::PhoneNumber;
+use domain::ports::StoreError;
+use domain::ports::{Booked, Booking, CallbackStore as _, NodeStore as _, Observer, Probe as _, SettingsStore as _};
+use ges::stores::combiner::Limits;
+use ges::stores::sqlite::{DATABASE_FILE, Mode, OpenError, SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+
+use super::harness::*;
+
+pub(crate) struct Nobody;
+
+impl Observer for Nobody {
+    fn note(&self, _: Event) {}
+}
+
+fn serve() -> SqliteOptions {
+    SqliteOptions::serve(Arc::new(Nobody))
+}
+
+struct SqliteInjector {
+    store: Arc<SqliteStore>,
+    folder: TempDir,
+}
+
+fn connect(folder: &Path) -> SqliteConnection {
+    let mut connection = SqliteConnection::establish(folder.join(DATABASE_FILE).to_str().unwrap()).unwrap();
+    connection.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+    connection
+}
+
+fn number(connection: &mut SqliteConnection, query: &str) -> u64 {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = BigInt)]
+        number: i64,
+    }
+    let found: Number = diesel::sql_query(format!("SELECT ({query}) AS number")).get_result(connection).unwrap();
+    found.number.cast_unsigned()
+}
+
+#[async_trait]
+impl Injector for SqliteInjector {
+    fn hold_writer(&self) -> Box<dyn Send> {
+        Box::new(self.store.hold_writer())
+    }
+
+    fn waiting(&self) -> usize {
+        self.store.writes_waiting()
+    }
+
+    fn commits(&self) -> u64 {
+        self.store.write_stats().commits
+    }
+
+    fn lose_next_commit_answer(&self) {
+        self.store.lose_next_commit_answer();
+    }
+
+    fn break_bookings_of(&self, phone: PhoneNumber, how: Break) {
+        let how = match how {
+            Break::Statement => "ABORT",
+            Break::Transaction => "ROLLBACK",
+        };
+        let trigger = format!(
+            "CREATE TRIGGER broken AFTER INSERT ON callbacks WHEN NEW.phone = {} \
+             BEGIN SELECT RAISE({how}, 'broken on request'); END",
+            phone.digits()
+        );
+        connect(self.folder.path()).batch_execute(&trigger).unwrap();
+    }
+
+    fn heal(&self) {
+        connect(self.folder.path()).batch_execute("DROP TRIGGER broken").unwrap();
+    }
+
+    fn raise_format(&self, id: CallbackId) {
+        let update = format!("UPDATE callbacks SET format = 2 WHERE id = x'{}'", id.as_uuid().simple());
+        connect(self.folder.path()).batch_execute(&update).unwrap();
+    }
+
+    fn rows(&self) -> Rows {
+        let mut connection = connect(self.folder.path());
+        let mut count = |table: &str| number(&mut connection, &format!("SELECT count(*) FROM {table}"));
+        Rows {
+            callbacks: count("callbacks"),
+            history: count("history"),
+            details: count("details"),
+            keys: count("idempotency_keys"),
+            slots: count("slots"),
+        }
+    }
+}
+
+pub(crate) fn start(limits: Limits) -> Fixture {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { limits, ..serve() }).unwrap());
+    Fixture {
+        callbacks: store.clone(),
+        settings: store.clone(),
+        nodes: store.clone(),
+        injector: Box::new(SqliteInjector { store, folder }),
+    }
+}
+
+fn error(folder: &Path) -> OpenError {
+    match SqliteStore::open(folder, serve()) {
+        Ok(_) => panic!("{} was opened", folder.display()),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn reopening_keeps_everything() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("made/on the way");
+    let store = SqliteStore::open(&path, serve()).unwrap();
+    assert_eq!(store.migrated().len(), 1);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    let callback = in_slot(noon());
+    let booking = Booking { user_data: Some("{\"a\":1}".to_owned()), ..with_key(callback.clone(), 1, 1) };
+    assert_eq!(store.book(booking).await, Ok(Booked::New));
+    let first = store.register("node", "1").await.unwrap();
+    drop(store);
+
+    let store = SqliteStore::open(&path, serve()).unwrap();
+    assert!(store.migrated().is_empty());
+    assert_eq!(store.load(tenant(), callback.id).await, Ok(Some(callback.clone())));
+    let details = store.details(tenant(), callback.id).await.unwrap().unwrap();
+    assert_eq!(details.user_data.as_deref(), Some("{\"a\":1}"));
+    assert_eq!(store.book(with_key(in_slot(noon()), 1, 1)).await, Ok(Booked::Existing(callback.id)));
+    assert_eq!(store.book(booking_in_the_same_slot()).await, Ok(Booked::SlotFull));
+    assert!(store.register("node", "1").await.unwrap() > first);
+}
+
+fn booking_in_the_same_slot() -> Booking {
+    booking(in_slot(noon()))
+}
+
+#[tokio::test]
+async fn what_is_queued_is_written_before_the_store_closes() {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), serve()).unwrap());
+    let hold = store.hold_writer();
+    let callback = scheduled(noon());
+    let booked = {
+        let (store, booking) = (store.clone(), booking(callback.clone()));
+        tokio::spawn(async move { store.book(booking).await })
+    };
+    until("the booking waits", || store.writes_waiting() == 1).await;
+    drop(hold);
+    assert_eq!(booked.await.unwrap(), Ok(Booked::New));
+    drop(store);
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    assert_eq!(store.load(tenant(), callback.id).await, Ok(Some(callback)));
+}
+
+#[tokio::test]
+async fn one_serves_and_commands_work_beside_it() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    assert!(matches!(error(folder.path()), OpenError::InUse { .. }));
+    let beside = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
+    let tenant =
+        domain::tenant::Tenant { id: tenant(), name: "by command".into(), queues: std::collections::BTreeMap::new() };
+    beside.put_tenant(tenant.clone()).await.unwrap();
+    assert_eq!(store.tenants().await, Ok(vec![tenant]));
+    drop((store, beside));
+    assert!(SqliteStore::open(folder.path(), serve()).is_ok(), "the lock goes with the store");
+}
+
+#[test]
+fn a_command_may_come_first() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
+    assert_eq!(store.migrated().len(), 1);
+    assert!(SqliteStore::open(folder.path(), serve()).unwrap().migrated().is_empty());
+}
+
+#[test]
+fn foreign_files_are_refused_untouched() {
+    let text = vec![b'x'; 5_000];
+    let foreign = {
+        let folder = TempDir::new().unwrap();
+        connect(folder.path()).batch_execute("CREATE TABLE theirs (id INTEGER)").unwrap();
+        fs::read(folder.path().join(DATABASE_FILE)).unwrap()
+    };
+    for content in [b"short".to_vec(), text, foreign] {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join(DATABASE_FILE);
+        fs::write(&file, &content).unwrap();
+        let error = error(folder.path());
+        assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
+        assert_eq!(error.to_string().lines().count(), 1);
+        assert_eq!(fs::read(&file).unwrap(), content);
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_are_refused_untouched() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    store.book(booking(scheduled(noon()))).await.unwrap();
+    drop(store);
+    let file = folder.path().join(DATABASE_FILE);
+    let mut content = fs::read(&file).unwrap();
+    // The header still names us, the schema behind it is gone.
+    content[100..8_192].fill(0x5a);
+    fs::write(&file, &content).unwrap();
+    let error = error(folder.path());
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), content);
+}
+
+#[test]
+fn newer_databases_are_refused_untouched() {
+    let folder = TempDir::new().unwrap();
+    drop(SqliteStore::open(folder.path(), serve()).unwrap());
+    let insert = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
+    connect(folder.path()).batch_execute(insert).unwrap();
+    let file = folder.path().join(DATABASE_FILE);
+    let content = fs::read(&file).unwrap();
+    let error = error(folder.path());
+    assert!(matches!(&error, OpenError::Newer { migration, .. } if migration == "29991231000000"), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), content);
+}
+
+#[test]
+fn folders_that_cannot_be_written_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = error(&path);
+        assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+    }
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    // The superuser may write everywhere: only for others this shows something.
+    if fs::write(closed.join("probe"), "x").is_err() {
+        assert!(matches!(error(&closed), OpenError::NotWritable { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_and_heals() {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), serve()).unwrap());
+    let before = scheduled(noon());
+    assert_eq!(store.book(booking(before.clone())).await, Ok(Booked::New));
+    store.limit_pages(1);
+    let large = |n: u32| Booking {
+        user_data: Some(random_text(n.into(), 60_000)),
+        ..booking(in_slot(noon() + minutes(n.into())))
+    };
+    let hold = store.hold_writer();
+    let mut tasks = Vec::new();
+    for n in 1..=3 {
+        let (store, booking) = (store.clone(), large(n));
+        tasks.push(tokio::spawn(async move { store.book(booking).await }));
+    }
+    until("all wait", || store.writes_waiting() == 3).await;
+    drop(hold);
+    for outcome in join(tasks).await {
+        let Err(StoreError::NotDone(text)) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(text, "database or disk is full");
+    }
+    let mut connection = connect(folder.path());
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM callbacks"), 1);
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM slots"), 0);
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM details"), 0);
+
+    store.limit_pages(1_000_000);
+    assert_eq!(store.book(large(4)).await, Ok(Booked::New));
+    assert_eq!(store.load(tenant(), before.id).await, Ok(Some(before)));
+}
+
+#[tokio::test]
+async fn the_probe_reads_and_writes() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    assert_eq!((store.name(), store.required()), ("database", true));
+    assert_eq!(store.check().await, Ok(()));
+    connect(folder.path()).batch_execute("DROP TABLE installation").unwrap();
+    assert!(store.check().await.unwrap_err().starts_with("cannot write"));
+}
+
+/// Bytes of the database per callback, after `count` bookings made by `booking`.
+async fn bytes_per_callback(count: u32, booking: impl Fn(u32) -> Booking) -> u64 {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), serve()).unwrap());
+    let empty =
+        number(&mut connect(folder.path()), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..count {
+        let (store, booking) = (store.clone(), booking(n));
+        tasks.spawn(async move { store.book(booking).await });
+        if n % 1_000 == 999 {
+            while let Some(booked) = tasks.join_next().await {
+                assert_eq!(booked.unwrap(), Ok(Booked::New));
+            }
+        }
+    }
+    while let Some(booked) = tasks.join_next().await {
+        assert_eq!(booked.unwrap(), Ok(Booked::New));
+    }
+    assert_eq!(number(&mut connect(folder.path()), "SELECT count(*) FROM callbacks"), u64::from(count));
+    drop(store);
+    (fs::metadata(folder.path().join(DATABASE_FILE)).unwrap().len() - empty) / u64::from(count)
+}
+
+/// Wanted at a random-looking second of the next 14 days.
+fn spread(n: u32) -> domain::callback::Callback {
+    let seconds = i64::from(n.wrapping_mul(2_654_435_761) % 1_209_600);
+    scheduled_with_lead(noon() + Duration::seconds(seconds), Duration::seconds(120))
+}
+
+#[tokio::test]
+async fn a_scheduled_callback_costs_little() {
+    assert_eq!(Mode::Serve, serve().mode);
+    let bare = bytes_per_callback(10_000, |n| booking(spread(n))).await;
+    let with_ten_kilobytes = bytes_per_callback(1_000, |n| {
+        let visits: Vec<String> = (0..48)
+            .map(|i| {
+                format!(
+                    r#"{{"orderNumber":"WEB-{:06}","placedOn":"2026-{:02}-{:02}T10:{:02}:00Z","amount":{}.{:02},"mail":"customer{}@mail.example","articleCode":"{}","remark":"pressure drops again, please before noon {}","pieces":{}}}"#,
+                    n.wrapping_mul(31).wrapping_add(i * 7_919) % 1_000_000, i % 12 + 1, (n + i) % 28 + 1, (n * i) % 60,
+                    (n + 17 * i) % 500, (n ^ i) % 100, n, random_text((n * 64 + i).into(), 12).replace(['"', '\\'], "-"), i, i % 5
+                )
+            })
+            .collect();
+        let user_data = format!(r#"{{"customerId":"{n}","visits":[{}]}}"#, visits.join(","));
+        assert!((9_000..11_000).contains(&user_data.len()), "{}", user_data.len());
+        Booking { user_data: Some(user_data), ..booking(spread(n)) }
+    })
+    .await;
+    println!("bytes per scheduled callback: {bare}, with 10 kB of user data: {with_ten_kilobytes}");
+    assert!(bare <= 600, "{bare}");
+    assert!(with_ten_kilobytes <= 4_000, "{with_ten_kilobytes}");
+}
