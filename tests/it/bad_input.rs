@@ -17,15 +17,17 @@ fn serve(folder: &Folder, options: &Options) -> Output {
     run_to_end(folder, options, &["serve"])
 }
 
-/// Exit code 2 and one line that holds `words`.
+/// Exit code 2 and one line for people that holds `words`. The log may say it too, as one of its own lines.
 fn assert_one_clear_line(output: &Output, words: &[&str]) {
-    let text = [&output.stdout[..], &output.stderr[..]].concat();
-    let text = String::from_utf8_lossy(&text);
-    assert_eq!(output.status.code(), Some(2), "{text}");
+    let (log, text) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{log}{text}");
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     assert_eq!(lines.len(), 1, "not one line:\n{text}");
     for word in words {
         assert!(lines[0].to_lowercase().contains(word), "the line does not say `{word}`: {text}");
+    }
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "not a log line: {line}");
     }
 }
 

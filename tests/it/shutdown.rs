@@ -69,6 +69,19 @@ fn a_stop_under_load_answers_what_is_in_flight_and_exits_0() {
 }
 
 #[test]
+fn while_it_drains_it_says_so_and_goes_on_serving() {
+    let mut service = Service::start(Options::fast().with("GES_DRAIN_SECONDS", 5));
+    let mut internal = http::Client::new(service.internal());
+    service.ask_to_end();
+    poll::until("it to say that it is not ready", Duration::from_secs(4), || {
+        (internal.get("/ges/v1/health/ready").unwrap().status == 503).then_some(())
+    });
+    let answer = api::create(&mut api::client(service.external()), None, &api::booking("+14165550000", None)).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(service.wait_for_end().code(), Some(0));
+}
+
+#[test]
 fn a_stop_without_load_is_quick() {
     let mut service = Service::start(Options::fast());
     // A connection that is open and asks for nothing must not hold the program back.

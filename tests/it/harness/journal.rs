@@ -1,7 +1,7 @@
 //! The simulator's journal as a file: what routing itself wrote down about every attempt. Read here by hand
 //! and not with the program's own reader, because it is evidence about the program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -42,11 +42,19 @@ pub(crate) enum What {
     Other,
 }
 
+/// Where it is: the only journal in the data folder.
+pub(crate) fn path(data: &Path) -> PathBuf {
+    let files = std::fs::read_dir(data).unwrap().map(|file| file.unwrap().path());
+    let journals: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "journal")).collect();
+    let [journal] = &journals[..] else { panic!("not one journal: {journals:?}") };
+    journal.clone()
+}
+
 /// Reads the journal.
 ///
 /// Returns its entries, and the number of lines that are torn: a kill in the middle of a write can leave one.
 pub(crate) fn read(data: &Path) -> (Vec<Entry>, usize) {
-    let bytes = std::fs::read(data.join("simulator.journal")).expect("the simulator keeps a journal");
+    let bytes = std::fs::read(path(data)).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().filter(|line| !line.is_empty());
     let (mut entries, mut torn) = (Vec::new(), 0);

@@ -67,6 +67,8 @@ pub(crate) fn command(folder: &Folder, options: &Options) -> Command {
         .env("GES_INTERNAL_PORT", "0")
         .env("GES_LOG_FORMAT", "json")
         .env("GES_DEMO_API_KEY", api::KEY)
+        // No balancer stands in front that would have to look elsewhere first.
+        .env("GES_DRAIN_SECONDS", "0")
         .env("RUST_BACKTRACE", "1")
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
