@@ -76,6 +76,10 @@ async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: In
     if before.owner != Some(node.me) || before.state != CallbackState::Scheduled || before.wake_at.is_none() {
         return Ok(None);
     }
+    // The scheduler and the sweep may both have found it due: whoever is second finds it put off.
+    if before.wake_at.is_some_and(|wake_at| wake_at > node.now()) {
+        return Ok(due_of(&before));
+    }
     // Putting off ends where the callback's life does.
     let input = if node.now() >= before.expires_at { Input::Expire } else { input };
     let mut after = before.clone();

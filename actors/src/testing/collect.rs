@@ -11,7 +11,9 @@ use super::{Recorder, TestClock};
 use crate::mailbox::{Address, Meter, Waiting};
 
 /// What it was sent, and when.
-pub(crate) struct Collected<M>(Arc<Mutex<Vec<(DateTime<Utc>, M)>>>);
+pub(crate) struct Collected<M>(Notes<M>);
+
+type Notes<M> = Arc<Mutex<Vec<(DateTime<Utc>, M)>>>;
 
 impl<M> Collected<M> {
     pub(crate) fn all(&self) -> MutexGuard<'_, Vec<(DateTime<Utc>, M)>> {
@@ -20,8 +22,6 @@ impl<M> Collected<M> {
 }
 
 struct Collector<M>(std::marker::PhantomData<fn(M)>);
-
-type Notes<M> = Arc<Mutex<Vec<(DateTime<Utc>, M)>>>;
 
 impl<M: Message> Actor for Collector<M> {
     type Msg = M;

@@ -42,10 +42,10 @@ async fn near_and_far_ones_start_at_their_instant() {
         ids.push(service.schedule(*desired_time).await);
     }
     assert_eq!(service.world.recorder.started(ActorKind::Session), 0, "nothing in memory until then");
-    until("all ended", seconds(4_000), || {
-        ids.iter().all(|id| service.row(*id).reason == Some(Reason::AGENT_CONNECTED))
-    })
-    .await;
+    pass(seconds(420)).await;
+    assert_eq!(service.world.routing.entered().len(), wanted.len() - 1);
+    pass(seconds(3_170)).await;
+    until("all ended", SOON, || ids.iter().all(|id| service.row(*id).reason == Some(Reason::AGENT_CONNECTED))).await;
     wanted.sort_unstable();
     for (index, desired_time) in wanted.iter().enumerate() {
         assert_on_time(entered_at(&service, index), *desired_time);
@@ -61,7 +61,8 @@ async fn the_expected_wait_and_the_buffer_start_it_earlier() {
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     service.schedule(desired_time).await;
-    until("entered", seconds(3_600), || !service.world.routing.entered().is_empty()).await;
+    pass(seconds(3_600 - 721)).await;
+    service.until_entered(1).await;
     assert_on_time(entered_at(&service, 0), desired_time - TimeDelta::seconds(720));
 }
 
@@ -71,9 +72,11 @@ async fn a_wait_that_shrank_starts_it_later() {
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     let id = service.schedule(desired_time).await;
-    until("claimed", seconds(3_600), || service.row(id).owner.is_some()).await;
+    pass(seconds(3_600 - 700)).await;
+    until("claimed", SOON, || service.row(id).owner.is_some()).await;
     service.world.routing.set_wait(&queue_name(), 60);
-    until("entered", seconds(3_600), || !service.world.routing.entered().is_empty()).await;
+    pass(seconds(600)).await;
+    service.until_entered(1).await;
     assert_on_time(entered_at(&service, 0), desired_time - TimeDelta::seconds(60));
     let row = service.world.store.row(id).unwrap();
     let moved = row.history.iter().filter(|entry| entry.cause == Cause::Postponed).count();
@@ -126,7 +129,8 @@ async fn due_while_closed_waits_for_the_opening() {
     // Monday, 10:00:30 UTC; the office opens at 14:00.
     let service = with(office(WhenClosed::WaitForOpening)).await;
     let id = service.schedule(service.now() + TimeDelta::minutes(30)).await;
-    until("entered", seconds(5 * 3_600), || !service.world.routing.entered().is_empty()).await;
+    pass(seconds(4 * 3_600 - 60)).await;
+    service.until_entered(1).await;
     assert_on_time(entered_at(&service, 0), "2026-11-23T14:00:00Z".parse().unwrap());
     let row = service.world.store.row(id).unwrap();
     assert_eq!(row.history.iter().filter(|entry| entry.cause == Cause::Postponed).count(), 1);
@@ -141,8 +145,8 @@ async fn due_while_closed_waits_for_the_opening() {
 async fn due_while_closed_expires_where_the_queue_says_so() {
     let service = with(office(WhenClosed::Expire)).await;
     let id = service.schedule(service.now() + TimeDelta::minutes(30)).await;
-    until("ended", seconds(3_600), || service.row(id).state == State::Completed).await;
-    assert_eq!(service.row(id).reason, Some(Reason::FAIL_TIMEOUT_TTL));
+    pass(seconds(1_790)).await;
+    service.until_ended(id, Reason::FAIL_TIMEOUT_TTL).await;
     assert!(service.world.routing.entered().is_empty());
 }
 
@@ -150,7 +154,8 @@ async fn due_while_closed_expires_where_the_queue_says_so() {
 async fn a_start_before_the_opening_is_in_hours_if_the_call_is() {
     let service = with(QueueSettings { execution_buffer_seconds: 120, ..office(WhenClosed::Expire) }).await;
     service.schedule("2026-11-23T14:00:00Z".parse().unwrap()).await;
-    until("entered", seconds(5 * 3_600), || !service.world.routing.entered().is_empty()).await;
+    pass(seconds(4 * 3_600 - 240)).await;
+    service.until_entered(1).await;
     assert_on_time(entered_at(&service, 0), "2026-11-23T13:58:00Z".parse().unwrap());
 }
 
@@ -162,7 +167,8 @@ async fn a_queue_that_never_opens_ends_it_with_its_life() {
     let service = Service::start(world).await;
     let desired_time: DateTime<Utc> = "2026-11-28T12:00:00Z".parse().unwrap();
     let id = service.schedule(desired_time).await;
-    until("ended", seconds(2 * 3_600), || service.row(id).state == State::Completed).await;
+    pass(seconds(3_700)).await;
+    service.until_state(id, State::Completed).await;
     let row = service.world.store.row(id).unwrap();
     assert_eq!(row.callback.reason, Some(Reason::FAIL_TIMEOUT_TTL));
     assert!(row.callback.ended_at.unwrap() - desired_time < TimeDelta::seconds(3_605));
