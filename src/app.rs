@@ -2,6 +2,7 @@
 //! down in the opposite order.
 
 mod demo;
+mod program;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
-use domain::ids::TenantId;
 use domain::ports::{Clock, Observer, Ports, SettingsStore};
 use thiserror::Error;
+
+pub use program::Ges;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Data, MasterKeySetting};
@@ -179,14 +181,6 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
-
-/// The tenant of the demo, for commands that name none.
-pub fn demo_tenant() -> TenantId {
-    TenantId::from_name(demo::TENANT)
-}
-
-/// The queue that the first screen books on.
-pub const DEMO_QUEUE: &str = demo::SUPPORT;
 
 fn master_key(data: &Data, keys: &MasterKeySetting) -> Result<MasterKey, SecretFileError> {
     match &keys.master_key {

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use thiserror::Error;
 
+use crate::bench::BenchOptions;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Secret, Telemetry};
 use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
@@ -43,6 +44,9 @@ pub trait Program: Send + Sync {
 
     /// Measures this machine and prints tables.
     async fn bench(&self, options: &BenchOptions) -> Result<(), Failure>;
+
+    /// Serves a constant, for the bench to compare with.
+    async fn bench_constant(&self) -> Result<(), Failure>;
 }
 
 /// Told once that requests are served.
@@ -123,17 +127,9 @@ pub enum Command {
     Openapi,
     /// Measure this machine beside the limits of its parts
     Bench(BenchOptions),
-}
-
-/// What to measure.
-#[derive(Debug, Clone, Args)]
-pub struct BenchOptions {
-    /// Sections to run; all if none is named
-    #[arg(value_name = "SECTION")]
-    pub sections: Vec<String>,
-    /// A tenth of the size
-    #[arg(long)]
-    pub short: bool,
+    /// The other end of a comparison that `bench` makes
+    #[command(hide = true)]
+    BenchConstant,
 }
 
 /// Reads the arguments of this process and does what they ask.
@@ -155,6 +151,7 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
         Command::CheckConfig => check_config(cli.config),
         Command::Serve => serve(program, cli.config),
         Command::Bench(options) => on_runtime(program.bench(&options)),
+        Command::BenchConstant => on_runtime(program.bench_constant()),
         Command::Migrate => {
             let config = quiet_config(cli.config)?;
             print(&on_runtime(program.migrate(&config))?)

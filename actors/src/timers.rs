@@ -107,7 +107,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn timers_elapse_in_order_and_never_early() {
         let (send, mut receive) = mpsc::channel(8);
-        let timers = Timers::start(move |name: &str| drop(send.try_send((name, Instant::now()))));
+        let timers = Timers::start(move |name: &str| {
+            let _ = send.try_send((name, Instant::now()));
+        });
         let start = Instant::now();
         timers.set(None, start + Duration::from_secs(20), "second");
         let moved = timers.set(None, start + Duration::from_secs(1), "moved");

@@ -97,9 +97,10 @@ impl Tree {
             biased;
             why = tree.gave_up() => Err(StartError::GaveUp(why)),
             // Closed only together with the root.
-            read = settings_are_read.wait_for(|read| *read) => match read {
-                Ok(_) => Ok(()),
-                Err(_) => Err(StartError::GaveUp(tree.gave_up().await)),
+            // The value that is read holds a lock: dropped before anything else is awaited.
+            read = async { settings_are_read.wait_for(|read| *read).await.is_ok() } => match read {
+                true => Ok(()),
+                false => Err(StartError::GaveUp(tree.gave_up().await)),
             },
             () = tokio::time::sleep(START_DEADLINE) => Err(StartError::Settings),
         };

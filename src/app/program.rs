@@ -1,0 +1,73 @@
+//! What the command line asks for, done with the real parts.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+
+use crate::bench::{self, BenchOptions};
+use crate::cli::keys::KeyCabinet;
+use crate::cli::{Failure, Program, Ready, Started};
+use crate::config::{Config, Secret};
+use crate::front_door::{self, generate_key, hash_key};
+use crate::shutdown;
+
+/// The program as it is shipped.
+pub struct Ges;
+
+#[async_trait]
+impl Program for Ges {
+    async fn serve(&self, config: &Config, log_failures: Arc<AtomicU64>, ready: &Ready) -> Result<(), Failure> {
+        // Before anything is opened: whoever asks us to end while we start is heard.
+        let asked = tokio::spawn(shutdown::requested());
+        let running = super::start(config, log_failures).await.map_err(|error| failure(&error))?;
+        let (external, internal) = (running.external, running.internal);
+        ready(Started { external, internal, demo_key: running.demo_key.clone().map(Secret::new) });
+        tokio::select! {
+            signal = asked => match signal {
+                Ok(Ok(signal)) => {
+                    tracing::info!(signal, "asked to end; a second signal ends at once");
+                    // Ctrl-C comes from a person at a terminal: no balancer has to look elsewhere first.
+                    running.shutdown(signal == "SIGTERM").await;
+                    Ok(())
+                }
+                Ok(Err(error)) => Err(Failure::unusable(&error)),
+                Err(error) => Err(Failure::unusable(&error)),
+            },
+            error = running.gave_up() => Err(failure(&error)),
+        }
+    }
+
+    async fn open_keys(&self, config: &Config) -> Result<KeyCabinet, Failure> {
+        let (settings, hashing_key) =
+            super::open_settings(&config.data, &config.keys).map_err(|error| failure(&error))?;
+        let mint = move || {
+            let key = generate_key().map_err(|error| Failure::Unusable(error.to_string()))?;
+            let hash = hash_key(&hashing_key, &key);
+            Ok((Secret::new(key), hash))
+        };
+        Ok(KeyCabinet { settings, mint: Box::new(mint) })
+    }
+
+    async fn migrate(&self, config: &Config) -> Result<String, Failure> {
+        super::migrate(&config.data).map_err(|error| failure(&error))
+    }
+
+    fn openapi(&self) -> Result<String, Failure> {
+        Ok(front_door::openapi())
+    }
+
+    async fn bench(&self, options: &BenchOptions) -> Result<(), Failure> {
+        bench::run(options.clone()).await.map_err(|error| Failure::unusable(&error))
+    }
+
+    async fn bench_constant(&self) -> Result<(), Failure> {
+        bench::serve_constant().await.map_err(|error| Failure::unusable(&error))
+    }
+}
+
+fn failure(error: &super::AppError) -> Failure {
+    let Failure::Unusable(text) = Failure::unusable(error as &dyn Error) else { return Failure::unusable(error) };
+    if error.exit_code() == 70 { Failure::GaveUp(text) } else { Failure::Unusable(text) }
+}
