@@ -70,8 +70,8 @@ pub trait Transactions<C: Command>: Send + 'static {
     /// [`BatchError`]; unless it is `PerhapsDone`, nothing was written.
     fn run(&mut self, batch: &[Entry<C>]) -> Result<Vec<C::Outcome>, BatchError>;
 
-    /// Called when nothing waits: time for upkeep that must not delay anybody.
-    fn rest(&mut self) {}
+    /// Called after each batch, once its callers have been answered: the time for upkeep, which has to be short.
+    fn between(&mut self) {}
 }
 
 /// The bounds of a combiner.
@@ -245,16 +245,13 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
     fn write_all(mut self) {
         while let Some(batch) = self.next_batch() {
             self.write(batch);
+            self.transactions.between();
             let mut state = self.shared.lock();
             state.in_flight = 0;
-            let idle = state.queue.is_empty();
             let watched = state.holds > 0;
             drop(state);
             if watched {
                 self.shared.changed.notify_all();
-            }
-            if idle {
-                self.transactions.rest();
             }
         }
     }

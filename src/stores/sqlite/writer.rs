@@ -11,10 +11,12 @@ mod upkeep;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
+use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
 pub(super) use booking::KEY_LIFE;
@@ -23,8 +25,14 @@ use super::names::{FreshNames, Names};
 use super::statement::{execute, statements};
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 
-/// Above this length the write-ahead log is emptied and cut as soon as nothing waits.
+/// Above this length the write-ahead log is emptied and cut.
 const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Pause between two tries to cut it, so that a reader of another process does not slow down every batch.
+const WAL_CUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Waits at most 50 ms for readers; the usual patience is set again afterwards.
+const CUT_WAL: &str = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 1000";
 
 statements! {
     Begin = "BEGIN IMMEDIATE";
@@ -41,6 +49,8 @@ pub(super) struct Writer {
     fresh: FreshNames,
     wal: PathBuf,
     faults: Arc<Faults>,
+    /// When the log was last tried to be cut.
+    cut_tried_at: Option<Instant>,
     /// The last transaction may still be open: a panic came between.
     in_doubt: bool,
 }
@@ -56,7 +66,7 @@ pub(super) struct Faults {
 
 impl Writer {
     pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
-        Self { connection, names, fresh: FreshNames::default(), wal, faults, in_doubt: false }
+        Self { connection, names, fresh: FreshNames::default(), wal, faults, cut_tried_at: None, in_doubt: false }
     }
 
     fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {
@@ -120,13 +130,17 @@ impl Transactions<Command> for Writer {
         Ok(outcomes)
     }
 
-    fn rest(&mut self) {
-        let length = std::fs::metadata(&self.wal).map(|file| file.len()).unwrap_or_default();
-        if length > WAL_MAX_BYTES {
-            // Readers may hold it back; then the next rest tries again.
-            if let Err(error) = self.connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)") {
-                tracing::warn!(%error, wal_bytes = length, "the write-ahead log could not be cut");
-            }
+    fn between(&mut self) {
+        let length = || std::fs::metadata(&self.wal).map(|file| file.len()).unwrap_or_default();
+        let may_try = self.cut_tried_at.is_none_or(|tried| tried.elapsed() >= WAL_CUT_PAUSE);
+        if length() <= WAL_MAX_BYTES || !may_try {
+            return;
+        }
+        // Checkpoints that come by themselves never wait, so readers that follow each other without a gap can
+        // keep the log from starting over. This one waits for them, briefly.
+        self.cut_tried_at = Some(Instant::now());
+        if let Err(error) = self.connection.batch_execute(CUT_WAL) {
+            tracing::warn!(%error, "the write-ahead log could not be cut");
         }
     }
 }

@@ -299,6 +299,28 @@ async fn the_probe_reads_and_writes() {
     assert!(store.check().await.unwrap_err().starts_with("cannot write"));
 }
 
+#[tokio::test]
+async fn the_log_is_cut_once_readers_let_it() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    let log = folder.path().join(format!("{DATABASE_FILE}-wal"));
+    let length = || fs::metadata(&log).unwrap().len();
+    // A reader of another process sits on an old snapshot.
+    let mut reader = connect(folder.path());
+    reader.batch_execute("BEGIN; SELECT count(*) FROM callbacks").unwrap();
+    let text = random_text(1, 4_000_000);
+    while length() <= 64 * 1024 * 1024 {
+        let large = Booking { user_data: Some(text.clone()), ..booking(scheduled(noon())) };
+        assert_eq!(store.book(large).await, Ok(Booked::New), "writes go on meanwhile");
+    }
+    reader.batch_execute("COMMIT").unwrap();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while length() > 1024 * 1024 {
+        assert!(tokio::time::Instant::now() < deadline, "the log still has {} bytes", length());
+        assert_eq!(store.book(booking(scheduled(noon()))).await, Ok(Booked::New));
+    }
+}
+
 /// Bytes of the database per callback, after `count` bookings made by `booking`.
 async fn bytes_per_callback(count: u32, booking: impl Fn(u32) -> Booking) -> u64 {
     let folder = TempDir::new().unwrap();
