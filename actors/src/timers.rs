@@ -99,6 +99,7 @@ impl<T: Send + 'static> Timers<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::time::Duration;
@@ -107,7 +108,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn timers_elapse_in_order_and_never_early() {
         let (send, mut receive) = mpsc::channel(8);
-        let timers = Timers::start(move |name: &str| drop(send.try_send((name, Instant::now()))));
+        let timers = Timers::start(move |name: &str| {
+            let _full = send.try_send((name, Instant::now()));
+        });
         let start = Instant::now();
         timers.set(None, start + Duration::from_secs(20), "second");
         let moved = timers.set(None, start + Duration::from_secs(1), "moved");
