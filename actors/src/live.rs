@@ -97,6 +97,7 @@ fn forget_silent_half(shard: &mut HashMap<CallbackId, Entry>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use chrono::Duration;

@@ -441,3 +441,16 @@ impl State {
         TimeDelta::milliseconds(i64::try_from(mixed % limit_ms.max(1)).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is ours per session is mostly this: the state, and the callback that it boxes.
+    #[test]
+    fn a_session_stays_small() {
+        let (state, callback) = (size_of::<State>(), size_of::<Callback>());
+        assert!(state + callback <= 400, "{state} + {callback} bytes");
+        assert!(size_of::<SessionMsg>() <= 160, "{} bytes", size_of::<SessionMsg>());
+    }
+}

@@ -99,6 +99,7 @@ impl<T: Send + 'static> Timers<T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::time::Duration;
@@ -108,7 +109,7 @@ mod tests {
     async fn timers_elapse_in_order_and_never_early() {
         let (send, mut receive) = mpsc::channel(8);
         let timers = Timers::start(move |name: &str| {
-            let _ = send.try_send((name, Instant::now()));
+            let _full = send.try_send((name, Instant::now()));
         });
         let start = Instant::now();
         timers.set(None, start + Duration::from_secs(20), "second");
