@@ -5,7 +5,6 @@ mod demo;
 mod program;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use thiserror::Error;
 pub use program::Ges;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, Data, MasterKeySetting};
+use crate::config::{Config, Data};
 use crate::front_door::{
     self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
     StoreParking,
@@ -97,7 +96,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let data_dir = config.data.data_dir.as_path();
     let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
-    let hashing_key = master_key(&config.data, &config.keys)?.sub_key(KeyUse::KeyHashes);
+    let hashing_key = hashing_key(store.as_ref(), config).await?;
     let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
     let demo_key = demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?;
     let key_ring = Arc::new(KeyRing::new(hashing_key));
@@ -167,9 +166,9 @@ impl Running {
 ///
 /// # Errors
 /// [`AppError`] if the data folder or its key cannot be used.
-pub fn open_settings(data: &Data, keys: &MasterKeySetting) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
-    let store = SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
-    let hashing_key = master_key(data, keys)?.sub_key(KeyUse::KeyHashes);
+pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
+    let store = SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?;
+    let hashing_key = hashing_key(&store, config).await?;
     Ok((Arc::new(store), hashing_key))
 }
 
@@ -182,11 +181,16 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
-fn master_key(data: &Data, keys: &MasterKeySetting) -> Result<MasterKey, SecretFileError> {
-    match &keys.master_key {
-        Some(key) => Ok(MasterKey::new(key.0)),
-        None => MasterKey::read_or_create(Path::new(&data.data_dir)),
-    }
+/// The key of key hashes. A master key is made only where no API key depends on an older one.
+async fn hashing_key(settings: &dyn SettingsStore, config: &Config) -> Result<[u8; 32], AppError> {
+    let master = match &config.keys.master_key {
+        Some(key) => MasterKey::new(key.0),
+        None => {
+            let fresh = settings.keys().await.map_err(demo::DemoError::from)?.is_empty();
+            MasterKey::read_or_create(&config.data.data_dir, fresh)?
+        }
+    };
+    Ok(master.sub_key(KeyUse::KeyHashes))
 }
 
 fn simulator_settings(config: &Config) -> SimulatorSettings {

@@ -46,7 +46,7 @@ pub trait Program: Send + Sync {
     async fn bench(&self, options: &BenchOptions) -> Result<(), Failure>;
 
     /// Serves a constant, for the bench to compare with.
-    async fn bench_constant(&self) -> Result<(), Failure>;
+    async fn bench_constant(&self, config: &Config) -> Result<(), Failure>;
 }
 
 /// Told once that requests are served.
@@ -151,7 +151,10 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
         Command::CheckConfig => check_config(cli.config),
         Command::Serve => serve(program, cli.config),
         Command::Bench(options) => on_runtime(program.bench(&options)),
-        Command::BenchConstant => on_runtime(program.bench_constant()),
+        Command::BenchConstant => {
+            let config = quiet_config(cli.config)?;
+            on_runtime(program.bench_constant(&config))
+        }
         Command::Migrate => {
             let config = quiet_config(cli.config)?;
             print(&on_runtime(program.migrate(&config))?)

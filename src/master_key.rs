@@ -46,12 +46,16 @@ impl MasterKey {
         Self(bytes)
     }
 
-    /// Reads the key file in `data_dir`, or makes it.
+    /// Reads the key file in `data_dir`. If there is none, makes it, but only for a `fresh` folder: with
+    /// another key than before every API key would silently stop working.
     ///
     /// # Errors
     /// [`SecretFileError`].
-    pub fn read_or_create(data_dir: &Path) -> Result<Self, SecretFileError> {
+    pub fn read_or_create(data_dir: &Path, fresh: bool) -> Result<Self, SecretFileError> {
         let path = data_dir.join(FILE_NAME);
+        if !fresh && !path.exists() {
+            return Err(SecretFileError::Lost { path });
+        }
         let text = read_or_create_secret_file(&path, || {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
@@ -93,6 +97,12 @@ pub enum SecretFileError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// It is gone.
+    #[error("{path} is gone, and API keys were made with it: restore it, or set GES_MASTER_KEY", path = .path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
     },
     /// Its content.
     #[error("{path} does not hold 32 bytes in base64", path = .path.display())]
@@ -158,12 +168,19 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_only_its_owner_can_read_it() {
         let folder = tempfile::tempdir().unwrap();
-        let first = MasterKey::read_or_create(folder.path()).unwrap();
-        let again = MasterKey::read_or_create(folder.path()).unwrap();
+        let first = MasterKey::read_or_create(folder.path(), true).unwrap();
+        let again = MasterKey::read_or_create(folder.path(), true).unwrap();
         assert_eq!(first.0, again.0);
         let mode = fs::metadata(folder.path().join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(MasterKey::read_or_create(folder.path(), false), Err(SecretFileError::Lost { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -178,7 +195,7 @@ mod tests {
     fn a_damaged_key_file_is_an_error_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE_NAME), "short").unwrap();
-        assert!(matches!(MasterKey::read_or_create(folder.path()), Err(SecretFileError::NotAKey { .. })));
+        assert!(matches!(MasterKey::read_or_create(folder.path(), true), Err(SecretFileError::NotAKey { .. })));
         assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap(), "short");
     }
 }

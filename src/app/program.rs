@@ -40,8 +40,7 @@ impl Program for Ges {
     }
 
     async fn open_keys(&self, config: &Config) -> Result<KeyCabinet, Failure> {
-        let (settings, hashing_key) =
-            super::open_settings(&config.data, &config.keys).map_err(|error| failure(&error))?;
+        let (settings, hashing_key) = super::open_settings(config).await.map_err(|error| failure(&error))?;
         let mint = move || {
             let key = generate_key().map_err(|error| Failure::Unusable(error.to_string()))?;
             let hash = hash_key(&hashing_key, &key);
@@ -62,8 +61,11 @@ impl Program for Ges {
         bench::run(options.clone()).await.map_err(|error| Failure::unusable(&error))
     }
 
-    async fn bench_constant(&self) -> Result<(), Failure> {
-        bench::serve_constant().await.map_err(|error| Failure::unusable(&error))
+    async fn bench_constant(&self, config: &Config) -> Result<(), Failure> {
+        let listeners = &config.listeners;
+        bench::serve_constant(listeners.external(), listeners.internal())
+            .await
+            .map_err(|error| Failure::unusable(&error))
     }
 }
 

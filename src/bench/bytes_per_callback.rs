@@ -29,7 +29,8 @@ pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
 async fn measure(kilobytes: usize, count: u64) -> Result<f64, BenchError> {
     let folder = seed::folder().await?;
     let empty = database_bytes(&folder)?;
-    let service = Target::start(&["serve"], &[("GES_DATA_DIR", folder.text()), ("GES_LOG_LEVEL", "WARN".into())])?;
+    let service =
+        Target::start(&["serve"], &[("GES_DATA_DIR", folder.text()), ("GES_LOG_LEVEL", "WARN".into())]).await?;
     let from = seed::now();
     let make: load::MakeRequest = Arc::new(move |number| {
         let data = (kilobytes > 0).then(|| typical_user_data(kilobytes * 1000, number));

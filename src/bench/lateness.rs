@@ -68,7 +68,7 @@ pub(super) async fn run(load: Load) -> Result<(), BenchError> {
         ("GES_SIM_AGENTS", "100000".to_owned()),
         ("GES_SIM_SPEED", "1000".to_owned()),
     ];
-    let service = Target::start(&["serve"], &environment)?;
+    let service = Target::start(&["serve"], &environment).await?;
     let base = seed::now() + TimeDelta::from_std(load.ahead).unwrap_or_default();
     let promises: Promises = Arc::default();
     let kept = promises.clone();

@@ -1,6 +1,7 @@
 //! What the parts can do alone: hyper answering a constant, SQLite committing the same rows.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,16 +18,18 @@ use super::{BenchError, seed};
 /// As long as the answer to a create.
 const CONSTANT: &[u8] = br#"{"status":{"code":0,"message":"Successful","corrId":"5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},"data":{"id":"0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}}"#;
 
-/// Serves the constant on a free port until the process is ended: the same hyper, the same runtime, the
-/// body read to its end, and nothing else.
+/// Serves the constant on both ports until the process is ended: the same hyper, the same runtime, the body
+/// read to its end, and nothing else.
 ///
 /// # Errors
-/// If no port can be had.
-pub async fn serve_constant() -> Result<(), BenchError> {
+/// If the ports cannot be had.
+pub async fn serve_constant(external: SocketAddr, internal: SocketAddr) -> Result<(), BenchError> {
+    tokio::try_join!(serve_on(external), serve_on(internal)).map(drop)
+}
+
+async fn serve_on(address: SocketAddr) -> Result<(), BenchError> {
     let failed = |error: std::io::Error| BenchError::Target(error.to_string());
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    println!(r#"{{"message":"listening","external":"{address}","internal":"{address}"}}"#);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
     loop {
         let (stream, _) = listener.accept().await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;

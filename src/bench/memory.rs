@@ -27,7 +27,7 @@ pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
         ("GES_SIM_AGENTS", "1".to_owned()),
         ("GES_SESSION_LIMIT", (sessions * 2).to_string()),
     ];
-    let service = Target::start(&["serve"], &environment)?;
+    let service = Target::start(&["serve"], &environment).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = service.resident_bytes()?;
 

@@ -41,7 +41,7 @@ pub(super) async fn folder() -> Result<Folder, BenchError> {
     let tenant = TenantId::from_name("bench");
     let queues = [(name, Arc::new(settings))].into_iter().collect();
     store.put_tenant(Tenant { id: tenant, name: "bench".into(), queues }).await.map_err(|error| failed(&error))?;
-    let master = MasterKey::read_or_create(folder.path()).map_err(|error| failed(&error))?;
+    let master = MasterKey::read_or_create(folder.path(), true).map_err(|error| failed(&error))?;
     let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), KEY);
     let key = ApiKey {
         id: ApiKeyId::generate(),

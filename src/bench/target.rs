@@ -1,10 +1,11 @@
 //! The service under test: a child process of this very program, with a data folder of its own.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::BenchError;
 
@@ -17,46 +18,42 @@ pub(super) struct Target {
     pub(super) internal: SocketAddr,
 }
 
-/// How long a child may take to say where it listens.
+/// How long a child may take until it serves.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 impl Target {
-    /// Starts this program with `arguments` and `environment` on free ports and waits for its `listening` line.
+    /// Starts this program with `arguments` and `environment` on free ports and waits until it serves.
     ///
     /// # Errors
-    /// If the child does not start or does not listen within 30 s.
-    pub(super) fn start(arguments: &[&str], environment: &[(&str, String)]) -> Result<Self, BenchError> {
+    /// If the child does not start, ends, or does not serve within 30 s.
+    pub(super) async fn start(arguments: &[&str], environment: &[(&str, String)]) -> Result<Self, BenchError> {
         let failed = |what: String| BenchError::Target(what);
         let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-        let mut child = Command::new(program)
+        let [external, internal] = free_addresses().map_err(|error| failed(error.to_string()))?;
+        let child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .env("GES_EXTERNAL_PORT", "0")
-            .env("GES_INTERNAL_PORT", "0")
-            .env("GES_LOG_FORMAT", "json")
+            .env("GES_EXTERNAL_PORT", external.port().to_string())
+            .env("GES_INTERNAL_PORT", internal.port().to_string())
+            .env("GES_DRAIN_SECONDS", "0")
             .envs(environment.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| failed(format!("cannot start the service: {error}")))?;
-        let output = child.stdout.take().ok_or_else(|| failed("the service has no output".into()))?;
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        // Reads on to the end so that the child never blocks on a full pipe.
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some(addresses) = listening(&line) {
-                    let _ = send.try_send(addresses);
-                }
+        let mut target = Self { child, external, internal };
+        let deadline = Instant::now() + START_WITHIN;
+        while super::get(internal, "/ges/v1/health/ready").await.is_err() {
+            if let Ok(Some(status)) = target.child.try_wait() {
+                return Err(failed(format!("the service ended with {status}")));
             }
-        });
-        match receive.recv_timeout(START_WITHIN) {
-            Ok((external, internal)) => Ok(Self { child, external, internal }),
-            Err(_) => {
-                drop(child.kill());
-                Err(failed("the service did not say where it listens".into()))
+            if Instant::now() > deadline {
+                return Err(failed("the service does not answer".to_owned()));
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        Ok(target)
     }
 
     /// Resident memory in bytes, from `/proc`.
@@ -109,11 +106,11 @@ impl Drop for Target {
     }
 }
 
-fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let value: serde_json::Value = serde_json::from_str(line).ok()?;
-    let field = |name| value.get(name).or_else(|| value.get("fields")?.get(name))?.as_str();
-    (field("message").or_else(|| field("msg"))? == "listening").then_some(())?;
-    Some((field("external")?.parse().ok()?, field("internal")?.parse().ok()?))
+/// Two addresses that were free a moment ago. Both are held until both are known, so that they differ.
+fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
+    let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let [external, internal] = &held;
+    Ok([external.local_addr()?, internal.local_addr()?])
 }
 
 /// A folder under the system's temporary folder that goes when this value goes.

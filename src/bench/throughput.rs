@@ -27,8 +27,9 @@ impl Measured {
 
 pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
     let folder = seed::folder().await?;
-    let service = Target::start(&["serve"], &[("GES_DATA_DIR", folder.text()), ("GES_LOG_LEVEL", "WARN".into())])?;
-    let constant = Target::start(&["bench-constant"], &[])?;
+    let service =
+        Target::start(&["serve"], &[("GES_DATA_DIR", folder.text()), ("GES_LOG_LEVEL", "WARN".into())]).await?;
+    let constant = Target::start(&["bench-constant"], &[]).await?;
     let mut creates = Table::new(
         "Durable creates (scheduled callbacks; every 200 is on disk)",
         &[
