@@ -28,7 +28,7 @@ fn twenty_kills_lose_nothing_and_call_nobody_twice() {
     load.up(service.external());
     for _ in 0..KILLS {
         // Some kills hit the start itself, most hit the middle of the work.
-        serve_for(&mut service, &load, Duration::from_millis(dice.random_range(20..1_500)));
+        serve_for(&mut service, &load, Duration::from_millis(dice.random_range(20..2_500)));
         service.kill9();
         load.down();
         kills.push(now_ms());

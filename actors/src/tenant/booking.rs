@@ -169,6 +169,7 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
     let booked = timeout(BOOK_DEADLINE, node.ports.callbacks.book(booking)).await;
     match booked.map_err(|_| Unserved::Perhaps)? {
         Ok(Booked::New) => {
+            tracing::trace!(session.id = %callback.id, state = callback.state.name(), "a booking was kept");
             node.note(Event::Booked { tenant: facts.name.clone() });
             let id = callback.id;
             let follow_up = match next {

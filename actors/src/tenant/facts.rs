@@ -62,7 +62,16 @@ impl TenantFacts {
     pub(crate) fn note_saved(&self, node: &Node, after: &Callback, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Save(saving) => node.note(Event::Saved { cause: saving.cause }),
+                Effect::Save(saving) => {
+                    tracing::trace!(
+                        session.id = %after.id,
+                        version = after.version,
+                        state = after.state.name(),
+                        cause = saving.cause.name(),
+                        "a step was saved"
+                    );
+                    node.note(Event::Saved { cause: saving.cause });
+                }
                 Effect::Moved { from, to } => {
                     node.note(Event::Moved { tenant: self.name.clone(), from: *from, to: *to });
                     if *to == CallbackState::Completed && after.reason == Some(Reason::SUBMIT_FAILED) {

@@ -202,7 +202,12 @@ impl Folder {
         if std::fs::metadata(&self.database).map(|file| file.len()).unwrap_or_default() == 0 {
             return Ok(known.into_iter().collect());
         }
-        let mut connection = self.connect_to(&read_only_url(&self.url))?;
+        let mut url = read_only_url(&self.url);
+        if !self.wal().exists() {
+            // Nobody has it open, so nothing can change: SQLite need not even make its side files.
+            url.push_str("&immutable=1");
+        }
+        let mut connection = self.connect_to(&url)?;
         first::<SchemaVersion, (i64,)>(&mut connection, &[]).map_err(|error| self.corrupt(&error))?;
         let tables: Vec<(String,)> = rows::<Tables, _>(&mut connection, &[]).map_err(|error| self.corrupt(&error))?;
         let applied: Vec<(String,)> = if tables.is_empty() {
