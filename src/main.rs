@@ -5,10 +5,6 @@ use std::process::ExitCode;
 use ges::app::Ges;
 use ges::cli;
 
-/// Chosen for its speed under many small allocations on several threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // A second installation is the only error there is, and nobody came before us.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -108,10 +108,10 @@ pub(super) fn retrieve(id: &str) -> Request<Full<Bytes>> {
     post("/engagement/v3/callbacks/retrieve", format!(r#"{{"id":"{id}"}}"#))
 }
 
-fn post(path: &str, body: String) -> Request<Full<Bytes>> {
+fn post(path: &'static str, body: String) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_maybe_shared(path.to_owned()).unwrap_or_default();
+    *request.uri_mut() = http::Uri::from_static(path);
     let headers = request.headers_mut();
     headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
     headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
