@@ -251,8 +251,8 @@ fn text_of(path: &Path) -> String {
 /// The addresses in the line that the program logs once it listens.
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let value: serde_json::Value = serde_json::from_str(line).ok()?;
-    let field = |name: &str| value.get(name).or_else(|| value.get("fields")?.get(name))?.as_str();
-    if field("message")? != "listening" {
+    let field = |name: &str| value.get(name)?.as_str();
+    if field("msg")? != "listening" {
         return None;
     }
     Some((field("external")?.parse().ok()?, field("internal")?.parse().ok()?))
