@@ -65,6 +65,7 @@ fn planted_secrets_appear_in_no_output() {
     }
     // What a refused client is told leads to the line in the log, so the log was written and searched.
     let log = &places[0].1;
+    assert!(log.contains("\"TRACE\""), "nothing was logged at TRACE");
     let refusals = places[4].1.lines().map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
     for refusal in refusals {
         let corr_id = refusal["status"]["corrId"].as_str().expect("every refusal has a correlation id").to_owned();
