@@ -138,11 +138,12 @@ fn state_name(code: i32) -> &'static str {
         [usize::try_from(code).expect("a state is not negative")]
 }
 
-/// States passed through, stored as octal digits: one more than the number of each.
+/// States passed through, stored as octal digits: each is the state's number and one more.
 fn implied(digits: i64) -> Vec<&'static str> {
     if digits == 0 {
         return Vec::new();
     }
-    let text = format!("{digits:o}");
-    text.chars().map(|digit| state_name(digit.to_digit(8).unwrap_or_default().cast_signed() - 1)).collect()
+    let digits = format!("{digits:o}");
+    let number = |digit: char| digit.to_digit(8).expect("an octal digit").cast_signed() - 1;
+    digits.chars().map(|digit| state_name(number(digit))).collect()
 }

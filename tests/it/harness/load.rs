@@ -2,7 +2,7 @@
 //! were told. Like a careful client they repeat a request whose answer was lost, under the same key.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 use super::checker::{Creation, Facts, Sighting};
 use super::http::{Answer, Client, Lost};
-use super::{api, now_ms};
+use super::{api, now_ms, poll};
 
 /// Pause of a client between two requests: the load is to be steady, not the most there can be.
 const PAUSE: Duration = Duration::from_millis(4);
+/// How long any number of answers that a test waits for may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// Where the service is now; nowhere while it is down.
 pub(crate) type Address = Arc<Mutex<Option<SocketAddr>>>;
 
@@ -59,6 +61,7 @@ impl Told {
 pub(crate) struct Load {
     address: Address,
     stop: Arc<AtomicBool>,
+    answers: Arc<AtomicU64>,
     clients: Vec<JoinHandle<Told>>,
 }
 
@@ -67,6 +70,7 @@ impl Load {
     pub(crate) fn start(clients: u64, seed: u64) -> Self {
         let address = Address::default();
         let stop = Arc::new(AtomicBool::new(false));
+        let answers: Arc<AtomicU64> = Arc::default();
         let known: Arc<Mutex<Vec<Uuid>>> = Arc::default();
         let start_one = |number: u64| {
             let worker = Worker {
@@ -74,6 +78,7 @@ impl Load {
                 dice: StdRng::seed_from_u64(seed ^ (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
                 address: address.clone(),
                 stop: stop.clone(),
+                answers: answers.clone(),
                 known: known.clone(),
                 client: api::client(SocketAddr::from(([127, 0, 0, 1], 1))),
                 unanswered: Vec::new(),
@@ -83,7 +88,15 @@ impl Load {
             std::thread::spawn(move || worker.run())
         };
         let clients = (0..clients).map(start_one).collect();
-        Self { address, stop, clients }
+        Self { address, stop, answers, clients }
+    }
+
+    /// Waits until the clients have had so many more answers.
+    pub(crate) fn wait_for_answers(&self, more: u64) {
+        let wanted = self.answers.load(Ordering::Relaxed) + more;
+        poll::until("answers under load", ANSWERS_WITHIN, || {
+            (self.answers.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
     }
 
     /// The service is up here.
@@ -118,6 +131,8 @@ struct Worker {
     dice: StdRng,
     address: Address,
     stop: Arc<AtomicBool>,
+    /// Answers to all clients.
+    answers: Arc<AtomicU64>,
     /// Ids that were confirmed to any client.
     known: Arc<Mutex<Vec<Uuid>>>,
     client: Client,
@@ -251,6 +266,7 @@ impl Worker {
 
     /// The answer, if there is one. An honest "not now" counts as none.
     fn hear(&mut self, answer: Result<Answer, Lost>) -> Option<Answer> {
+        self.answers.fetch_add(u64::from(answer.is_ok()), Ordering::Relaxed);
         match answer {
             Ok(answer) if answer.status >= 500 => {
                 if answer.status != 503 {
