@@ -120,3 +120,17 @@ fn row(child: ActorKind, of: ActorKind, policy: RestartPolicy) -> String {
     let pause = format!("{}–{} ms", policy.pause_min.as_millis(), policy.pause_max.as_millis());
     format!("//! | {} | {} | {failures} | {within} | {pause} | {then}", child.name(), of.name())
 }
+
+#[test]
+fn the_page_for_operators_shows_the_same_table() {
+    let table = |text: &str, mark: &str| -> Vec<String> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(mark).filter(|row| row.starts_with("| ")));
+        rows.skip_while(|row| !row.starts_with("| child |"))
+            .take_while(|row| row.matches('|').count() == 8)
+            .map(str::to_owned)
+            .collect()
+    };
+    let code = table(include_str!("../lib.rs"), "//! ");
+    assert_eq!(code.len(), 11, "a head, a rule and nine children");
+    assert_eq!(table(include_str!("../../../docs/supervision-tree.md"), ""), code);
+}
