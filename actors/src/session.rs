@@ -159,17 +159,8 @@ impl Actor for SessionActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let _handling = state.meter.begin();
-        match message {
-            SessionMsg::Begin => state.on_begin(&me).await?,
-            SessionMsg::Cancel { by, reply } => state.apply(&me, Input::Cancel(by), Caller::Cancel(reply)).await?,
-            SessionMsg::Signal { signal, reply } => state.on_signal(&me, signal, Caller::Signal(reply)).await?,
-            SessionMsg::PlaceGranted => state.on_place_granted(&me).await?,
-            SessionMsg::Rest => state.on_rest(&me),
-            SessionMsg::SubmitAnswered { attempt, outcome } => state.on_submit_answered(&me, attempt, outcome).await?,
-            SessionMsg::CloseAnswered { done } => state.on_close_answered(&me, done).await?,
-            SessionMsg::CallPanicked { panic } => std::panic::resume_unwind(panic),
-            SessionMsg::TimerElapsed { wish } => state.on_timer(&me, wish).await?,
-        }
+        // On the heap only while a message is handled: inline it would be a part of every waiting session's task.
+        Box::pin(state.handle(&me, message)).await?;
         Ok(())
     }
 }
@@ -188,6 +179,21 @@ impl Drop for State {
 }
 
 impl State {
+    async fn handle(&mut self, me: &ActorRef<SessionMsg>, message: SessionMsg) -> Result<(), Fault> {
+        match message {
+            SessionMsg::Begin => self.on_begin(me).await?,
+            SessionMsg::Cancel { by, reply } => self.apply(me, Input::Cancel(by), Caller::Cancel(reply)).await?,
+            SessionMsg::Signal { signal, reply } => self.on_signal(me, signal, Caller::Signal(reply)).await?,
+            SessionMsg::PlaceGranted => self.on_place_granted(me).await?,
+            SessionMsg::Rest => self.on_rest(me),
+            SessionMsg::SubmitAnswered { attempt, outcome } => self.on_submit_answered(me, attempt, outcome).await?,
+            SessionMsg::CloseAnswered { done } => self.on_close_answered(me, done).await?,
+            SessionMsg::CallPanicked { panic } => std::panic::resume_unwind(panic),
+            SessionMsg::TimerElapsed { wish } => self.on_timer(me, wish).await?,
+        }
+        Ok(())
+    }
+
     async fn on_begin(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         let Some(beginning) = self.beginning.take() else { return Ok(()) };
         match *beginning {

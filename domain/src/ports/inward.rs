@@ -1,0 +1,126 @@
+//! What the tree offers: the desk for the public API, the inbox for routing.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State, StepError};
+use crate::ids::{CallbackId, TenantId};
+use crate::numbers::PhoneNumber;
+
+/// What the public API asks of the service. The door knows this and nothing behind it.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// Books a callback. `Ok` means it is durable.
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError>;
+
+    /// Cancels a callback. Cancelling again what was cancelled is done again.
+    async fn cancel(&self, tenant: TenantId, id: CallbackId, by: Canceller) -> Result<(), CancelError>;
+
+    /// Shows a callback as it is stored, with its live place in the queue.
+    async fn retrieve(&self, tenant: TenantId, id: CallbackId) -> Result<CallbackView, Unserved>;
+}
+
+/// What routing reports goes in here. `Ok` means it is durable, or had been.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// One signal about one callback.
+    async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError>;
+}
+
+/// A callback as a client may see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallbackView {
+    /// Who it is.
+    pub id: CallbackId,
+    /// When it is wanted.
+    pub desired_time: DateTime<Utc>,
+    /// Where it stands.
+    pub state: State,
+    /// Why it ended, in [`State::Completed`].
+    pub reason: Option<Reason>,
+    /// Whom to ring.
+    pub phone: PhoneNumber,
+    /// Place in the queue, in active states.
+    pub live: Option<Live>,
+}
+
+/// Why nothing was served, whatever was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unserved {
+    /// No such callback in this tenant.
+    #[error("callback not found")]
+    NotFound,
+    /// Surely nothing was done; trying again soon is right.
+    #[error("the service cannot take this now")]
+    Busy,
+    /// The outcome is not known; the same request under the same key may be repeated.
+    #[error("the outcome is not known")]
+    Perhaps,
+}
+
+/// Why a booking was refused. The order is the order of the checks.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum SubmitError {
+    /// The tenant has no such queue.
+    #[error("the service is not configured")]
+    UnknownQueue,
+    /// The queue does not take callbacks for now.
+    #[error("the queue takes no immediate callbacks")]
+    ImmediateDisabled,
+    /// The queue does not take callbacks for later.
+    #[error("the queue takes no scheduled callbacks")]
+    ScheduledDisabled,
+    /// No number can be read.
+    #[error("not a phone number")]
+    NotANumber,
+    /// No such number can exist.
+    #[error("not a possible phone number")]
+    ImpossibleNumber,
+    /// Wanted later than may be booked.
+    #[error("later than can be booked")]
+    TooFarAhead {
+        /// The last instant that can be booked.
+        latest: DateTime<Utc>,
+    },
+    /// Outside the queue's hours.
+    #[error("the office is closed at that time")]
+    Closed {
+        /// When it opens next, if that is known.
+        next_opening: Option<DateTime<Utc>>,
+    },
+    /// The slot has no place left.
+    #[error("no place is left at that time")]
+    SlotFull {
+        /// The nearest slots with places, ascending, with their free places; at most 10.
+        proposals: Vec<(DateTime<Utc>, u32)>,
+    },
+    /// The key was used with another body.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Not judged or not kept.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
+}
+
+/// Why a cancel was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CancelError {
+    /// Too late.
+    #[error("a callback in state {0} cannot be cancelled")]
+    NotCancellable(State),
+    /// Not found, or not done.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
+}
+
+/// Why a signal was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SignalError {
+    /// The machine refused it.
+    #[error(transparent)]
+    Refused(#[from] StepError),
+    /// Not found, or not done.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
+}

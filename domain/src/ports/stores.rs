@@ -1,0 +1,295 @@
+//! What stores do: callbacks, settings and keys, who is alive.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use crate::callback::{Callback, Idempotency, Options, Saving, State};
+use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
+use crate::keys::ApiKey;
+use crate::tenant::Tenant;
+
+/// How a call to a store failed. The texts are for operators and hold no values of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// Surely nothing was written or read.
+    #[error("not done: {0}")]
+    NotDone(String),
+    /// It may have been written.
+    #[error("perhaps done: {0}")]
+    PerhapsDone(String),
+    /// A row is there and makes no sense: newer than this program, or damaged.
+    #[error("unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// Why a conditional write wrote nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SaveError {
+    /// Somebody else saved first, or owns it now: reload and step again.
+    #[error("the callback has changed since it was read")]
+    Conflict,
+    /// There is no such row any more.
+    #[error("no such callback")]
+    NotFound,
+    /// The wanted slot has no place left; nothing was written.
+    #[error("the slot is full")]
+    SlotFull,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A place in a slot, wanted together with a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotClaim {
+    /// Start of the slot, on the queue's grid.
+    pub start: DateTime<Utc>,
+    /// Places that the slot has in all, as known now.
+    pub capacity: u32,
+}
+
+/// One booking: everything of it is written, or nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Booking {
+    /// The callback in its first version. If it holds a slot, that slot is taken with it.
+    pub callback: Callback,
+    /// Places of the slot, if the callback holds one.
+    pub slot_capacity: u32,
+    /// Rare members.
+    pub options: Options,
+    /// Compact JSON text.
+    pub user_data: Option<String>,
+    /// Makes a repetition recognisable.
+    pub idempotency: Option<Idempotency>,
+    /// When it was booked (database time).
+    pub booked_at: DateTime<Utc>,
+}
+
+/// What became of a booking that reached the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booked {
+    /// Kept.
+    New,
+    /// The same key and body had been kept before, under this id.
+    Existing(CallbackId),
+    /// The key had been used with another body. Nothing was kept.
+    KeyReused,
+    /// The slot has no place left. Nothing was kept.
+    SlotFull,
+}
+
+/// One conditional write of a callback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The callback as it shall be.
+    pub callback: Callback,
+    /// The version that it was stepped from; anything else stored is a conflict.
+    pub expected_version: u32,
+    /// If set, the row must also belong to this incarnation.
+    pub expected_owner: Option<Incarnation>,
+    /// Cause, implied states and slots.
+    pub saving: Saving,
+    /// Places of the slot in `saving.take`, if there is one.
+    pub slot_capacity: u32,
+    /// When (database time), for the history.
+    pub at: DateTime<Utc>,
+}
+
+/// A callback on which somebody has to work: enough to find its tenant and to ask for a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Who it is.
+    pub id: CallbackId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Where it stands.
+    pub state: State,
+    /// When it is wanted.
+    pub desired_time: DateTime<Utc>,
+    /// When work is due.
+    pub wake_at: DateTime<Utc>,
+    /// As [`Callback::needs_place`].
+    pub needs_place: bool,
+}
+
+/// What the scheduler claims: unowned scheduled callbacks that start soon.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Who claims.
+    pub owner: Incarnation,
+    /// Everything whose start instant lies before this is claimed.
+    pub horizon: DateTime<Utc>,
+    /// By how much each queue starts before the desired time just now; queues that are missing: none.
+    pub leads: BTreeMap<(TenantId, QueueName), chrono::Duration>,
+    /// At most so many.
+    pub limit: usize,
+    /// Database time, for the history.
+    pub at: DateTime<Utc>,
+}
+
+/// What the sweep takes over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    /// Who takes.
+    pub owner: Incarnation,
+    /// Incarnations that are alive; their rows are left alone unless overdue.
+    pub living: Vec<Incarnation>,
+    /// Rows due at this instant (database time) count.
+    pub at: DateTime<Utc>,
+    /// Rows due before this are taken whoever owns them.
+    pub overdue_before: DateTime<Utc>,
+    /// At most so many, oldest first.
+    pub limit: usize,
+}
+
+/// What the rare members and the user data of a callback are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Details {
+    /// Rare members.
+    pub options: Options,
+    /// Compact JSON text.
+    pub user_data: Option<String>,
+}
+
+/// A callback that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Who it is.
+    pub id: CallbackId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// Why, readable alone.
+    pub reason: String,
+}
+
+/// One step in the life of a callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The version it made.
+    pub version: u32,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub cause: crate::callback::Cause,
+    /// The state since then.
+    pub state: State,
+    /// States passed through on the way.
+    pub implied: Vec<State>,
+    /// The attempt since then.
+    pub attempt: u32,
+}
+
+/// Sizes of the work lists of the whole installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkCounts {
+    /// Scheduled callbacks that wait for their time.
+    pub scheduled: u64,
+    /// Active callbacks, and finished ones that owe something.
+    pub active: u64,
+    /// Parked callbacks.
+    pub parked: u64,
+}
+
+/// Keeps callbacks. Every write is atomic and durable before it is `Ok`.
+#[async_trait]
+pub trait CallbackStore: Send + Sync {
+    /// Keeps a new callback with its slot, details, history and key.
+    async fn book(&self, booking: Booking) -> Result<Booked, StoreError>;
+
+    /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all.
+    async fn save(&self, change: Change) -> Result<(), SaveError>;
+
+    /// One callback of a tenant.
+    async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError>;
+
+    /// Rare members and user data of a callback.
+    async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError>;
+
+    /// The steps of a callback's life in order; at most `limit`.
+    async fn history(&self, tenant: TenantId, id: CallbackId, limit: usize) -> Result<Vec<HistoryEntry>, StoreError>;
+
+    /// Gives unowned scheduled callbacks to `claim.owner`, each with a new version. Their `wake_at` becomes
+    /// their start instant under the lead of their queue.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Due>, StoreError>;
+
+    /// Callbacks of `owner` on which work is due at `at`, oldest first. Reads only.
+    async fn due(&self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError>;
+
+    /// Gives callbacks that nobody looks after to `take.owner`, each with a new version. Cheap when there are none.
+    async fn take(&self, take: Take) -> Result<Vec<Due>, StoreError>;
+
+    /// Sets a callback aside: nobody works on it unasked until it is taken up again.
+    async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError>;
+
+    /// Makes a parked callback due at `at`.
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError>;
+
+    /// What is parked, oldest first.
+    async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError>;
+
+    /// Places taken per slot start, from `from` up to but not including `to`; slots without bookings are left out.
+    async fn places_taken(
+        &self,
+        tenant: TenantId,
+        queue: &QueueName,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError>;
+
+    /// Removes settled callbacks wanted before `desired_before`, with everything of theirs, and idempotency
+    /// keys and slots that are past their use. At most `limit` callbacks; returns how many.
+    async fn purge(&self, desired_before: DateTime<Utc>, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError>;
+
+    /// Sizes of the work lists.
+    async fn work_counts(&self) -> Result<WorkCounts, StoreError>;
+}
+
+/// Keeps tenants and API keys. Every change raises the epoch.
+#[async_trait]
+pub trait SettingsStore: Send + Sync {
+    /// Every tenant.
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+
+    /// Keeps a tenant, replacing what was there.
+    async fn put_tenant(&self, tenant: Tenant) -> Result<(), StoreError>;
+
+    /// Every API key, revoked ones included.
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Keeps a new key. The same hash twice is [`StoreError::NotDone`].
+    async fn add_key(&self, key: ApiKey) -> Result<(), StoreError>;
+
+    /// Refuses a key from now on; false if there is none, or it was revoked before.
+    async fn revoke_key(&self, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+}
+
+/// What a heartbeat brings back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Database time, read by this very call.
+    pub now: DateTime<Utc>,
+    /// Rises with every change of settings or keys.
+    pub epoch: i64,
+    /// Every registered incarnation with its counter.
+    pub nodes: Vec<(Incarnation, i64)>,
+}
+
+/// Keeps who is alive. Never goes through the write combiner.
+#[async_trait]
+pub trait NodeStore: Send + Sync {
+    /// Registers a new incarnation of the node `name`; every older one of that name is removed.
+    async fn register(&self, name: &str, version: &str) -> Result<Incarnation, StoreError>;
+
+    /// Raises the counter of `me` and reads the rest.
+    async fn heartbeat(&self, me: Incarnation) -> Result<Beat, StoreError>;
+
+    /// Removes `me`: a clean goodbye.
+    async fn leave(&self, me: Incarnation) -> Result<(), StoreError>;
+}
