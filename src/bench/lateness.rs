@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::load::{self, HearAnswer, Until};
@@ -69,7 +69,8 @@ pub(super) async fn run(load: Load) -> Result<(), BenchError> {
         ("GES_SIM_SPEED", "1000".to_owned()),
     ];
     let service = Target::start(&["serve"], &environment).await?;
-    let base = seed::now() + TimeDelta::from_std(load.ahead).unwrap_or_default();
+    // In whole milliseconds, as times are sent and kept: a rest of microseconds would look like an early start.
+    let base = seed::now().trunc_subsecs(3) + TimeDelta::from_std(load.ahead).unwrap_or_default();
     let promises: Promises = Arc::default();
     let kept = promises.clone();
     let hear: HearAnswer = Arc::new(move |number, answer| {
