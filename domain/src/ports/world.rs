@@ -63,7 +63,7 @@ pub struct AttemptRef {
     pub attempt: u32,
 }
 
-/// Finds agents and rings customers. What it finds comes back through [`Inbox`].
+/// Finds agents and rings customers. What it finds comes back through [`super::Inbox`].
 #[async_trait]
 pub trait Routing: Send + Sync {
     /// Invites. `Ok` means the attempt is entered, or had been.
