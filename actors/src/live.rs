@@ -97,7 +97,6 @@ fn forget_silent_half(shard: &mut HashMap<CallbackId, Entry>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use chrono::Duration;

@@ -99,7 +99,6 @@ impl<T: Send + 'static> Timers<T> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::time::Duration;

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::sync::atomic::AtomicUsize;
 
 use chrono::DateTime;

@@ -133,7 +133,6 @@ impl Budget {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use domain::ids::TenantId;

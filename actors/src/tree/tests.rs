@@ -1,8 +1,6 @@
 //! Ends that no port can bring about: actors killed from outside. The rest of supervision is tested through the
 //! fakes in `tests/supervision.rs`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use domain::event::{Event, Failure};
 use ractor::ActorCell;
 

@@ -1,5 +1,3 @@
-#![allow(clippy::indexing_slicing)]
-
 use super::*;
 use proptest::prelude::*;
 
