@@ -1,5 +1,3 @@
-#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
