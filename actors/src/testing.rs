@@ -16,7 +16,6 @@ mod recorder;
 mod routing;
 mod store;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use domain::ids::{QueueName, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Connector, KeyRing, Ports, Probe};
 use domain::queue::QueueSettings;
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantDocument};
 
 pub use clock::TestClock;
 #[cfg(test)]
@@ -125,7 +124,7 @@ impl World {
 
 /// The tenant [`TENANT`] with the queue [`QUEUE`], set as given.
 pub fn tenant(settings: QueueSettings) -> Tenant {
-    Tenant { id: tenant_id(), name: TENANT.into(), queues: BTreeMap::from([(queue_name(), Arc::new(settings))]) }
+    TenantDocument::with_queues(TENANT, [(queue_name(), settings)]).resolve(tenant_id()).expect("valid settings")
 }
 
 /// Id of [`TENANT`].

@@ -9,7 +9,7 @@ use crate::callback::{NewCallback, Terms};
 use crate::ids::{QueueName, TenantId};
 use crate::numbers::{NumberError, PhoneNumber};
 use crate::ports::{SlotClaim, SubmitError};
-use crate::queue::QueueSettings;
+use crate::queue::Queue;
 use crate::slots;
 use crate::tenant::Tenant;
 
@@ -84,7 +84,7 @@ pub fn judge(
 struct Facts<'a> {
     tenant: TenantId,
     queue: &'a QueueName,
-    settings: &'a QueueSettings,
+    settings: &'a Queue,
     phone: Result<PhoneNumber, NumberError>,
     /// The wanted time of a scheduled callback; none if it is for now.
     scheduled: Option<DateTime<Utc>>,
@@ -93,7 +93,7 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn gather(tenant: &'a Tenant, new: &NewCallback, now: DateTime<Utc>) -> Result<Self, SubmitError> {
-        let found = tenant.queues.get_key_value(new.service_name.as_str());
+        let found = tenant.queue(&new.service_name);
         let (queue, settings) = found.ok_or(SubmitError::UnknownQueue)?;
         Ok(Self {
             tenant: tenant.id,

@@ -10,6 +10,7 @@
 //!   the whole of that hour between the two counts as open.
 //! - An interval holds its start and not its end: open until 17:00 means closed at 17:00:00.
 
+mod reference;
 mod week;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use reference::HoursRef;
 pub use week::{HoursError, Range, Week};
 
 /// When a queue is open: always, or by the week in a zone.

@@ -13,17 +13,40 @@ pub enum Scope {
     CallbacksWrite,
     /// Retrieve callbacks.
     CallbacksRead,
+    /// Ask for free times, opening and whether a queue takes callbacks.
+    AvailabilityRead,
+    /// Ask for expected waits.
+    WaitsRead,
+    /// Ask for a number to call.
+    CallInsWrite,
+    /// Ask the statistics service.
+    StatisticsRead,
+    /// Read the feed of events.
+    EventsRead,
 }
 
 impl Scope {
     /// Every scope, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::CallbacksWrite, Self::CallbacksRead];
+    pub const ALL: [Self; 7] = [
+        Self::CallbacksWrite,
+        Self::CallbacksRead,
+        Self::AvailabilityRead,
+        Self::WaitsRead,
+        Self::CallInsWrite,
+        Self::StatisticsRead,
+        Self::EventsRead,
+    ];
 
     /// The name used on the command line and in documents.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CallbacksWrite => "callbacks-write",
             Self::CallbacksRead => "callbacks-read",
+            Self::AvailabilityRead => "availability-read",
+            Self::WaitsRead => "waits-read",
+            Self::CallInsWrite => "call-ins-write",
+            Self::StatisticsRead => "statistics-read",
+            Self::EventsRead => "events-read",
         }
     }
 
@@ -37,6 +60,11 @@ impl Scope {
         match self {
             Self::CallbacksWrite => 1,
             Self::CallbacksRead => 2,
+            Self::AvailabilityRead => 4,
+            Self::WaitsRead => 8,
+            Self::CallInsWrite => 16,
+            Self::StatisticsRead => 32,
+            Self::EventsRead => 64,
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! - **Callback**: a promise to ring a customer, now or at a desired time ([`callback::Callback`]).
 //! - **Tenant**: a contact centre; every row, key and answer belongs to exactly one.
-//! - **Queue** (also *service*, *virtual queue*): where a callback waits for an agent ([`queue::QueueSettings`]).
+//! - **Queue** (also *service*, *virtual queue*): where a callback waits for an agent ([`queue::Queue`]).
 //! - **Routing** (ORS): the engine that finds an agent and rings the customer ([`ports::Routing`]).
 //! - **Attempt**: one invitation to routing; raising its number is what ends the one before.
 //! - **Accepted**: routing's conditional claim of an attempt, granted to one session only.
@@ -16,14 +16,23 @@
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
 pub mod booking;
+pub mod call_in;
 pub mod callback;
+pub mod capacity;
+pub mod captcha;
 pub mod event;
 pub mod health;
 pub mod hours;
 pub mod ids;
 pub mod keys;
+pub mod limits;
+pub mod number_rules;
 pub mod numbers;
 pub mod ports;
+pub mod push;
 pub mod queue;
+pub mod secret;
+pub mod setting;
 pub mod slots;
 pub mod tenant;
+pub mod webhooks;

@@ -4,14 +4,19 @@
 //! A key that is not known is refused, for a misspelt one would be a rule that silently does not apply. Types
 //! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
 
-use std::ops::RangeInclusive;
+use std::collections::BTreeMap;
+use std::ops::{Deref, RangeInclusive};
+use std::sync::Arc;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::hours::BusinessHours;
+use crate::capacity::CapacityRule;
+use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::QueueName;
+use crate::number_rules::NumberRule;
 use crate::numbers::Region;
+use crate::setting::Checks;
 
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,24 +29,106 @@ pub enum WhenClosed {
     Expire,
 }
 
-/// One queue. Field docs name the product's key, the unit, the range and the default.
+/// Who calls whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallDirection {
+    /// We call the customer.
+    #[default]
+    #[serde(alias = "USERTERMINATED")]
+    UserTerminated,
+    /// The customer calls in after a push.
+    #[serde(alias = "USERORIGINATED")]
+    UserOriginated,
+}
+
+/// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`] callbacks
+/// waiting in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DuplicatePolicy {
+    /// It is booked all the same.
+    Allow,
+    /// The id of the newest one is answered; nothing is booked.
+    ReturnExisting,
+    /// It is booked, and the oldest one is cancelled in the same write.
+    Replace,
+    /// It is refused.
+    #[default]
+    Refuse,
+}
+
+/// At most so many bookings of a queue in a window of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ThrottleWindow {
+    /// Bookings in the window, 0 to 1,000,000.
+    pub limit: u32,
+    /// Length of the window in seconds, 1 to 86,400.
+    pub seconds: u32,
+}
+
+/// One queue as its document has it. Field docs name the product's key, the unit, the range and the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueSettings {
+    /// `_vq`: virtual queue in routing. Default the queue's own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_queue: Option<String>,
+    /// Other names under which clients book, in the same namespace as queues. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<QueueName>,
     /// `_immediate_enabled`: takes callbacks for now. Default true.
     pub immediate_enabled: bool,
     /// `_scheduled_enabled`: takes callbacks for later. Default true.
     pub scheduled_enabled: bool,
-    /// `_business_hours_service`: when the queue is served. Default always.
-    pub hours: BusinessHours,
+    /// `_paused_services_list`: takes no callbacks at all for the time being. Default false.
+    pub paused: bool,
+    /// `_business_hours_service`: when the queue is served; the name of a calendar, or one in place. Default always.
+    pub hours: HoursRef,
     /// `_enable_reject_out_of_office_hours`: refuse bookings outside the hours. Default true.
     pub reject_out_of_hours: bool,
+    /// Seconds before closing in which callbacks for now are refused (`_immediate_blackout`), 0 to 86,400.
+    /// Default 0.
+    pub immediate_blackout_seconds: u32,
+    /// `_logged_in_check`: refuse callbacks for now while routing says that no agent is logged in. Default false.
+    pub logged_in_check: bool,
+    /// `_min_time_before_callback`: seconds between a booking and the earliest time it may be for, 0 to 604,800.
+    /// Default 0.
+    pub min_lead_seconds: u32,
     /// Default region of numbers without a country code (`_default_country`), ISO 3166-1 alpha-2. Default `US`.
     pub default_region: Region,
+    /// Name of the number rule that judges its numbers. Default none: premium and impossible numbers are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number_rule: Option<String>,
+    /// `_disallow_premium_phone_numbers`: refuse premium-rate numbers. Default true.
+    pub refuse_premium_numbers: bool,
+    /// `_disallow_impossible_phone_numbers`: refuse numbers that cannot exist. Default true.
+    pub refuse_impossible_numbers: bool,
+    /// Name of the capacity rule that lays out its slots. Default none: `slotMinutes` and `slotCapacity` hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_rule: Option<String>,
     /// `_request_time_bucket`: slot length in minutes; one of 5, 10, 15, 20, 30, 60, 120. Default 5.
     pub slot_minutes: SlotMinutes,
     /// `_max_request_by_time_bucket`: places in a slot, 0 to 1,000,000. Default 100.
     pub slot_capacity: u32,
+    /// What happens to a booking of a number that already waits (`_enable_in_queue_checking`). Default refuse.
+    pub duplicate_policy: DuplicatePolicy,
+    /// Waiting callbacks of one number from which on the policy holds, 1 to 100. Default 2.
+    pub duplicate_limit: u32,
+    /// `_throttle_request_parameters`: members of a booking whose values are counted per day; `phoneNumber`, or
+    /// members of the user data, or headers. Default `phoneNumber`.
+    pub throttle_parameters: Vec<String>,
+    /// `_throttle_request_parameters_limit`: callbacks for now per value and day, 0 to 1,000,000; 0 refuses all.
+    /// Default 6.
+    pub throttle_daily_limit: u32,
+    /// `_enable_throttle_header_parameters`: a header of that name counts before the body. Default true.
+    pub throttle_headers: bool,
+    /// `_throttle_callbacks_per_service_<n>` within `_throttle_ttl_<n>`: at most 4 windows. Default 500 in 300 s and
+    /// 1,000 in 3,600 s.
+    pub throttle_windows: Vec<ThrottleWindow>,
+    /// `max_queued_callbacks_per_service`: active callbacks of the queue, 0 to 10,000,000. Default 1,000.
+    pub max_queued: u32,
     /// `_ttl`: seconds after the desired time until the callback is given up, 60 to 1,209,600. Default 86,400.
     pub ttl_seconds: u32,
     /// `_request_execution_time_buffer`: seconds that a start comes earlier than the expected wait asks for,
@@ -52,9 +139,108 @@ pub struct QueueSettings {
     /// Attempts of this queue that may be with routing without being accepted, 1 to 10,000. Default 200.
     pub hand_off_limit: u32,
     /// `_target`: routing target or skill expression. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// `_route_point`: routing point of the outbound call. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub route_point: Option<String>,
+    /// Routing point of the survey. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub survey_route_point: Option<String>,
+    /// Initial priority in the queue, −1,000,000 to 1,000,000. Default none: routing's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// Name of the region rule that orders the regions. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region_rule: Option<String>,
+    /// `_prefix_dial_out`: digits dialled before the number. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dial_prefix: Option<String>,
+    /// `_call_direction`: who calls whom. Default `user-terminated`.
+    pub call_direction: CallDirection,
+    /// `_call_display_name`: the name that the customer sees. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// `_call_display_number`: the number that the customer sees. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_number: Option<String>,
+    /// `_cpd_enable`: call-progress detection. Default true.
+    pub call_progress_detection: bool,
+    /// `_cpd_timeguard`: its guard time in milliseconds, 1,000 to 60,000. Default 15,000.
+    pub call_progress_guard_ms: u32,
+    /// `_max_dial_attempts`: dials of the customer in one session, 1 to 20. Default 3.
+    pub dial_attempts: u32,
+    /// `_dial_retry_timeout`: seconds between two dials, 1 to 86,400. Default 300.
+    pub dial_retry_seconds: u32,
+    /// `_snooze_duration`: seconds of "call me again later", 1 to 86,400. Default 300.
+    pub snooze_seconds: u32,
+    /// `_hold_enabled`: the customer may be held until an agent is free. Default false.
+    pub hold_enabled: bool,
+    /// `_push_notification_threshold`: minutes of expected wait under which CALLBACK_UPCOMING is sent, 0 to 1,440;
+    /// 0 sends none. Default 0.
+    pub push_threshold_minutes: u32,
+    /// `_pushed_callback_expiry_time`: seconds in which a pushed customer has to call in, 10 to 86,400. Default 300.
+    pub pushed_expiry_seconds: u32,
+    /// Seconds that a held place is kept, 10 to 3,600. Default 300.
+    pub hold_seconds: u32,
+    /// `_attach_udata`: how user data is attached to the call; passed to routing. Default `single_json`.
+    pub attach_user_data: String,
+    /// `_overwritable_options`: names of options that a booking may override: `language`, `priority`, `routePoint`,
+    /// `surveyRP`. Default all of them.
+    pub overridable: Vec<Overridable>,
+    /// Options that are passed to routing as they are, by the product's key (`_agent_preview`, …). Default none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routing_options: BTreeMap<String, String>,
+}
+
+/// An option of the queue that a booking may override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overridable {
+    /// Language of prompts.
+    #[serde(rename = "language")]
+    Language,
+    /// Initial priority.
+    #[serde(rename = "priority")]
+    Priority,
+    /// Routing point of the outbound call.
+    #[serde(rename = "routePoint")]
+    RoutePoint,
+    /// Routing point of the survey.
+    #[serde(rename = "surveyRP")]
+    SurveyRoutePoint,
+}
+
+/// One queue as it works: its settings with everything that they name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// As the document has it.
+    pub settings: QueueSettings,
+    /// When it is served.
+    pub hours: Arc<BusinessHours>,
+    /// The rule that lays out its slots; none if its own slot length and capacity hold.
+    pub capacity: Option<Arc<CapacityRule>>,
+    /// The rule that judges its numbers.
+    pub numbers: Option<Arc<NumberRule>>,
+}
+
+impl Queue {
+    /// A queue that names no shared rule. Rules that its settings name all the same are left out, so this is for
+    /// samples; a document is worked with through [`crate::tenant::TenantDocument::resolve`].
+    pub fn standalone(settings: QueueSettings) -> Self {
+        let hours = match &settings.hours {
+            HoursRef::InPlace(hours) => hours.clone(),
+            HoursRef::Named(_) => Arc::default(),
+        };
+        Self { settings, hours, capacity: None, numbers: None }
+    }
+}
+
+impl Deref for Queue {
+    type Target = QueueSettings;
+
+    fn deref(&self) -> &QueueSettings {
+        &self.settings
+    }
 }
 
 /// A slot length that divides the day evenly.
@@ -105,24 +291,79 @@ impl From<SlotMinutes> for u32 {
 impl Default for QueueSettings {
     fn default() -> Self {
         Self {
+            virtual_queue: None,
+            aliases: Vec::new(),
             immediate_enabled: true,
             scheduled_enabled: true,
-            hours: BusinessHours::always(),
+            paused: false,
+            hours: HoursRef::default(),
             reject_out_of_hours: true,
+            immediate_blackout_seconds: 0,
+            logged_in_check: false,
+            min_lead_seconds: 0,
             default_region: Region::US,
+            number_rule: None,
+            refuse_premium_numbers: true,
+            refuse_impossible_numbers: true,
+            capacity_rule: None,
             slot_minutes: SlotMinutes::default(),
             slot_capacity: 100,
+            duplicate_policy: DuplicatePolicy::default(),
+            duplicate_limit: 2,
+            throttle_parameters: vec!["phoneNumber".to_owned()],
+            throttle_daily_limit: 6,
+            throttle_headers: true,
+            throttle_windows: vec![
+                ThrottleWindow { limit: 500, seconds: 300 },
+                ThrottleWindow { limit: 1_000, seconds: 3_600 },
+            ],
+            max_queued: 1_000,
             ttl_seconds: 86_400,
             execution_buffer_seconds: 120,
             when_closed: WhenClosed::default(),
             hand_off_limit: 200,
             target: None,
             route_point: None,
+            survey_route_point: None,
+            priority: None,
+            region_rule: None,
+            dial_prefix: None,
+            call_direction: CallDirection::default(),
+            display_name: None,
+            display_number: None,
+            call_progress_detection: true,
+            call_progress_guard_ms: 15_000,
+            dial_attempts: 3,
+            dial_retry_seconds: 300,
+            snooze_seconds: 300,
+            hold_enabled: false,
+            push_threshold_minutes: 0,
+            pushed_expiry_seconds: 300,
+            hold_seconds: 300,
+            attach_user_data: "single_json".to_owned(),
+            overridable: vec![
+                Overridable::Language,
+                Overridable::Priority,
+                Overridable::RoutePoint,
+                Overridable::SurveyRoutePoint,
+            ],
+            routing_options: BTreeMap::new(),
         }
     }
 }
 
 impl QueueSettings {
+    /// Without the limits on how often customers may book: for samples and measurements.
+    pub fn unlimited() -> Self {
+        Self {
+            duplicate_policy: DuplicatePolicy::Allow,
+            throttle_parameters: Vec::new(),
+            throttle_windows: Vec::new(),
+            max_queued: Self::MAX_QUEUED,
+            ..Self::default()
+        }
+    }
+
     /// Time to live after the desired time.
     pub fn ttl(&self) -> Duration {
         Duration::seconds(self.ttl_seconds.into())
@@ -140,57 +381,58 @@ impl QueueSettings {
 impl QueueSettings {
     /// Most places of a slot.
     pub const MAX_SLOT_CAPACITY: u32 = 1_000_000;
+    /// Most active callbacks of a queue.
+    pub const MAX_QUEUED: u32 = 10_000_000;
+    /// Most windows of a throttle.
+    pub const MAX_THROTTLE_WINDOWS: usize = 4;
     /// Allowed times to live, in seconds: a minute to 14 days.
     pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
     /// Allowed execution buffers, in seconds: none to an hour.
     pub const EXECUTION_BUFFER_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// Allowed hand-off limits.
     pub const HAND_OFF_LIMIT: RangeInclusive<u32> = 1..=10_000;
-    /// Longest target or routing point, in characters.
-    pub const MAX_TEXT_CHARS: usize = 255;
 
-    /// Every rule that the settings of `queue` break; empty if they can be used.
-    pub fn check(&self, queue: &QueueName) -> Vec<SettingError> {
-        [
-            within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY),
-            within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS),
-            within("executionBufferSeconds", self.execution_buffer_seconds, Self::EXECUTION_BUFFER_SECONDS),
-            within("handOffLimit", self.hand_off_limit, Self::HAND_OFF_LIMIT),
-            printable("target", self.target.as_deref()),
-            printable("routePoint", self.route_point.as_deref()),
-        ]
-        .into_iter()
-        .flatten()
-        .map(|(key, rule)| SettingError { queue: queue.clone(), key, rule })
-        .collect()
+    /// Notes every rule of its own that the document of a queue breaks.
+    pub fn check(&self, checks: &mut Checks) {
+        const DAY: u32 = 86_400;
+        checks.within("immediateBlackoutSeconds", self.immediate_blackout_seconds, 0..=DAY);
+        checks.within("minLeadSeconds", self.min_lead_seconds, 0..=7 * DAY);
+        checks.within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY);
+        checks.within("duplicateLimit", self.duplicate_limit, 1..=100);
+        checks.within("throttleDailyLimit", self.throttle_daily_limit, 0..=1_000_000);
+        checks.within("throttleWindows", self.throttle_windows.len(), 0..=Self::MAX_THROTTLE_WINDOWS);
+        for (position, window) in self.throttle_windows.iter().enumerate() {
+            checks.at(format!("throttleWindows.{position}"), |checks| {
+                checks.within("limit", window.limit, 0..=1_000_000);
+                checks.within("seconds", window.seconds, 1..=DAY);
+            });
+        }
+        checks.within("maxQueued", self.max_queued, 0..=Self::MAX_QUEUED);
+        checks.within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS);
+        checks.within("executionBufferSeconds", self.execution_buffer_seconds, Self::EXECUTION_BUFFER_SECONDS);
+        checks.within("handOffLimit", self.hand_off_limit, Self::HAND_OFF_LIMIT);
+        checks.within("priority", self.priority.unwrap_or_default(), -1_000_000..=1_000_000);
+        checks.within("callProgressGuardMs", self.call_progress_guard_ms, 1_000..=60_000);
+        checks.within("dialAttempts", self.dial_attempts, 1..=20);
+        checks.within("dialRetrySeconds", self.dial_retry_seconds, 1..=DAY);
+        checks.within("snoozeSeconds", self.snooze_seconds, 1..=DAY);
+        checks.within("pushThresholdMinutes", self.push_threshold_minutes, 0..=1_440);
+        checks.within("pushedExpirySeconds", self.pushed_expiry_seconds, 10..=DAY);
+        checks.within("holdSeconds", self.hold_seconds, 10..=3_600);
+        let texts = [
+            ("virtualQueue", &self.virtual_queue),
+            ("target", &self.target),
+            ("routePoint", &self.route_point),
+            ("surveyRoutePoint", &self.survey_route_point),
+            ("dialPrefix", &self.dial_prefix),
+            ("displayName", &self.display_name),
+            ("displayNumber", &self.display_number),
+        ];
+        for (key, text) in texts {
+            checks.line(key, text.as_deref());
+        }
+        checks.line("attachUserData", Some(&self.attach_user_data));
     }
-}
-
-type Broken = Option<(&'static str, String)>;
-
-fn within(key: &'static str, value: u32, allowed: RangeInclusive<u32>) -> Broken {
-    let rule = || format!("has to be {} to {}, not {value}", allowed.start(), allowed.end());
-    (!allowed.contains(&value)).then(|| (key, rule()))
-}
-
-fn printable(key: &'static str, text: Option<&str>) -> Broken {
-    let max = QueueSettings::MAX_TEXT_CHARS;
-    let good =
-        |text: &str| !text.trim().is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control);
-    let bad = text.is_some_and(|text| !good(text));
-    bad.then(|| (key, format!("has to be 1 to {max} characters without control characters, or left out")))
-}
-
-/// A rule that a settings document breaks.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{queue}.{key}: {rule}")]
-pub struct SettingError {
-    /// The queue.
-    pub queue: QueueName,
-    /// The key, as in the document.
-    pub key: &'static str,
-    /// What is allowed.
-    pub rule: String,
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use chrono::{DateTime, Duration, Offset as _, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use crate::booking::MAX_AHEAD;
-use crate::queue::QueueSettings;
+use crate::queue::Queue;
 
 /// Most slots that are proposed at once.
 pub const MAX_PROPOSALS: usize = 10;
@@ -29,7 +29,7 @@ pub const MAX_PROPOSALS: usize = 10;
 pub const MAX_EXAMINED: usize = 14 * 24 * 12;
 
 /// The one function from an instant to the start of its slot: bookings, availability and recounts use it.
-pub fn slot_start(settings: &QueueSettings, at: DateTime<Utc>) -> DateTime<Utc> {
+pub fn slot_start(settings: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
     let grid = Grid::of(settings);
     let start = grid.floor(at);
     // If clocks changed since then, the slot begins with the change.
@@ -37,7 +37,7 @@ pub fn slot_start(settings: &QueueSettings, at: DateTime<Utc>) -> DateTime<Utc> 
 }
 
 /// The start of the slot after the one of `at`.
-pub fn next_slot(settings: &QueueSettings, at: DateTime<Utc>) -> DateTime<Utc> {
+pub fn next_slot(settings: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
     let grid = Grid::of(settings);
     let start = slot_start(settings, at);
     // The slot of a change may have begun off the grid: its end is on it.
@@ -47,7 +47,7 @@ pub fn next_slot(settings: &QueueSettings, at: DateTime<Utc>) -> DateTime<Utc> {
 
 /// The instants for which [`proposals`] has to know what is taken: from the slot after the one of `after`, up
 /// to but not including the end, at most 14 days later and not beyond `horizon`.
-pub fn proposal_range(settings: &QueueSettings, after: DateTime<Utc>, horizon: DateTime<Utc>) -> Range<DateTime<Utc>> {
+pub fn proposal_range(settings: &Queue, after: DateTime<Utc>, horizon: DateTime<Utc>) -> Range<DateTime<Utc>> {
     let from = next_slot(settings, after);
     let last = horizon.min(after + MAX_AHEAD);
     // The horizon itself can be booked, so its slot counts.
@@ -60,7 +60,7 @@ pub fn proposal_range(settings: &QueueSettings, after: DateTime<Utc>, horizon: D
 ///
 /// `taken` are the places taken per slot start, read for [`proposal_range`].
 pub fn proposals(
-    settings: &QueueSettings,
+    settings: &Queue,
     taken: &BTreeMap<DateTime<Utc>, u32>,
     after: DateTime<Utc>,
     horizon: DateTime<Utc>,
@@ -80,7 +80,7 @@ pub fn proposals(
 }
 
 /// `slot`, or if the queue is closed then, the slot of the next opening.
-fn next_open(settings: &QueueSettings, slot: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn next_open(settings: &Queue, slot: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if !settings.reject_out_of_hours {
         return Some(slot);
     }
@@ -95,7 +95,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(settings: &QueueSettings) -> Self {
+    fn of(settings: &Queue) -> Self {
         Self { zone: settings.hours.zone(), length: Duration::minutes(settings.slot_minutes.get().into()) }
     }
 

@@ -1,10 +1,60 @@
-//! One tenant as the service knows it in memory: who it is and how its queues are set.
+//! One tenant: as its document says, and as the service knows it in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::call_in::CallInGroup;
+use crate::capacity::CapacityRule;
+use crate::captcha::CaptchaSettings;
+use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::{QueueName, TenantId};
-use crate::queue::QueueSettings;
+use crate::limits::TenantLimits;
+use crate::number_rules::NumberRule;
+use crate::push::PushSettings;
+use crate::queue::{Queue, QueueSettings};
+use crate::setting::{Checks, SettingError};
+use crate::webhooks::WebhookEndpoint;
+
+/// Everything that a tenant has set, as one document. A key that is not known is refused, for a misspelt one
+/// would be a rule that silently does not apply.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantDocument {
+    /// Name of the contact centre, unique in the installation; the `tenant` label of metrics.
+    pub tenant: String,
+    /// Queues by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<QueueName, QueueSettings>,
+    /// Calendars by name, for the queues' `hours`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub business_hours: BTreeMap<String, BusinessHours>,
+    /// Capacity rules by name, for the queues' `capacityRule`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub capacity_rules: BTreeMap<String, CapacityRule>,
+    /// Number rules by name, for the queues' `numberRule`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub number_rules: BTreeMap<String, NumberRule>,
+    /// Regions in order of preference by name, for the queues' `regionRule`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub region_rules: BTreeMap<String, Vec<String>>,
+    /// Call-in groups by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub call_in_groups: BTreeMap<String, CallInGroup>,
+    /// Whether bookings have to come from people.
+    pub captcha: CaptchaSettings,
+    /// How customers are told on their devices.
+    pub push: PushSettings,
+    /// Where the tenant hears of changes, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub webhooks: BTreeMap<String, WebhookEndpoint>,
+    /// How much it may ask.
+    pub limits: TenantLimits,
+    /// Origins of web pages that may call the public API from a browser. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
+}
 
 /// Everything a tenant's actor needs to judge a request without asking a store.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,5 +64,149 @@ pub struct Tenant {
     /// Its name, unique in the installation; the `tenant` label of metrics.
     pub name: Arc<str>,
     /// Its queues by name.
-    pub queues: BTreeMap<QueueName, Arc<QueueSettings>>,
+    pub queues: BTreeMap<QueueName, Arc<Queue>>,
+    /// The queue behind each other name.
+    pub aliases: BTreeMap<QueueName, QueueName>,
+    /// Calendars by name.
+    pub business_hours: BTreeMap<String, Arc<BusinessHours>>,
+    /// Regions in order of preference by name.
+    pub region_rules: BTreeMap<String, Vec<String>>,
+    /// Call-in groups by name.
+    pub call_in_groups: BTreeMap<String, Arc<CallInGroup>>,
+    /// Whether bookings have to come from people.
+    pub captcha: CaptchaSettings,
+    /// How customers are told on their devices.
+    pub push: PushSettings,
+    /// Where the tenant hears of changes, by name.
+    pub webhooks: BTreeMap<String, WebhookEndpoint>,
+    /// How much it may ask.
+    pub limits: TenantLimits,
+    /// Origins of web pages that may call the public API from a browser.
+    pub cors_origins: Vec<String>,
+}
+
+impl Tenant {
+    /// The queue of that name or alias.
+    pub fn queue(&self, name: &str) -> Option<(&QueueName, &Arc<Queue>)> {
+        let direct = self.queues.get_key_value(name);
+        direct.or_else(|| self.queues.get_key_value(self.aliases.get(name)?))
+    }
+}
+
+impl TenantDocument {
+    /// A document that says no more than the name and the queues.
+    pub fn with_queues(tenant: &str, queues: impl IntoIterator<Item = (QueueName, QueueSettings)>) -> Self {
+        Self { tenant: tenant.to_owned(), queues: queues.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The tenant as the service works with it: every name replaced by what it stands for.
+    ///
+    /// # Errors
+    /// Every rule that the document breaks, in its order.
+    pub fn resolve(&self, id: TenantId) -> Result<Tenant, Vec<SettingError>> {
+        let mut checks = Checks::default();
+        checks.line("tenant", Some(&self.tenant));
+        let business_hours: BTreeMap<_, _> =
+            self.business_hours.iter().map(|(name, hours)| (name.clone(), Arc::new(hours.clone()))).collect();
+        let shared = Shared {
+            hours: &business_hours,
+            capacity: arcs(&self.capacity_rules),
+            numbers: arcs(&self.number_rules),
+            regions: &self.region_rules,
+        };
+        let mut queues = BTreeMap::new();
+        let mut aliases = BTreeMap::new();
+        checks.at("queues", |checks| {
+            for (name, settings) in &self.queues {
+                checks.at(name.as_str(), |checks| {
+                    settings.check(checks);
+                    queues.insert(name.clone(), Arc::new(shared.queue(settings, checks)));
+                    for alias in &settings.aliases {
+                        let taken = self.queues.contains_key(alias) || aliases.contains_key(alias);
+                        if taken {
+                            checks.broken("aliases", Some(alias), "has to be the name of no other queue");
+                        }
+                        aliases.insert(alias.clone(), name.clone());
+                    }
+                });
+            }
+        });
+        checks.at("capacityRules", |checks| {
+            self.capacity_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
+        });
+        checks.at("numberRules", |checks| {
+            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
+        });
+        checks.at("callInGroups", |checks| {
+            self.call_in_groups.iter().for_each(|(name, group)| checks.at(name, |checks| group.check(checks)));
+        });
+        checks.at("captcha", |checks| self.captcha.check(checks));
+        checks.at("push", |checks| self.push.check(checks));
+        checks.at("webhooks", |checks| {
+            self.webhooks.iter().for_each(|(name, endpoint)| checks.at(name, |checks| endpoint.check(checks)));
+        });
+        checks.at("limits", |checks| self.limits.check(checks));
+        let errors = checks.into_errors();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Tenant {
+            id,
+            name: self.tenant.as_str().into(),
+            queues,
+            aliases,
+            business_hours,
+            region_rules: self.region_rules.clone(),
+            call_in_groups: arcs(&self.call_in_groups),
+            captcha: self.captcha.clone(),
+            push: self.push.clone(),
+            webhooks: self.webhooks.clone(),
+            limits: self.limits.clone(),
+            cors_origins: self.cors_origins.clone(),
+        })
+    }
+}
+
+fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
+    named.iter().map(|(name, value)| (name.clone(), Arc::new(value.clone()))).collect()
+}
+
+/// What the queues of a document name.
+struct Shared<'a> {
+    hours: &'a BTreeMap<String, Arc<BusinessHours>>,
+    capacity: BTreeMap<String, Arc<CapacityRule>>,
+    numbers: BTreeMap<String, Arc<NumberRule>>,
+    regions: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl Shared<'_> {
+    fn queue(&self, settings: &QueueSettings, checks: &mut Checks) -> Queue {
+        let hours = match &settings.hours {
+            HoursRef::InPlace(hours) => Some(hours.clone()),
+            HoursRef::Named(name) => named("hours", "businessHours", self.hours, Some(name), checks),
+        };
+        named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
+        Queue {
+            settings: settings.clone(),
+            hours: hours.unwrap_or_default(),
+            capacity: named("capacityRule", "capacityRules", &self.capacity, settings.capacity_rule.as_ref(), checks),
+            numbers: named("numberRule", "numberRules", &self.numbers, settings.number_rule.as_ref(), checks),
+        }
+    }
+}
+
+/// What stands under a name; a name under which nothing stands is a mistake.
+fn named<T: Clone>(
+    key: &str,
+    section: &str,
+    all: &BTreeMap<String, T>,
+    name: Option<&String>,
+    checks: &mut Checks,
+) -> Option<T> {
+    let name = name?;
+    let found = all.get(name).cloned();
+    if found.is_none() {
+        checks.broken(key, Some(name), format!("has to be a name of {section}"));
+    }
+    found
 }

@@ -2,7 +2,6 @@
 //! print a command that works.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use chrono_tz::America::New_York;
 use domain::hours::{BusinessHours, Range, Week};
@@ -10,7 +9,7 @@ use domain::ids::{ApiKeyId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{Clock, SettingsStore, StoreError};
 use domain::queue::QueueSettings;
-use domain::tenant::Tenant;
+use domain::tenant::TenantDocument;
 use thiserror::Error;
 
 use crate::front_door::{generate_key, hash_key};
@@ -54,7 +53,7 @@ pub(super) async fn ensure(
     let tenants = settings.tenants().await?;
     let id = TenantId::from_name(TENANT);
     if tenants.is_empty() {
-        settings.put_tenant(tenant(id)?).await?;
+        settings.put_tenant(id, document()?).await?;
     } else if !tenants.iter().any(|tenant| tenant.id == id) {
         return Ok(None);
     }
@@ -74,14 +73,14 @@ pub(super) async fn ensure(
     Ok(Some(key))
 }
 
-fn tenant(id: TenantId) -> Result<Tenant, DemoError> {
+fn document() -> Result<TenantDocument, DemoError> {
     let invalid = |error: &dyn std::fmt::Display| DemoError::Invalid(error.to_string());
-    // No buffer: whoever tries the demo wants the call at the very second.
-    let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::default() };
+    // No buffer and no throttle: whoever tries the demo wants the call at the very second, again and again.
+    let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
-    let sales = QueueSettings { hours: BusinessHours::weekly(New_York, office), ..support.clone() };
+    let sales = QueueSettings { hours: BusinessHours::weekly(New_York, office).into(), ..support.clone() };
     let queues = [(SUPPORT, support), (SALES, sales)];
-    let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, Arc::new(settings))));
-    let queues = queues.collect::<Result<_, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
-    Ok(Tenant { id, name: TENANT.into(), queues })
+    let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
+    let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
+    Ok(TenantDocument::with_queues(TENANT, queues))
 }

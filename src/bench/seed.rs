@@ -1,7 +1,5 @@
 //! A data folder for the bench: one tenant whose queue has room for everything, and a key.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::callback::{Callback, Options, Terms};
@@ -10,7 +8,7 @@ use domain::keys::{ApiKey, Scope};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booking, SettingsStore};
 use domain::queue::QueueSettings;
-use domain::tenant::Tenant;
+use domain::tenant::TenantDocument;
 use http::Request;
 use http_body_util::Full;
 
@@ -36,11 +34,11 @@ pub(super) async fn folder() -> Result<Folder, BenchError> {
         slot_capacity: 1_000_000,
         hand_off_limit: 10_000,
         execution_buffer_seconds: 0,
-        ..QueueSettings::default()
+        ..QueueSettings::unlimited()
     };
     let tenant = TenantId::from_name("bench");
-    let queues = [(name, Arc::new(settings))].into_iter().collect();
-    store.put_tenant(Tenant { id: tenant, name: "bench".into(), queues }).await.map_err(|error| failed(&error))?;
+    let document = TenantDocument::with_queues("bench", [(name, settings)]);
+    store.put_tenant(tenant, document).await.map_err(|error| failed(&error))?;
     let master = MasterKey::read_or_create(folder.path(), true).map_err(|error| failed(&error))?;
     let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), KEY);
     let key = ApiKey {

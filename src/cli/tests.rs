@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{SettingsStore, StoreError};
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantDocument};
 
 use super::keys::{KeyCabinet, KeysCommand, perform};
 use super::*;
@@ -24,7 +24,7 @@ impl SettingsStore for Store {
         Ok(self.tenants.clone())
     }
 
-    async fn put_tenant(&self, _: Tenant) -> Result<(), StoreError> {
+    async fn put_tenant(&self, _: TenantId, _: TenantDocument) -> Result<(), StoreError> {
         Err(StoreError::NotDone("not wanted here".to_owned()))
     }
 
@@ -45,11 +45,7 @@ impl SettingsStore for Store {
 }
 
 fn cabinet(tenants: &[&str]) -> (Arc<Store>, KeyCabinet) {
-    let tenant = |name: &&str| Tenant {
-        id: TenantId::from_name(name),
-        name: (*name).into(),
-        queues: std::collections::BTreeMap::new(),
-    };
+    let tenant = |name: &&str| TenantDocument::with_queues(name, []).resolve(TenantId::from_name(name)).unwrap();
     let store = Arc::new(Store { tenants: tenants.iter().map(tenant).collect(), ..Store::default() });
     let mint = Box::new(|| Ok((Secret::new("planted-key"), [7; 32])));
     (store.clone(), KeyCabinet { settings: store, mint })

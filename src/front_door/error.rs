@@ -30,7 +30,9 @@ pub(crate) enum Kind {
     KeyReused,
     NotANumber,
     ImpossibleNumber,
+    NotAllowedNumber,
     UnknownService,
+    Throttled,
     Closed,
     SlotFull,
     NotCancellable,
@@ -54,7 +56,7 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 19] = [
+pub(crate) const TABLE: [Row; 21] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
@@ -68,7 +70,9 @@ pub(crate) const TABLE: [Row; 19] = [
     row(Kind::KeyReused, StatusCode::UNPROCESSABLE_ENTITY, 422, "idempotency-key-reused"),
     row(Kind::NotANumber, StatusCode::BAD_REQUEST, 7030, "not-a-phone-number"),
     row(Kind::ImpossibleNumber, StatusCode::BAD_REQUEST, 7036, "impossible-phone-number"),
+    row(Kind::NotAllowedNumber, StatusCode::BAD_REQUEST, 7037, "phone-number-not-allowed"),
     row(Kind::UnknownService, StatusCode::BAD_REQUEST, 7040, "service-not-configured"),
+    row(Kind::Throttled, StatusCode::TOO_MANY_REQUESTS, 7041, "too-many-requests"),
     row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
     row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
     row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),

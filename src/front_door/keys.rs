@@ -129,12 +129,14 @@ mod tests {
     use chrono::DateTime;
     use domain::ports::KeyRing as _;
 
+    use domain::tenant::TenantDocument;
+
     use super::*;
 
     const SUB_KEY: [u8; 32] = [7; 32];
 
     fn tenant() -> Tenant {
-        Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: Default::default() }
+        TenantDocument::with_queues("demo", []).resolve(TenantId::from_name("demo")).unwrap()
     }
 
     fn key(text: &str, scopes: &[Scope]) -> ApiKey {

@@ -18,7 +18,7 @@ use domain::ports::{
     CallbackView, CancelError, Clock, Desk, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError, StoreError,
     SubmitError, Unserved,
 };
-use domain::tenant::Tenant;
+use domain::tenant::TenantDocument;
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
@@ -185,7 +185,7 @@ impl Observer for Fake {
 pub(crate) fn door() -> (Door, Arc<Fake>) {
     let fake = Arc::new(Fake::new());
     let keys = Arc::new(KeyRing::new(SUB_KEY));
-    let tenant = Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: Default::default() };
+    let tenant = TenantDocument::with_queues("demo", []).resolve(TenantId::from_name("demo")).unwrap();
     let key = |text: &str, scopes: &[Scope]| ApiKey {
         id: ApiKeyId::generate(),
         tenant: tenant.id,

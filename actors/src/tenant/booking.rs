@@ -76,8 +76,7 @@ impl State {
         let now = self.node.now();
         let tenant = self.facts.current();
         let wait = tenant
-            .queues
-            .get_key_value(new.service_name.as_str())
+            .queue(&new.service_name)
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
         let plan = match judge(&tenant, &new, wait, now) {
             Ok(plan) => plan,

@@ -137,8 +137,8 @@ mod tests {
     use super::*;
     use domain::ids::TenantId;
     use domain::queue::QueueSettings;
+    use domain::tenant::TenantDocument;
     use proptest::prelude::*;
-    use std::sync::Arc;
     use uuid::Uuid;
 
     fn id(number: u32) -> CallbackId {
@@ -151,7 +151,7 @@ mod tests {
 
     fn tenant(hand_off_limit: u32) -> Tenant {
         let settings = QueueSettings { hand_off_limit, ..QueueSettings::default() };
-        Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: [(queue(), Arc::new(settings))].into() }
+        TenantDocument::with_queues("demo", [(queue(), settings)]).resolve(TenantId::from_name("demo")).unwrap()
     }
 
     proptest! {

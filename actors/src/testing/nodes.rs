@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::{ApiKeyId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Beat, NodeStore, SettingsStore, StoreError};
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantDocument};
 
 use super::{Fault, Faults, Op, TestClock};
 
@@ -119,7 +119,8 @@ impl SettingsStore for FakeSettings {
         }
     }
 
-    async fn put_tenant(&self, tenant: Tenant) -> Result<(), StoreError> {
+    async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError> {
+        let tenant = document.resolve(id).map_err(|errors| StoreError::NotDone(format!("{errors:?}")))?;
         self.put(tenant);
         Ok(())
     }

@@ -1,7 +1,7 @@
-use std::sync::Arc;
-
 use super::*;
 use crate::hours::{BusinessHours, Range, Week};
+use crate::queue::QueueSettings;
+use crate::tenant::TenantDocument;
 use proptest::prelude::*;
 
 fn utc(text: &str) -> DateTime<Utc> {
@@ -15,7 +15,7 @@ fn now() -> DateTime<Utc> {
 
 fn tenant(settings: QueueSettings) -> Tenant {
     let queue = QueueName::new("support").unwrap();
-    Tenant { id: TenantId::from_name("demo"), name: "demo".into(), queues: [(queue, Arc::new(settings))].into() }
+    TenantDocument::with_queues("demo", [(queue, settings)]).resolve(TenantId::from_name("demo")).unwrap()
 }
 
 fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
@@ -32,7 +32,10 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
 
 fn office() -> QueueSettings {
     let week = Week::working_days(Range::new("09:00", "17:00").unwrap());
-    QueueSettings { hours: BusinessHours::weekly(chrono_tz::Tz::America__New_York, week), ..QueueSettings::default() }
+    QueueSettings {
+        hours: BusinessHours::weekly(chrono_tz::Tz::America__New_York, week).into(),
+        ..QueueSettings::default()
+    }
 }
 
 #[test]
@@ -155,9 +158,9 @@ proptest! {
             prop_assert!(desired_time >= now() && desired_time <= now() + MAX_AHEAD);
             prop_assert!(start_at <= desired_time && desired_time - start_at <= crate::callback::Limits::LEAD);
             prop_assert!(slot_start <= desired_time);
-            prop_assert!(settings.hours.is_open(desired_time));
+            prop_assert!(Queue::standalone(settings.clone()).hours.is_open(desired_time));
         } else {
-            prop_assert!(minutes <= 0 || !settings.hours.is_open(now() + Duration::minutes(minutes)) || minutes > 20_160);
+            prop_assert!(minutes <= 0 || !Queue::standalone(settings.clone()).hours.is_open(now() + Duration::minutes(minutes)) || minutes > 20_160);
         }
     }
 }

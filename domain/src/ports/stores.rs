@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::callback::{Callback, Idempotency, Options, Saving, State};
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantDocument};
 
 /// How a call to a store failed. The texts are for operators and hold no values of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -257,8 +257,8 @@ pub trait SettingsStore: Send + Sync {
     /// Every tenant.
     async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
-    /// Keeps a tenant, replacing what was there.
-    async fn put_tenant(&self, tenant: Tenant) -> Result<(), StoreError>;
+    /// Keeps the document of a tenant, replacing what was there.
+    async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError>;
 
     /// Every API key, revoked ones included.
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError>;

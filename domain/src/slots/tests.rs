@@ -1,28 +1,35 @@
 use super::*;
 use crate::hours::{BusinessHours, Range as Hours, Week};
-use crate::queue::SlotMinutes;
+use crate::queue::{QueueSettings, SlotMinutes};
 use proptest::prelude::*;
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn daily(zone: Tz, from: &str, to: &str, minutes: u32) -> QueueSettings {
+fn daily(zone: Tz, from: &str, to: &str, minutes: u32) -> Queue {
     let day = vec![Hours::new(from, to).unwrap()];
     let week = Week::new(std::array::from_fn(|_| day.clone())).unwrap();
-    QueueSettings {
-        hours: BusinessHours::weekly(zone, week),
+    Queue::standalone(QueueSettings {
+        hours: BusinessHours::weekly(zone, week).into(),
         slot_minutes: SlotMinutes::new(minutes).unwrap(),
         ..QueueSettings::default()
-    }
+    })
 }
 
-fn in_zone(zone: Tz, minutes: u32) -> QueueSettings {
+/// The queue with one setting changed.
+fn with(queue: &Queue, change: impl FnOnce(&mut QueueSettings)) -> Queue {
+    let mut settings = queue.settings.clone();
+    change(&mut settings);
+    Queue::standalone(settings)
+}
+
+fn in_zone(zone: Tz, minutes: u32) -> Queue {
     daily(zone, "00:00", "24:00", minutes)
 }
 
 /// The starts of all slots from the one of `from` up to `to`.
-fn grid(settings: &QueueSettings, from: &str, to: &str) -> Vec<String> {
+fn grid(settings: &Queue, from: &str, to: &str) -> Vec<String> {
     let starts =
         std::iter::successors(Some(slot_start(settings, utc(from))), |start| Some(next_slot(settings, *start)));
     starts.take_while(|start| *start < utc(to)).map(|start| start.format("%H:%M").to_string()).collect()
@@ -31,8 +38,8 @@ fn grid(settings: &QueueSettings, from: &str, to: &str) -> Vec<String> {
 #[test]
 fn slots_are_on_the_wall_clocks_grid() {
     let table = [
-        (QueueSettings::default(), "2030-03-04T10:07:59.999Z", "2030-03-04T10:05:00Z"),
-        (QueueSettings::default(), "2030-03-04T10:05:00Z", "2030-03-04T10:05:00Z"),
+        (Queue::standalone(QueueSettings::default()), "2030-03-04T10:07:59.999Z", "2030-03-04T10:05:00Z"),
+        (Queue::standalone(QueueSettings::default()), "2030-03-04T10:05:00Z", "2030-03-04T10:05:00Z"),
         // Kathmandu, +5:45: 15:45 on the wall is on a grid of 15 minutes and not on one of an hour.
         (in_zone(Tz::Asia__Kathmandu, 15), "2030-03-04T10:07:00Z", "2030-03-04T10:00:00Z"),
         (in_zone(Tz::Asia__Kathmandu, 60), "2030-03-04T10:14:59Z", "2030-03-04T09:15:00Z"),
@@ -68,8 +75,7 @@ fn repeated_hours_have_their_own_slots_and_skipped_ones_none() {
 
 #[test]
 fn proposals_are_the_nearest_free_slots_in_open_hours() {
-    let mut settings = daily(Tz::America__New_York, "09:00", "10:30", 30);
-    settings.slot_capacity = 3;
+    let settings = with(&daily(Tz::America__New_York, "09:00", "10:30", 30), |it| it.slot_capacity = 3);
     let after = utc("2030-03-04T14:10:00Z");
     let taken = BTreeMap::from([(utc("2030-03-04T14:30:00Z"), 3), (utc("2030-03-04T15:00:00Z"), 2)]);
     let found = proposals(&settings, &taken, after, after + MAX_AHEAD, 4);
@@ -87,23 +93,23 @@ fn proposals_begin_while_the_queue_is_open() {
     let settings = daily(Tz::Europe__London, "09:07", "10:00", 30);
     let found = proposals(&settings, &BTreeMap::new(), utc("2030-01-07T01:00:00Z"), utc("2030-01-08T00:00:00Z"), 10);
     assert_eq!(found, [(utc("2030-01-07T09:30:00Z"), 100)], "09:00 is before the opening");
-    let anytime = QueueSettings { reject_out_of_hours: false, ..settings };
+    let anytime = with(&settings, |it| it.reject_out_of_hours = false);
     let found = proposals(&anytime, &BTreeMap::new(), utc("2030-01-07T01:00:00Z"), utc("2030-01-08T00:00:00Z"), 1);
     assert_eq!(found, [(utc("2030-01-07T01:30:00Z"), 100)]);
 }
 
 #[test]
 fn proposals_have_their_limits() {
-    let settings = QueueSettings::default();
+    let settings = Queue::standalone(QueueSettings::default());
     let now = utc("2030-03-04T14:10:00Z");
     let none = BTreeMap::new();
     assert_eq!(proposals(&settings, &none, now, now + MAX_AHEAD, 1000).len(), MAX_PROPOSALS);
     assert_eq!(proposals(&settings, &none, now, now + Duration::minutes(10), 10).len(), 2);
     assert_eq!(proposals(&settings, &none, now, now - Duration::minutes(10), 10), []);
-    let full = QueueSettings { slot_capacity: 0, ..settings.clone() };
+    let full = with(&settings, |it| it.slot_capacity = 0);
     assert_eq!(proposals(&full, &none, now, now + MAX_AHEAD, 10), []);
     let shut: BusinessHours = serde_json::from_str(r#"{"zone":"UTC","weekly":{}}"#).unwrap();
-    assert_eq!(proposals(&QueueSettings { hours: shut, ..settings }, &none, now, now + MAX_AHEAD, 10), []);
+    assert_eq!(proposals(&with(&settings, |it| it.hours = shut.into()), &none, now, now + MAX_AHEAD, 10), []);
 }
 
 const ZONES: [Tz; 7] = [
@@ -151,8 +157,8 @@ proptest! {
         taken in prop::collection::vec(0u32..3, 60), limit in 0usize..12,
     ) {
         let zone = *ZONES.get(zone).unwrap();
-        let mut settings = daily(zone, "22:40", "03:10", *SlotMinutes::ALLOWED.get(length).unwrap());
-        settings.slot_capacity = 2;
+        let length = *SlotMinutes::ALLOWED.get(length).unwrap();
+        let settings = with(&daily(zone, "22:40", "03:10", length), |it| it.slot_capacity = 2);
         let after = utc("2030-01-01T00:00:00Z") + Duration::minutes(minute);
         let horizon = after + Duration::days(days);
         let range = proposal_range(&settings, after, horizon);

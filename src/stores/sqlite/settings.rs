@@ -1,16 +1,12 @@
 //! Tenants and API keys.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{SettingsStore, StoreError};
-use domain::queue::QueueSettings;
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantDocument};
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -31,9 +27,12 @@ type KeyRow = (Vec<u8>, Vec<u8>, Vec<u8>, String, i64, i64, Option<i64>);
 
 fn tenant(id: &[u8], name: &str, settings: &str) -> Result<Tenant, StoreError> {
     let id = Uuid::from_slice(id).map_err(|_| unreadable("the id of a tenant is no UUID"))?;
-    let queues: BTreeMap<QueueName, Arc<QueueSettings>> = serde_json::from_str(settings)
+    let document: TenantDocument = serde_json::from_str(settings)
         .map_err(|error| unreadable(&format!("the settings of tenant {name}, column {}", error.column())))?;
-    Ok(Tenant { id: TenantId::from_uuid(id), name: name.into(), queues })
+    document.resolve(TenantId::from_uuid(id)).map_err(|errors| {
+        let first = errors.first().map(|error| error.path.as_str()).unwrap_or_default();
+        unreadable(&format!("the settings of tenant {name}, {first}"))
+    })
 }
 
 fn api_key(row: KeyRow) -> Result<ApiKey, StoreError> {
@@ -61,10 +60,10 @@ impl SettingsStore for SqliteStore {
         self.readers.read(read).await
     }
 
-    async fn put_tenant(&self, tenant: Tenant) -> Result<(), StoreError> {
-        let settings = serde_json::to_string(&tenant.queues)
+    async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError> {
+        let settings = serde_json::to_string(&document)
             .map_err(|error| StoreError::NotDone(format!("cannot write settings: {error}")))?;
-        let command = Command::PutTenant { id: tenant.id, name: tenant.name.to_string(), settings };
+        let command = Command::PutTenant { id, name: document.tenant, settings };
         self.combiner.submit(command).await.map(|_| ())
     }
 

@@ -1,21 +1,22 @@
 //! Tenants, keys and nodes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use domain::ids::{ApiKeyId, Incarnation, QueueName};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::StoreError;
 use domain::queue::QueueSettings;
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, TenantDocument};
 use ges::stores::combiner::Limits;
 
 use super::harness::*;
 
-fn demo(capacity: u32) -> Tenant {
+fn demo(capacity: u32) -> TenantDocument {
     let settings = QueueSettings { slot_capacity: capacity, ..QueueSettings::default() };
-    let queues = BTreeMap::from([(queue(), Arc::new(settings)), (QueueName::new("sales").unwrap(), Arc::default())]);
-    Tenant { id: tenant(), name: "contract".into(), queues }
+    let queues = [(queue(), settings), (QueueName::new("sales").unwrap(), QueueSettings::default())];
+    TenantDocument::with_queues("contract", queues)
+}
+
+fn known(capacity: u32) -> Tenant {
+    demo(capacity).resolve(tenant()).unwrap()
 }
 
 fn key(hash: u8) -> ApiKey {
@@ -35,15 +36,15 @@ pub(crate) async fn tenants_come_back(start: &Start) {
     // A booking lends its tenant a number before anybody has put its settings.
     store.keep(scheduled(noon())).await;
     assert_eq!(store.settings.tenants().await, Ok(vec![]));
-    store.settings.put_tenant(demo(5)).await.unwrap();
-    assert_eq!(store.settings.tenants().await, Ok(vec![demo(5)]));
-    store.settings.put_tenant(demo(6)).await.unwrap();
-    assert_eq!(store.settings.tenants().await, Ok(vec![demo(6)]), "replaced");
-    let other = Tenant { id: stranger(), name: "another".into(), queues: BTreeMap::new() };
-    store.settings.put_tenant(other.clone()).await.unwrap();
-    assert_eq!(store.settings.tenants().await, Ok(vec![other, demo(6)]));
-    let same_name = Tenant { id: stranger(), name: "contract".into(), queues: BTreeMap::new() };
-    let refused = store.settings.put_tenant(same_name).await;
+    store.settings.put_tenant(tenant(), demo(5)).await.unwrap();
+    assert_eq!(store.settings.tenants().await, Ok(vec![known(5)]));
+    store.settings.put_tenant(tenant(), demo(6)).await.unwrap();
+    assert_eq!(store.settings.tenants().await, Ok(vec![known(6)]), "replaced");
+    let other = TenantDocument::with_queues("another", []);
+    store.settings.put_tenant(stranger(), other.clone()).await.unwrap();
+    assert_eq!(store.settings.tenants().await, Ok(vec![other.resolve(stranger()).unwrap(), known(6)]));
+    let same_name = TenantDocument::with_queues("contract", []);
+    let refused = store.settings.put_tenant(stranger(), same_name).await;
     assert!(matches!(refused, Err(StoreError::NotDone(_))), "names are unique: {refused:?}");
 }
 
@@ -74,7 +75,7 @@ pub(crate) async fn changes_raise_the_epoch(start: &Start) {
         last = epoch;
     };
     let added = key(1);
-    store.settings.put_tenant(demo(1)).await.unwrap();
+    store.settings.put_tenant(tenant(), demo(1)).await.unwrap();
     rose("a tenant").await;
     store.settings.add_key(added.clone()).await.unwrap();
     rose("a key").await;

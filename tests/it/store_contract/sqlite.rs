@@ -128,7 +128,7 @@ async fn reopening_keeps_everything() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("made/on the way");
     let store = SqliteStore::open(&path, serve()).unwrap();
-    assert_eq!(store.migrated().len(), 1);
+    assert_eq!(store.migrated().len(), 2);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     let callback = in_slot(noon());
     let booking = Booking { user_data: Some("{\"a\":1}".to_owned()), ..with_key(callback.clone(), 1, 1) };
@@ -174,10 +174,9 @@ async fn one_serves_and_commands_work_beside_it() {
     let store = SqliteStore::open(folder.path(), serve()).unwrap();
     assert!(matches!(error(folder.path()), OpenError::InUse { .. }));
     let beside = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    let tenant =
-        domain::tenant::Tenant { id: tenant(), name: "by command".into(), queues: std::collections::BTreeMap::new() };
-    beside.put_tenant(tenant.clone()).await.unwrap();
-    assert_eq!(store.tenants().await, Ok(vec![tenant]));
+    let document = domain::tenant::TenantDocument::with_queues("by command", []);
+    beside.put_tenant(tenant(), document.clone()).await.unwrap();
+    assert_eq!(store.tenants().await, Ok(vec![document.resolve(tenant()).unwrap()]));
     drop((store, beside));
     assert!(SqliteStore::open(folder.path(), serve()).is_ok(), "the lock goes with the store");
 }
@@ -186,7 +185,7 @@ async fn one_serves_and_commands_work_beside_it() {
 fn a_command_may_come_first() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    assert_eq!(store.migrated().len(), 1);
+    assert_eq!(store.migrated().len(), 2);
     assert!(SqliteStore::open(folder.path(), serve()).unwrap().migrated().is_empty());
 }
 

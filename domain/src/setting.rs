@@ -1,0 +1,79 @@
+//! Checking a settings document: every rule that it breaks, with the path and the value, all at once.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Longest text of a setting, in characters.
+pub const MAX_TEXT_CHARS: usize = 255;
+
+/// A rule that a settings document breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SettingError {
+    /// Where, from the top of the document: `queues.support.slotCapacity`.
+    pub path: String,
+    /// What stands there, shortened; none for secrets and for what is missing.
+    pub value: Option<String>,
+    /// What is allowed, as the end of a sentence: `has to be 0 to 1000000`.
+    pub rule: String,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.rule)?;
+        match &self.value {
+            Some(value) => write!(f, ", not {value}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects what is wrong while a document is walked through.
+#[derive(Debug, Default)]
+pub struct Checks {
+    path: Vec<String>,
+    errors: Vec<SettingError>,
+}
+
+impl Checks {
+    /// Checks what stands at `key` below the present place.
+    pub fn at(&mut self, key: impl Into<String>, check: impl FnOnce(&mut Self)) {
+        self.path.push(key.into());
+        check(self);
+        self.path.pop();
+    }
+
+    /// Notes a broken rule at `key` below the present place.
+    pub fn broken(&mut self, key: &str, value: Option<&dyn fmt::Display>, rule: impl Into<String>) {
+        let path = self.path.iter().map(String::as_str).chain([key]).filter(|part| !part.is_empty());
+        let path = path.collect::<Vec<_>>().join(".");
+        let value = value.map(|value| value.to_string().chars().take(MAX_SHOWN_CHARS).collect());
+        self.errors.push(SettingError { path, value, rule: rule.into() });
+    }
+
+    /// A number has to lie in a range.
+    pub fn within<T: PartialOrd + fmt::Display>(&mut self, key: &str, value: T, allowed: RangeInclusive<T>) {
+        if !allowed.contains(&value) {
+            self.broken(key, Some(&value), format!("has to be {} to {}", allowed.start(), allowed.end()));
+        }
+    }
+
+    /// A text, if it is there, has to say something in a line.
+    pub fn line(&mut self, key: &str, text: Option<&str>) {
+        let good = |text: &str| {
+            !text.trim().is_empty() && text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(char::is_control)
+        };
+        if let Some(text) = text.filter(|text| !good(text)) {
+            let shown = format!("{text:?}");
+            let rule = format!("has to be 1 to {MAX_TEXT_CHARS} characters without control characters, or left out");
+            self.broken(key, Some(&shown), rule);
+        }
+    }
+
+    /// Everything that was noted, in the order of the document; nothing if it can be used.
+    pub fn into_errors(self) -> Vec<SettingError> {
+        self.errors
+    }
+}
+
+/// How much of a value is repeated.
+const MAX_SHOWN_CHARS: usize = 64;

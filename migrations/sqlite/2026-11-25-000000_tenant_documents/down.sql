@@ -1,0 +1,1 @@
+UPDATE tenants SET settings = coalesce(json_extract(settings, '$.queues'), '{}') WHERE settings IS NOT NULL;
