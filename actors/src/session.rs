@@ -28,7 +28,7 @@ use crate::scheduler::SchedulerMsg;
 use crate::tenant::bystander::{self, due_of};
 use crate::tenant::{TenantFacts, TenantMsg};
 use crate::timers::TimerKey;
-pub(crate) use caller::{Caller, CancelReply, SignalReply, unserved};
+pub(crate) use caller::{Answer, Caller, CancelReply, SignalReply, unserved};
 use task::Panic;
 
 /// How long a session waits for its own save or read.
@@ -339,7 +339,7 @@ impl State {
                 Ok(effects) => effects,
                 Err(refused) => {
                     self.on_refused_start(me, &refused);
-                    caller.refused(refused);
+                    caller.answer(Err(refused));
                     return Ok(());
                 }
             };

@@ -29,7 +29,8 @@ impl State {
         for effect in effects {
             match effect {
                 Effect::Save(_) | Effect::Moved { .. } => {}
-                Effect::Reply(reply) => caller.take().unwrap_or(Caller::None).done(reply),
+                Effect::Reply(reply) => caller.take().unwrap_or(Caller::None).answer(Ok(reply)),
+                Effect::Refuse(error) => caller.take().unwrap_or(Caller::None).answer(Err(error)),
                 Effect::Submit { attempt } => self.submit(me, attempt),
                 Effect::WantPlace => self.want_place(me),
                 Effect::Terminate => self.close(me),

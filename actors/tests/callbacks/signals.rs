@@ -1,9 +1,10 @@
 //! What routing reports, with and without a session on our side.
 
-use actors::testing::{FakeRouting, Op, World, until};
-use domain::callback::{Live, Reason, Reply, SignalEvent, State, StepError};
+use actors::testing::{FakeRouting, Fault, Op, World, until};
+use domain::callback::{Callback, Cause, Live, Reason, Reply, SignalEvent, State, StepError};
 use domain::event::ActorKind;
-use domain::ports::SignalError;
+use domain::ids::CallbackId;
+use domain::ports::{CallbackStore as _, SignalError, Unserved};
 
 use super::support::{SOON, Service, pass, seconds};
 
@@ -107,6 +108,57 @@ async fn a_full_node_sets_the_idlest_aside_and_still_hears_them() {
         assert_eq!(service.row(*id).state, State::Completed);
     }
     service.until_sessions(0).await;
+    service.assert_no_restarts();
+}
+
+/// Versions of the history that stand for signals which came too late.
+fn noted(service: &Service, id: CallbackId) -> Vec<u32> {
+    let history = service.world.store.row(id).unwrap().history;
+    assert!((1..).zip(&history).all(|(version, entry)| entry.version == version), "no gap: {history:?}");
+    history.iter().filter(|entry| entry.cause == Cause::LateSignal).map(|entry| entry.version).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_after_the_end_is_kept_before_it_is_refused() {
+    let service = Service::calling().await;
+    let id = service.create().await;
+    service.until_ended(id, Reason::AGENT_CONNECTED).await;
+    service.until_sessions(0).await;
+    let (end, refused) = (service.row(id), Err(SignalError::Refused(StepError::Ended)));
+    assert_eq!(service.report(id, 1, 90, SignalEvent::Processing).await, refused);
+    assert_eq!(service.report(id, 1, 90, SignalEvent::Processing).await, refused, "said again");
+    assert_eq!(service.report(id, 1, 91, SignalEvent::Failed(None)).await, Ok(Reply::Repeated));
+    assert_eq!(service.report(id, 1, 0, at(3)).await, refused, "live values are never written");
+    assert_eq!(noted(&service, id), [end.version + 1, end.version + 2]);
+    let row = service.row(id);
+    assert_eq!(row, Callback { version: end.version + 2, last_seq: 91, ..end });
+    assert!(row.is_settled());
+
+    service.world.faults.next(Op::Save, Fault::NotDone, 1);
+    let unsaved = service.report(id, 1, 92, SignalEvent::Queued).await;
+    assert_eq!(unsaved, Err(SignalError::Unserved(Unserved::Busy)), "no answer before it is kept");
+    assert_eq!(service.report(id, 1, 92, SignalEvent::Queued).await, refused);
+    assert_eq!(noted(&service, id).len(), 3);
+    assert_eq!(service.sessions(), 0, "a settled callback gets no session");
+    let after_it = service.now() + chrono::TimeDelta::days(1);
+    assert_eq!(service.world.store.purge(after_it, after_it, 10).await, Ok(1), "nothing keeps it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_while_the_end_is_still_owed_is_kept_by_its_session() {
+    let service = Service::start(World::new()).await;
+    let id = service.create().await;
+    service.until_entered(1).await;
+    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    service.world.faults.set(Op::Close, Fault::NotDone);
+    service.cancel(id).await.unwrap();
+    let ended = service.report(id, 1, 2, SignalEvent::Ended(None)).await;
+    assert_eq!(ended, Err(SignalError::Refused(StepError::Ended)));
+    assert_eq!(noted(&service, id).len(), 1);
+    assert!(service.row(id).owes_terminate && service.sessions() == 1);
+    service.world.faults.heal();
+    until("settled", seconds(300), || service.row(id).is_settled()).await;
+    assert_eq!(service.row(id).reason, Some(Reason::CANCELLED));
     service.assert_no_restarts();
 }
 

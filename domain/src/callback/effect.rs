@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::state::State;
+use super::step::StepError;
 
 /// One thing to do, in the order given. If anything is to be saved, saving comes first: nothing may be
 /// noticed outside before it is durable.
@@ -12,6 +13,9 @@ pub enum Effect {
     Save(Saving),
     /// Answer whoever sent the input.
     Reply(Reply),
+    /// Refuse whoever sent the input. Stands in the place of a reply, behind the save that keeps the refused input in
+    /// the history; a refusal that leaves nothing to do is an error of the step instead.
+    Refuse(StepError),
     /// Tell the observer that the state moved, once per arrow.
     Moved {
         /// Where it was.

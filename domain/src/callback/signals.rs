@@ -8,10 +8,7 @@ use super::{Callback, Cause, Effect, HandOff, Reason, Reply, Signal, SignalEvent
 impl Callback {
     pub(super) fn on_signal(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
         if self.state == State::Completed {
-            return match signal.event {
-                SignalEvent::Completed(_) | SignalEvent::Failed(_) => Ok(vec![Effect::Reply(Reply::Repeated)]),
-                _ => Err(StepError::Ended),
-            };
+            return self.on_signal_after_the_end(signal);
         }
         if signal.attempt < self.attempt || signal.attempt == 0 {
             return Err(StepError::StaleAttempt);
@@ -44,6 +41,24 @@ impl Callback {
                 Ok(self.on_report(signal.seq, event, now))
             }
         }
+    }
+
+    /// The history tells what came after the end; nothing else changes. A flow that says itself that it is over wants to
+    /// hear no refusal.
+    fn on_signal_after_the_end(&mut self, signal: &Signal) -> Stepped {
+        let answer = match signal.event {
+            SignalEvent::Completed(_) | SignalEvent::Failed(_) => Ok(Reply::Repeated),
+            _ => Err(StepError::Ended),
+        };
+        let live = matches!(signal.event, SignalEvent::Alive | SignalEvent::Position(_));
+        let repeated = signal.attempt == self.attempt && signal.seq == self.last_seq && signal.seq > 0;
+        if live || repeated || self.version >= Limits::NOTED_VERSIONS {
+            return answer.map(|reply| vec![Effect::Reply(reply)]);
+        }
+        if signal.attempt == self.attempt {
+            self.last_seq = self.last_seq.max(signal.seq);
+        }
+        Ok(vec![self.save(Cause::LateSignal), answer.map_or_else(Effect::Refuse, Effect::Reply)])
     }
 
     fn take_attempt_over(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {

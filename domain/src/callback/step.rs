@@ -34,7 +34,7 @@ impl Limits {
     }
 }
 
-/// Why an input was not applied. The callback is unchanged.
+/// Why an input was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StepError {
     /// A cancel came too late.
@@ -63,8 +63,12 @@ impl Callback {
     /// Applies one input at `now` (database time). On success the callback has its new version if the
     /// effects begin with [`Effect::Save`], else it is as before.
     ///
+    /// Whoever sent the input is answered by at most one [`Effect::Reply`] or [`Effect::Refuse`]. The latter is a
+    /// refusal that the history shall tell of: nothing but the version and the order of signals moves, and the sender
+    /// hears it once that is saved.
+    ///
     /// # Errors
-    /// [`StepError`] if the input is refused; the callback is then unchanged.
+    /// [`StepError`] if the input is refused without a trace: the callback is unchanged, and nothing is to be done.
     pub fn step(&mut self, input: Input, now: DateTime<Utc>) -> Stepped {
         match input {
             Input::Start { lead } => self.on_start(lead, now),

@@ -116,6 +116,7 @@ fn told(effects: &[Effect]) -> String {
             format!("save({}{implied}{slots})", saving.cause.name())
         }
         Effect::Reply(reply) => format!("reply({reply:?})"),
+        Effect::Refuse(error) => format!("refuse({error:?})"),
         Effect::Moved { from, to } => format!("{from}>{to}"),
         Effect::Submit { attempt } => format!("submit#{attempt}"),
         Effect::WantPlace => "want-place".to_owned(),
