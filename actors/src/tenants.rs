@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
@@ -19,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::directory::Entry;
-use crate::keeper::{Keeper, Lost};
+use crate::keeper::{Keeper, Lost, spawn};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
 use crate::restart::{Fault, Policies};
@@ -119,10 +118,8 @@ impl Actor for TenantsActor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match state.keeper.lost(event) {
-            Some(lost) => Ok(state.on_lost(lost)?),
-            None => Ok(()),
-        }
+        let lost = state.keeper.lost(event);
+        Ok(state.on_lost(lost)?)
     }
 
     async fn post_stop(&self, me: ActorRef<TenantsMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -217,14 +214,15 @@ impl State {
     }
 
     async fn start(&mut self, tenant: Arc<Tenant>) -> Result<(), Fault> {
-        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = TenantArgs { node: self.node.clone(), tenant: tenant.clone(), waiting: waiting.clone() };
-        let spawned = TenantActor::spawn_linked(None, TenantActor, args, self.me.cell()).await;
         let id = tenant.id;
-        if let Ok((actor, _)) = &spawned {
-            self.node.directory.put(Entry { address: Address::new(actor.clone(), waiting), tenant });
-        }
-        self.keeper.started(id, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
+        let args = |waiting| TenantArgs { node: self.node.clone(), tenant: tenant.clone(), waiting };
+        let spawned = spawn(TenantActor, args, self.me.cell()).await.map(|address| {
+            let actor = address.cell();
+            self.node.directory.put(Entry { address, tenant });
+            actor
+        });
+        let lost = self.keeper.started(id, spawned);
+        self.on_lost(lost)
     }
 
     async fn on_restart(&mut self, tenant: TenantId) -> Result<(), Fault> {
@@ -235,11 +233,9 @@ impl State {
         }
     }
 
-    fn on_lost(&mut self, lost: Lost<TenantId>) -> Result<(), Fault> {
+    fn on_lost(&mut self, lost: Option<Lost<TenantId>>) -> Result<(), Fault> {
         // One that was stopped because it is gone is not missed.
-        if !self.known.contains_key(&lost.child) {
-            return Ok(());
-        }
+        let Some(lost) = lost.filter(|lost| self.known.contains_key(&lost.child)) else { return Ok(()) };
         self.node.directory.remove(lost.child);
         let pause = self.keeper.failed(&lost, ActorKind::Tenant, Policies::TENANT)?;
         self.me.hint_after(pause, TenantsMsg::Restart { tenant: lost.child });
