@@ -21,8 +21,7 @@ use crate::directory::Entry;
 use crate::keeper::{Keeper, Lost, spawn};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies};
-use crate::session::task::{self, Panic};
+use crate::restart::{Fault, Policies, TaskPanicked};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
 
 /// How long reading all settings may take.
@@ -40,8 +39,8 @@ pub(crate) enum TenantsMsg {
     SettingsChanged,
     /// From its own task: what was read, or why not.
     SettingsRead { read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError> },
-    /// From its own task: reading panicked. The panic goes on here, for the supervisor to judge.
-    ReadPanicked { panic: Panic },
+    /// From its own task, in place of its answer.
+    TaskPanicked,
     /// From itself: start this tenant again after its pause.
     Restart { tenant: TenantId },
     /// From the root: end every session. Answered when none is left.
@@ -105,7 +104,7 @@ impl Actor for TenantsActor {
             TenantsMsg::Work { due } => state.on_work(due),
             TenantsMsg::SettingsChanged => state.on_settings_changed(),
             TenantsMsg::SettingsRead { read } => state.on_settings_read(read).await?,
-            TenantsMsg::ReadPanicked { panic } => std::panic::resume_unwind(panic),
+            TenantsMsg::TaskPanicked => return Err(TaskPanicked.into()),
             TenantsMsg::Restart { tenant } => state.on_restart(tenant).await?,
             TenantsMsg::Drain { reply } => state.on_drain(reply),
         }
@@ -147,14 +146,14 @@ impl State {
             self.read_again = true;
             return;
         }
-        let (node, me, failed) = (self.node.clone(), self.me.clone(), self.me.clone());
+        let node = self.node.clone();
         let work = async move {
             let both = async { Ok((node.ports.settings.tenants().await?, node.ports.settings.keys().await?)) };
             let read = timeout(READ_DEADLINE, both).await;
             let read = read.unwrap_or_else(|_| Err(StoreError::NotDone("settings were not read in time".into())));
-            me.hint(TenantsMsg::SettingsRead { read });
+            TenantsMsg::SettingsRead { read }
         };
-        task::spawn_or(work, move |panic| failed.hint(TenantsMsg::ReadPanicked { panic }));
+        self.me.run(work, TenantsMsg::TaskPanicked);
     }
 
     async fn on_settings_read(&mut self, read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError>) -> Result<(), Fault> {

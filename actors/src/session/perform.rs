@@ -9,7 +9,7 @@ use domain::ports::{AttemptRef, Details, Invitation, RoutingError};
 use ractor::ActorRef;
 use tokio::time::{Instant, timeout};
 
-use super::{Caller, SessionMsg, State, grant_of, task};
+use super::{Caller, SessionMsg, State, grant_of};
 use crate::tenant::TenantMsg;
 
 /// How long routing may take to answer a start or a close.
@@ -96,8 +96,6 @@ impl State {
         self.in_flight = self.in_flight.saturating_add(1);
         let known = self.details.take();
         let (node, facts) = (self.node.clone(), self.facts.clone());
-        let address = self.meter.address(me);
-        let answer = address.clone();
         let work = async move {
             let call = async {
                 let details = match known {
@@ -115,21 +113,19 @@ impl State {
                 }
             };
             let outcome = timeout(ROUTING_DEADLINE, call).await.unwrap_or(SubmitOutcome::Perhaps);
-            answer.hint(SessionMsg::SubmitAnswered { attempt, outcome });
+            SessionMsg::SubmitAnswered { attempt, outcome }
         };
-        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+        self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
     fn close(&mut self, me: &ActorRef<SessionMsg>) {
         self.in_flight = self.in_flight.saturating_add(1);
         let (node, tenant, id) = (self.node.clone(), self.facts.id, self.id);
-        let address = self.meter.address(me);
-        let answer = address.clone();
         let work = async move {
             let closed = timeout(ROUTING_DEADLINE, node.ports.routing.close(tenant, id)).await;
-            answer.hint(SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) });
+            SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) }
         };
-        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+        self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
     fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
