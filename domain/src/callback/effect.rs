@@ -40,6 +40,14 @@ pub enum Effect {
     Finish,
 }
 
+impl Effect {
+    /// Whether something has to be done outside, now, by the owner of the callback. A wish to be woken is none: the row
+    /// keeps it.
+    pub const fn is_work(&self) -> bool {
+        matches!(self, Self::Submit { .. } | Self::WantPlace | Self::Terminate | Self::Ping)
+    }
+}
+
 /// What a save writes beside the callback itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saving {
@@ -62,7 +70,7 @@ pub enum Reply {
     Repeated,
 }
 
-/// Why a version came to be. The numbers are stored and never change their meaning.
+/// Why a version came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum Cause {
@@ -109,6 +117,40 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in the order of their numbers.
+    pub const ALL: [Self; 20] = [
+        Self::Booked,
+        Self::Claimed,
+        Self::Taken,
+        Self::Started,
+        Self::Refused,
+        Self::Accepted,
+        Self::Reported,
+        Self::Dialled,
+        Self::Lost,
+        Self::CancelledByApi,
+        Self::CancelledByAdmin,
+        Self::CancelledByAgent,
+        Self::Rescheduled,
+        Self::Postponed,
+        Self::Expired,
+        Self::Looked,
+        Self::Settled,
+        Self::LateSignal,
+        Self::Parked,
+        Self::Unparked,
+    ];
+
+    /// Small number for storage; never changes its meaning.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The cause with that storage number.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.code() == code)
+    }
+
     /// The word shown in a history.
     pub const fn name(self) -> &'static str {
         match self {

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::step::{Limits, StepError, Stepped};
-use super::{Callback, Cause, Effect, HandOff, Reason, Reply, Signal, SignalEvent, State};
+use super::step::Stepped;
+use super::{Callback, Cause, Effect, HandOff, Limits, Reason, Reply, Signal, SignalEvent, State, StepError};
 
 impl Callback {
     pub(super) fn on_signal(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
@@ -107,12 +107,10 @@ impl Callback {
 
     /// A report of the granted session.
     fn on_report(&mut self, seq: u64, event: &SignalEvent, now: DateTime<Utc>) -> Vec<Effect> {
-        if matches!(event, SignalEvent::Alive | SignalEvent::Position(_)) {
-            return vec![Effect::Reply(Reply::Done)];
-        }
         let late = match event {
-            // What has ended stays ended: the answer to a ping counts whatever came before it.
-            SignalEvent::Ended(_) => false,
+            // Live reports have no place in the order. What has ended stays ended: the answer to a ping counts whatever
+            // came before it.
+            SignalEvent::Alive | SignalEvent::Position(_) | SignalEvent::Ended(_) => false,
             _ if seq == self.last_seq => return vec![Effect::Reply(Reply::Repeated)],
             _ => seq < self.last_seq,
         };
@@ -130,7 +128,7 @@ impl Callback {
             SignalEvent::Failed(reason) => {
                 return self.on_ended(seq, reason.clone().unwrap_or(Reason::FAIL_ERROR), now);
             }
-            SignalEvent::Accepted | SignalEvent::Unknown | SignalEvent::Alive | SignalEvent::Position(_) => {
+            SignalEvent::Alive | SignalEvent::Position(_) | SignalEvent::Accepted | SignalEvent::Unknown => {
                 return vec![Effect::Reply(Reply::Done)];
             }
         };

@@ -233,11 +233,8 @@ impl Life {
             );
             prop_assert!(own, "{:?} is the owner's", effect);
         }
-        let work = |effect: &Effect| {
-            matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping)
-        };
         let saved = matches!(effects.first(), Some(Effect::Save(_)));
-        let due = if saved && effects.iter().any(work) { Some(now) } else { self.callback.wake_at };
+        let due = if saved && effects.iter().any(Effect::is_work) { Some(now) } else { self.callback.wake_at };
         prop_assert_eq!(left.wake_at, due);
         Ok(())
     }
