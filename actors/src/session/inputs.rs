@@ -1,6 +1,6 @@
 //! What a session is told, and what it makes of it: each handler ends in an input for the machine, or in none.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Input, Signal, SubmitOutcome};
 use ractor::ActorRef;
 
@@ -11,7 +11,7 @@ use crate::tenant::TenantMsg;
 
 /// Sessions that are brought back with an accepted attempt ask after it at a moment of their own within this
 /// time and the machine's own jitter (4 to 20 s): within a minute in all.
-const ASK_WITHIN_MS: u64 = 40_000;
+const ASK_WITHIN: TimeDelta = TimeDelta::seconds(40);
 
 impl State {
     pub(super) async fn on_begin(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
@@ -59,7 +59,7 @@ impl State {
             return Ok(());
         }
         self.follow(None);
-        let spread = self.spread(ASK_WITHIN_MS);
+        let spread = self.id.spread(self.wish, ASK_WITHIN);
         let ping_from = self.node.ping_from().max(self.node.now() + spread);
         self.tick(me, ping_from).await
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
 use domain::event::Event;
-use domain::ports::{AttemptRef, Details, Invitation, RoutingError};
+use domain::ports::{AttemptRef, RoutingError};
 use ractor::ActorRef;
 use tokio::time::{Instant, timeout};
 
@@ -17,7 +17,7 @@ const ROUTING_DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest pause before a row is read again after an outage.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What is added to it at most, so that an outage does not end in a stampede.
-const LOOK_AGAIN_SPREAD_MS: u64 = 4_000;
+const LOOK_AGAIN_SPREAD: TimeDelta = TimeDelta::seconds(4);
 
 impl State {
     /// Performs the effects of a saved step.
@@ -136,28 +136,7 @@ impl State {
 
     /// Looks at the row again in 1 to 5 s.
     pub(super) fn look_again_later(&mut self, me: &ActorRef<SessionMsg>) {
-        let spread = self.spread(LOOK_AGAIN_SPREAD_MS).to_std().unwrap_or_default();
+        let spread = self.id.spread(self.wish, LOOK_AGAIN_SPREAD).to_std().unwrap_or_default();
         self.wake_at(me, Instant::now() + LOOK_AGAIN + spread);
-    }
-}
-
-impl crate::tenant::TenantFacts {
-    /// The invitation to `attempt`.
-    fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
-        let tenant = self.current();
-        let settings = tenant.queues.get(&callback.queue);
-        let route_point = details.options.route_point.clone();
-        Invitation {
-            tenant: callback.tenant,
-            id: callback.id,
-            attempt,
-            not_after: callback.expires_at,
-            queue: callback.queue.clone(),
-            phone: callback.phone,
-            desired_time: callback.desired_time,
-            target: settings.and_then(|settings| settings.target.clone()),
-            route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
-            details,
-        }
     }
 }

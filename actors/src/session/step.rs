@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use domain::callback::{Callback, Effect, Input, StepError};
 use domain::ports::{Due, SaveError, StoreError, Unserved};
 use ractor::ActorRef;
@@ -144,12 +143,5 @@ impl State {
     /// Ends after the messages that are waiting already, for their senders wait for answers.
     pub(super) fn end(&self, me: &ActorRef<SessionMsg>) {
         drop(me.drain());
-    }
-
-    /// A pause of this callback's own, below `limit_ms`, other each time it wishes to be woken.
-    pub(super) fn spread(&self, limit_ms: u64) -> TimeDelta {
-        let low = u64::try_from(self.id.as_uuid().as_u128() & u128::from(u64::MAX)).unwrap_or_default();
-        let mixed = (low ^ u64::from(self.wish)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        TimeDelta::milliseconds(i64::try_from(mixed % limit_ms.max(1)).unwrap_or_default())
     }
 }

@@ -38,19 +38,19 @@ pub(super) async fn find_and_step(
     let work = async {
         let callback = read(node, facts, id).await?;
         if wants_session(node, &callback) {
-            return Ok(Err(callback));
+            return Ok(Found::ForSession(Box::new(callback)));
         }
-        try_step(node, facts, id, &input, Some(callback)).await.map(Ok)
+        try_step(node, facts, id, &input, Some(callback)).await.map(Found::Stepped)
     };
     match timeout(DEADLINE, work).await {
-        Ok(Ok(Ok(stepped))) => {
+        Ok(Ok(Found::Stepped(stepped))) => {
             caller.answer(stepped.answer);
             if let Some(due) = stepped.due {
                 tenant.hint(TenantMsg::Work { due: vec![due] });
             }
         }
-        Ok(Ok(Err(callback))) => {
-            let found = TenantMsg::Found { callback: Box::new(callback), input: Box::new(input), caller };
+        Ok(Ok(Found::ForSession(callback))) => {
+            let found = TenantMsg::Found { callback, input: Box::new(input), caller };
             if let Err(Gone(Some(TenantMsg::Found { caller, .. }))) = tenant.send(found) {
                 caller.unserved(Unserved::Busy);
             }
@@ -116,6 +116,14 @@ fn wants_session(node: &Node, callback: &Callback) -> bool {
         && !node.is_draining()
 }
 
+/// What became of an input whose callback was looked for.
+enum Found {
+    /// It was applied or refused.
+    Stepped(Stepped),
+    /// A session shall apply it to this row.
+    ForSession(Box<Callback>),
+}
+
 struct Stepped {
     answer: Answer,
     /// Ours, and to be worked on at once.
@@ -154,7 +162,7 @@ async fn try_step(
         };
         let answer = effects.iter().find_map(answer_in);
         let ours = before.owner == Some(node.me);
-        let left = left_to_do(&effects);
+        let left = effects.iter().any(Effect::is_work);
         let effects = if ours { effects } else { after.leave_to_owner(effects, node.now()) };
         let Some(change) = facts.change(node, &before, &after, &effects) else {
             return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Repeated)), due: None });
@@ -182,11 +190,4 @@ fn answer_in(effect: &Effect) -> Option<Answer> {
         Effect::Refuse(error) => Some(Err(error.clone())),
         _ => None,
     }
-}
-
-/// Whether something has to be done outside at once. A wish to be woken is in the row.
-fn left_to_do(effects: &[Effect]) -> bool {
-    effects
-        .iter()
-        .any(|effect| matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping))
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::callback::{Callback, Effect, Reason, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{QueueName, TenantId};
-use domain::ports::Change;
+use domain::ports::{Change, Details, Invitation};
 use domain::tenant::Tenant;
 
 use crate::node::Node;
@@ -56,6 +56,25 @@ impl TenantFacts {
             slot_capacity: saving.take.map_or(0, |_| capacity()),
             at: node.now(),
         })
+    }
+
+    /// The invitation to `attempt`.
+    pub(crate) fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
+        let tenant = self.current();
+        let settings = tenant.queues.get(&callback.queue);
+        let route_point = details.options.route_point.clone();
+        Invitation {
+            tenant: callback.tenant,
+            id: callback.id,
+            attempt,
+            not_after: callback.expires_at,
+            queue: callback.queue.clone(),
+            phone: callback.phone,
+            desired_time: callback.desired_time,
+            target: settings.and_then(|settings| settings.target.clone()),
+            route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
+            details,
+        }
     }
 
     /// Tells the observer what a saved step did.
