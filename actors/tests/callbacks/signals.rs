@@ -2,7 +2,7 @@
 
 use actors::testing::{FakeRouting, Fault, Op, World, until};
 use domain::callback::{Callback, Cause, Live, Reason, Reply, SignalEvent, State, StepError};
-use domain::event::ActorKind;
+use domain::event::{ActorKind, Event};
 use domain::ids::CallbackId;
 use domain::ports::{CallbackStore as _, SignalError, Unserved};
 
@@ -15,12 +15,9 @@ fn at(position: i32) -> SignalEvent {
 #[tokio::test(start_paused = true)]
 async fn live_values_touch_neither_store_nor_actors() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
-    let of_session = |event: &domain::event::Event| {
-        matches!(event, domain::event::Event::Handled { kind: ActorKind::Session | ActorKind::Tenant, .. })
-    };
+    let id = service.accepted().await;
+    let of_session =
+        |event: &Event| matches!(event, Event::Handled { kind: ActorKind::Session | ActorKind::Tenant, .. });
     let calls = || (service.world.faults.calls(Op::Load), service.world.faults.calls(Op::Save));
     pass(seconds(1)).await;
     let before = (calls(), service.world.recorder.count(of_session));
@@ -57,9 +54,7 @@ async fn only_the_granted_session_may_speak() {
 #[tokio::test(start_paused = true)]
 async fn silence_is_asked_after_and_an_unknown_session_is_replaced() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     until("asked after", seconds(300), || !service.world.routing.pinged().is_empty()).await;
     let asked = service.world.routing.pinged();
     assert_eq!((asked[0][0].id, asked[0][0].attempt), (id, 1));
@@ -73,11 +68,20 @@ async fn silence_is_asked_after_and_an_unknown_session_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_panics_is_counted_and_asked_again() {
+    let service = Service::start(World::new()).await;
+    let id = service.accepted().await;
+    service.world.faults.next(Op::Ping, Fault::Panic, 1);
+    until("asked after", seconds(300), || !service.world.routing.pinged().is_empty()).await;
+    assert_eq!(service.world.routing.pinged()[0][0].id, id);
+    assert_eq!(service.world.recorder.count(|event| *event == Event::PanicCaught), 1);
+    service.assert_no_restarts();
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_heard_is_not_asked_after() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     for _ in 0..30 {
         pass(seconds(20)).await;
         service.report(id, 1, 0, SignalEvent::Alive).await.unwrap();
@@ -147,9 +151,7 @@ async fn a_signal_after_the_end_is_kept_before_it_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_signal_while_the_end_is_still_owed_is_kept_by_its_session() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     service.world.faults.set(Op::Close, Fault::NotDone);
     service.cancel(id).await.unwrap();
     let ended = service.report(id, 1, 2, SignalEvent::Ended(None)).await;
@@ -165,9 +167,7 @@ async fn a_signal_while_the_end_is_still_owed_is_kept_by_its_session() {
 #[tokio::test(start_paused = true)]
 async fn a_report_brings_a_session_back_after_a_restart() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     let world = service.world.clone();
     service.tree.stop(seconds(5)).await;
     // The next life of the node takes the row over when it is due, and an input before that finds it.
