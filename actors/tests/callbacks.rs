@@ -9,4 +9,5 @@ mod callbacks {
     mod scheduled;
     mod signals;
     pub(super) mod support;
+    mod waits;
 }

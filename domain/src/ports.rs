@@ -6,12 +6,14 @@
 
 mod inward;
 mod stores;
+mod waits;
 mod world;
 
 use std::sync::Arc;
 
 pub use inward::*;
 pub use stores::*;
+pub use waits::*;
 pub use world::*;
 
 /// Everything the tree needs from outside.
