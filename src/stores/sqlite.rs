@@ -31,7 +31,7 @@ use domain::ports::Observer;
 
 use super::combiner::{Combiner, Limits, WriteStats};
 use command::Command;
-pub use direct::{DirectError, commit_directly};
+pub use direct::{DirectError, DirectWriter};
 use names::Names;
 use open::Folder;
 pub use open::{DATABASE_FILE, OpenError};
