@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Cause, Saving, State};
+use domain::callback::{Callback, Cause, Idempotency, Saving, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
 
+use super::limits::{Counts, Verdict};
 use super::{Fault, Faults, Op};
 
 /// One stored callback with everything of it.
@@ -28,10 +29,11 @@ pub struct Row {
 }
 
 #[derive(Default)]
-struct Tables {
-    rows: BTreeMap<CallbackId, Row>,
+pub(super) struct Tables {
+    pub(super) rows: BTreeMap<CallbackId, Row>,
     slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
     keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+    counts: Counts,
 }
 
 /// The store.
@@ -91,19 +93,52 @@ impl FakeStore {
 }
 
 impl Tables {
+    fn known(&self, tenant: TenantId, key: Idempotency) -> Option<Booked> {
+        let (body, id) = self.keys.get(&(tenant, key.key))?;
+        Some(if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused })
+    }
+
+    /// Whether the slot has a place, the one of a callback that ends for the booking included.
+    fn places_left(&self, booking: &Booking, verdict: &Verdict) -> bool {
+        let callback = &booking.callback;
+        let Some(slot) = callback.slot else { return true };
+        let taken = self.slots.get(&(callback.tenant, callback.queue.clone(), slot)).copied().unwrap_or_default();
+        let freed = matches!(verdict, Verdict::Replace(change) if change.saving.give_back == Some(slot));
+        taken - u32::from(freed) < booking.slot_capacity
+    }
+
     fn book(&mut self, booking: Booking) -> Booked {
-        let callback = booking.callback;
-        if let Some(key) = booking.idempotency
-            && let Some((body, id)) = self.keys.get(&(callback.tenant, key.key))
-        {
-            return if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused };
+        let callback = &booking.callback;
+        if let Some(known) = booking.idempotency.and_then(|key| self.known(callback.tenant, key)) {
+            return known;
         }
-        if let Some(slot) = callback.slot {
-            let taken = self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default();
-            if *taken >= booking.slot_capacity {
-                return Booked::SlotFull;
+        let verdict = self.counts.judge(&self.rows, &booking);
+        let replaced = match verdict {
+            verdict if !self.places_left(&booking, &verdict) => return Booked::SlotFull,
+            Verdict::Refused(reached) => return Booked::Limited(reached),
+            Verdict::Existing(id) => {
+                if let Some(key) = booking.idempotency {
+                    self.keys.insert((callback.tenant, key.key), (key.body, id));
+                }
+                return Booked::Duplicate(id);
             }
-            *taken += 1;
+            Verdict::Replace(change) => Some(change),
+            Verdict::Pass => None,
+        };
+        self.counts.count(&booking);
+        let replaced = replaced.map(|change| {
+            let (id, from) = (change.callback.id, change.from);
+            self.save(*change).expect("it was read just now");
+            Booked::Replaced { id, from }
+        });
+        self.keep(booking);
+        replaced.unwrap_or(Booked::New)
+    }
+
+    fn keep(&mut self, booking: Booking) {
+        let callback = booking.callback;
+        if let Some(slot) = callback.slot {
+            *self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default() += 1;
         }
         if let Some(key) = booking.idempotency {
             self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
@@ -111,7 +146,6 @@ impl Tables {
         let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
         let details = Details { options: booking.options, user_data: booking.user_data };
         self.rows.insert(callback.id, Row { callback, details, history, parked: None });
-        Booked::New
     }
 
     fn save(&mut self, change: Change) -> Result<(), SaveError> {
@@ -271,6 +305,15 @@ fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Ut
 impl CallbackStore for FakeStore {
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
         self.run(Op::Book, None, |tables| tables.book(booking)).await
+    }
+
+    async fn known(
+        &self,
+        tenant: TenantId,
+        key: Idempotency,
+        _at: DateTime<Utc>,
+    ) -> Result<Option<Booked>, StoreError> {
+        self.run(Op::Known, None, |tables| tables.known(tenant, key)).await
     }
 
     async fn save(&self, change: Change) -> Result<(), SaveError> {
