@@ -9,6 +9,7 @@ use domain::numbers::PhoneNumber;
 use domain::ports::{Booking, SettingsStore};
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
+use domain::throttle::BookingLimits;
 use http::Request;
 use http_body_util::Full;
 
@@ -74,6 +75,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
             options: Options::default(),
             user_data: None,
             idempotency: None,
+            limits: BookingLimits::default(),
             booked_at: from,
         }
     };

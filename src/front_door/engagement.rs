@@ -15,6 +15,7 @@ use super::body::{self, Whole};
 use super::error::{Kind, Problem};
 use super::guard::Context;
 use super::keys::Caller;
+use super::rates;
 use super::router::Shared;
 
 const API_KEY: &str = "x-api-key";
@@ -35,13 +36,14 @@ pub(crate) struct Entered {
     pub(crate) body: Whole,
 }
 
-/// The first checks of every operation, in their order: key, scope, body.
+/// The first checks of every operation, in their order: key, rate and share of the tenant, scope, body.
 pub(crate) async fn enter(shared: &Shared, request: Request, scope: Scope) -> Result<Entered, Problem> {
     let (mut parts, body) = request.into_parts();
     let context = context(&mut parts.extensions)?;
     let caller = parts.headers.get(API_KEY).and_then(|key| shared.door.keys.find_bytes(key.as_bytes()));
     let caller = caller.ok_or_else(|| Problem::new(Kind::NoKey, "Missing or unknown API key in X-API-Key."))?;
     context.belongs_to(&caller.tenant_name);
+    rates::let_in(shared, &context, &caller)?;
     if !caller.allows(scope) {
         let rule = format!("The API key lacks the scope {}.", scope.name());
         return Err(Problem::new(Kind::Forbidden, rule));
