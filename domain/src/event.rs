@@ -209,8 +209,8 @@ pub enum Event {
         /// Name of the tenant.
         tenant: Arc<str>,
     },
-    /// A batch of writes was formed: so many batches the oldest command of one tenant in it had waited for. Once for
-    /// each tenant.
+    /// A batch of writes was formed: so many batches the command of one tenant in it that waited longest had waited for
+    /// others. Once for each tenant.
     BatchesWaited {
         /// Batches written since it came, the one in flight at that moment included.
         batches: u64,

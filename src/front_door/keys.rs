@@ -162,6 +162,7 @@ impl fmt::Debug for KeyRing {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use chrono::DateTime;
+    use domain::limits::TenantLimits;
     use domain::ports::KeyRing as _;
 
     use domain::tenant::TenantDocument;
@@ -206,6 +207,28 @@ mod tests {
         assert!(ring.find("revoked").is_none() && ring.find("stray").is_none() && ring.find("good").is_some());
         ring.replace(&[tenant()], vec![]);
         assert!(ring.find("good").is_none());
+    }
+
+    #[test]
+    fn a_used_up_rate_survives_a_change_of_other_settings() {
+        let ring = KeyRing::new(SUB_KEY);
+        let with = |requests_per_second| {
+            let limits = TenantLimits { requests_per_second, burst: Some(1) };
+            let document = TenantDocument { limits, ..TenantDocument::with_queues("demo", []) };
+            document.resolve(TenantId::from_name("demo")).unwrap()
+        };
+        let gate = || ring.gate(TenantId::from_name("demo")).unwrap();
+        ring.replace(&[with(1)], vec![]);
+        let first = gate();
+        ring.replace(&[with(1)], vec![key("new", &Scope::ALL)]);
+        assert!(Arc::ptr_eq(&gate(), &first));
+        ring.replace(&[with(2)], vec![]);
+        assert!(!Arc::ptr_eq(&gate(), &first), "another rate begins anew");
+        assert_eq!(ring.nodes(), 1);
+        ring.share_among(3);
+        assert_eq!(ring.nodes(), 3);
+        ring.share_among(0);
+        assert_eq!(ring.nodes(), 1, "this one lives");
     }
 
     #[test]

@@ -154,7 +154,7 @@ struct State<C: Command> {
 }
 
 impl<C: Command> State<C> {
-    /// How many batches the oldest command of each tenant in a new batch has waited for.
+    /// How many batches the command of each tenant in a new batch that waited longest has waited for others.
     fn note_waits(&mut self, batch: &[Entry<C>]) -> Vec<u64> {
         let mut waits: HashMap<Option<TenantId>, u64> = HashMap::new();
         for entry in batch {

@@ -55,13 +55,14 @@ impl Counts {
         if let Some(rule) = booking.limits.duplicates {
             let waits = [State::Scheduled, State::Queued, State::Routing];
             let waiting: Vec<_> = of_queue().filter(|it| it.phone == new.phone && waits.contains(&it.state)).collect();
-            if waiting.len() >= rule.limit as usize {
+            let ends = waiting.first().zip(waiting.last()).filter(|_| waiting.len() >= rule.limit as usize);
+            if let Some((oldest, newest)) = ends {
                 let reached = LimitReached { rule: LimitRule::Duplicates, limit: rule.limit, until: None };
                 match rule.then {
                     OnDuplicate::Refuse => return Verdict::Refused(reached),
-                    OnDuplicate::ReturnExisting => return Verdict::Existing(waiting[waiting.len() - 1].id),
+                    OnDuplicate::ReturnExisting => return Verdict::Existing(newest.id),
                     OnDuplicate::Replace => {
-                        let change = replacement(waiting[0], booking.booked_at).expect("it waits");
+                        let change = replacement(oldest, booking.booked_at).expect("it waits");
                         verdict = Verdict::Replace(Box::new(change));
                     }
                 }

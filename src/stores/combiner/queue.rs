@@ -14,7 +14,7 @@ pub struct Entry<C: Command> {
     pub(super) command: C,
     pub(super) reply: oneshot::Sender<Result<C::Outcome, StoreError>>,
     bytes: usize,
-    /// Batches that were over when it came.
+    /// Batches that were over when it came, and those since then that it could not be in because of its own callback.
     pub(super) arrived: u64,
 }
 
@@ -84,7 +84,7 @@ impl<C: Command> Queue<C> {
         let mut background = 0;
         let mut examined = 0;
         while batch.len() < self.limits.batch_commands && examined < self.limits.examined() {
-            let Some((tenant, entry, bytes)) = self.waiting.pop() else { break };
+            let Some((tenant, mut entry, bytes)) = self.waiting.pop() else { break };
             examined += 1;
             if entry.reply.is_closed() {
                 continue;
@@ -93,6 +93,7 @@ impl<C: Command> Queue<C> {
             let too_much = rows > 0 && background > 0 && background + rows > self.limits.background_rows();
             let ids = entry.command.touches();
             if too_much || ids.iter().any(|id| touched.contains(id)) {
+                entry.arrived += 1;
                 later.push((tenant, entry, bytes));
                 continue;
             }

@@ -215,7 +215,7 @@ instruments! {
     commit: histogram "ges_commit_seconds" [] FirstEvent, COMMIT_SECONDS;
     /// Commands in one batch of writes.
     commit_commands: histogram "ges_commit_commands" [] FirstEvent, COUNTS;
-    /// Batches that the oldest write of a tenant had waited for when its own was formed, the one in flight included. One value for each tenant in each batch; above 1 is only who brings more than a batch holds.
+    /// Batches that the write of a tenant that waited longest had waited for when its own was formed, the one in flight included. One value for each tenant in each batch; only who brings more than a batch holds waits for more than 1.
     commit_batches_waited: histogram "ges_commit_batches_waited" [] FirstEvent, COUNTS;
     /// Requests refused before any work because the service was full.
     shed_requests: count "ges_requests_shed_total" [] Always;
