@@ -7,6 +7,7 @@
 // A fake that panics on command is the point of some tests.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
+mod bookings;
 mod clock;
 #[cfg(test)]
 mod collect;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, Cause, State};
-use domain::ids::{CallbackId, QueueName};
+use domain::ids::QueueName;
 use domain::ports::{Booked, Booking, SaveError, StoreError};
 use domain::queue::ThrottleWindow;
 use domain::throttle::{BookingLimits, CountedValue, Day, Duplicates, LimitReached, LimitRule, OnDuplicate};
@@ -377,36 +377,4 @@ pub(crate) async fn past_counts_are_purged(start: &Start) {
     assert_eq!(store.injector.counts(), 1, "the window is over");
     store.callbacks.purge(noon(), midnight() + minutes(61), 10).await.unwrap();
     assert_eq!(store.injector.counts(), 0);
-}
-
-pub(crate) async fn what_was_kept_under_a_key_is_known(start: &Start) {
-    let store = start(Limits::default());
-    let booked = with_key(scheduled(noon()), 1, 1);
-    let key = |body: u8| domain::callback::Idempotency { key: [1; 16], body: [body; 16] };
-    let known = async |tenant, key, at| store.callbacks.known(tenant, key, at).await.unwrap();
-    assert_eq!(known(tenant(), key(1), noon()).await, None);
-    let id: CallbackId = booked.callback.id;
-    assert_eq!(store.callbacks.book(booked).await, Ok(Booked::New));
-    assert_eq!(known(tenant(), key(1), noon()).await, Some(Booked::Existing(id)));
-    assert_eq!(known(tenant(), key(2), noon()).await, Some(Booked::KeyReused));
-    assert_eq!(known(stranger(), key(1), noon()).await, None);
-    assert_eq!(known(tenant(), key(1), noon() + Duration::hours(25)).await, None, "a key lives for a day");
-}
-
-pub(crate) async fn a_quiet_tenant_waits_for_one_batch(start: &Start) {
-    let store = start(Limits { batch_commands: 100, ..Limits::default() });
-    let hold = store.injector.hold_writer();
-    let mut noisy = Vec::new();
-    for _ in 0..1_000 {
-        noisy.push(store.queue_booking(booking(scheduled(noon()))).await);
-    }
-    let mut own = scheduled(noon());
-    own.tenant = stranger();
-    let quiet = store.queue_booking(booking(own)).await;
-    drop(hold);
-    assert_eq!(quiet.await.unwrap(), Ok(Booked::New));
-    assert!(join(noisy).await.iter().all(Result::is_ok));
-    assert_eq!(store.injector.longest_wait(stranger()), 0, "it was in the very next batch");
-    let waited = store.injector.longest_wait(tenant());
-    assert!((9..=10).contains(&waited), "{waited}: who brings ten batches waits for them");
 }
