@@ -8,6 +8,7 @@ mod lateness;
 mod limits;
 mod load;
 mod memory;
+mod neighbours;
 mod seed;
 mod table;
 mod target;
@@ -35,6 +36,8 @@ pub enum Section {
     Memory,
     /// Database bytes per scheduled callback.
     Bytes,
+    /// What a tenant feels of another that floods.
+    Neighbours,
     /// Lateness of 2,000 callbacks over three minutes.
     Lateness,
     /// 100,000 callbacks due in one minute.
@@ -104,6 +107,7 @@ pub async fn run(options: BenchOptions) -> Result<(), BenchError> {
             Section::Throughput => throughput::run(scale).await?,
             Section::Memory => memory::run(scale).await?,
             Section::Bytes => bytes_per_callback::run(scale).await?,
+            Section::Neighbours => neighbours::run(scale).await?,
             Section::Lateness => lateness::run(lateness::Load::steady(scale)).await?,
             Section::Burst => lateness::run(lateness::Load::burst(scale)).await?,
         }

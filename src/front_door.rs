@@ -16,6 +16,7 @@ mod guard;
 mod internal;
 mod keys;
 mod openapi;
+mod rates;
 mod reply;
 mod router;
 mod server;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Unserved,
+    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -52,7 +52,7 @@ impl Desk {
 
 #[async_trait]
 impl DeskPort for Desk {
-    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<Submitted, SubmitError> {
         self.ask(tenant, |reply| TenantMsg::Submit { new: Box::new(new), reply }).await
     }
 

@@ -4,6 +4,7 @@
 mod callbacks {
     mod failing;
     mod flow;
+    mod limits;
     mod load;
     mod places;
     mod scheduled;

@@ -5,6 +5,7 @@
 //! deadline on everything they do; callers may rely on an answer.
 
 mod inward;
+mod limits;
 mod stores;
 mod waits;
 mod world;
@@ -12,6 +13,7 @@ mod world;
 use std::sync::Arc;
 
 pub use inward::*;
+pub use limits::*;
 pub use stores::*;
 pub use waits::*;
 pub use world::*;
@@ -27,6 +29,8 @@ pub struct Ports {
     pub nodes: Arc<dyn NodeStore>,
     /// Where the door looks callers up.
     pub key_ring: Arc<dyn KeyRing>,
+    /// What values are kept as that are counted.
+    pub blinds: Arc<dyn Blinds>,
     /// The routing engine.
     pub routing: Arc<dyn Routing>,
     /// Time.

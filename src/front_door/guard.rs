@@ -11,12 +11,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::event::Event;
+use domain::fair::FairPermit;
 use domain::ids::CorrelationId;
 use http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::error::{Kind, Problem};
+use super::rates::Rate;
 use super::reply::{self, Style};
 use super::router::{Shared, Side};
 use super::{body, milliseconds};
@@ -56,13 +58,20 @@ pub(crate) struct Context(Arc<Known>);
 struct Known {
     corr_id: CorrelationId,
     tenant: OnceLock<Arc<str>>,
+    rate: OnceLock<Rate>,
+    share: OnceLock<FairPermit<Arc<str>>>,
     body_read: AtomicBool,
 }
 
 impl Context {
     fn new() -> Self {
-        let known = Known { corr_id: CorrelationId::generate(), tenant: OnceLock::new(), body_read: false.into() };
-        Self(Arc::new(known))
+        Self(Arc::new(Known {
+            corr_id: CorrelationId::generate(),
+            tenant: OnceLock::new(),
+            rate: OnceLock::new(),
+            share: OnceLock::new(),
+            body_read: false.into(),
+        }))
     }
 
     pub(crate) fn corr_id(&self) -> CorrelationId {
@@ -73,6 +82,21 @@ impl Context {
     pub(crate) fn belongs_to(&self, tenant: &Arc<str>) {
         let _ = self.0.tenant.set(Arc::clone(tenant));
         tracing::Span::current().record("tenant.name", tenant.as_ref());
+    }
+
+    /// Whose request it is, once that is known.
+    pub(crate) fn tenant(&self) -> Option<Arc<str>> {
+        self.0.tenant.get().cloned()
+    }
+
+    /// The request counts against a rate, which its answer tells.
+    pub(crate) fn is_rated(&self, rate: Rate) {
+        let _ = self.0.rate.set(rate);
+    }
+
+    /// The request holds a share of its tenant until it is over.
+    pub(crate) fn holds(&self, share: FairPermit<Arc<str>>) {
+        let _ = self.0.share.set(share);
     }
 
     /// From here on a deadline that passes is ours, not the client's.
@@ -108,7 +132,10 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         }
         let took = began.elapsed();
         let status = response.status().as_u16();
-        let tenant = context.0.tenant.get().cloned();
+        if let Some(rate) = context.0.rate.get() {
+            rate.tell(response.headers_mut());
+        }
+        let tenant = context.tenant();
         let duration_ms = milliseconds(took);
         tracing::info!(status, code, duration_ms, "request answered");
         shared.door.observer.note(Event::Answered { tenant, method, route, status, took });

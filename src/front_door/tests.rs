@@ -3,6 +3,7 @@
 mod create;
 mod fuzz;
 mod internal;
+mod limits;
 mod waits;
 
 use std::sync::Arc;
