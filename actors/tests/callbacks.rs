@@ -10,4 +10,5 @@ mod callbacks {
     mod scheduled;
     mod signals;
     pub(super) mod support;
+    mod waits;
 }

@@ -37,4 +37,5 @@ pub mod setting;
 pub mod slots;
 pub mod tenant;
 pub mod throttle;
+pub mod wait;
 pub mod webhooks;

@@ -7,6 +7,7 @@
 mod inward;
 mod limits;
 mod stores;
+mod waits;
 mod world;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use inward::*;
 pub use limits::*;
 pub use stores::*;
+pub use waits::*;
 pub use world::*;
 
 /// Everything the tree needs from outside.

@@ -4,6 +4,7 @@ mod create;
 mod fuzz;
 mod internal;
 mod limits;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
