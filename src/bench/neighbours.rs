@@ -10,6 +10,8 @@ use super::{BenchError, Scale, seed};
 /// Connections of the quiet tenant and of the one that floods.
 const QUIET: usize = 2;
 const FLOOD: usize = 64;
+/// Requests before anything is measured.
+const WARM_UP: u64 = 20;
 /// Requests per second that the second may make; it makes as many as it can, which is far more.
 const RATE: u32 = 200;
 
@@ -23,6 +25,9 @@ pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
     let flood: MakeRequest =
         Arc::new(move |number| seed::by_neighbour(seed::create(Some(seed::spread(from, number)), number, None)));
     let deaf: load::HearAnswer = Arc::new(|_, _| ());
+    // The first requests of a process wait for what it builds on first use.
+    let warm = Until { requests: WARM_UP, ..until };
+    load::run(service.external, QUIET, warm, quiet.clone(), deaf.clone()).await?;
     let alone = load::run(service.external, QUIET, until, quiet.clone(), deaf.clone()).await?;
     let (beside, flood) = tokio::try_join!(
         load::run(service.external, QUIET, until, quiet, deaf.clone()),
