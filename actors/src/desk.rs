@@ -1,5 +1,7 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
+pub(crate) mod availability;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,5 +8,6 @@ mod callbacks {
     mod places;
     mod scheduled;
     mod signals;
+    mod slots;
     pub(super) mod support;
 }

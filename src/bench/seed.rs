@@ -7,7 +7,8 @@ use domain::ids::{ApiKeyId, CallbackId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booking, SettingsStore};
-use domain::queue::QueueSettings;
+use domain::queue::{QueueSettings, SlotMinutes};
+use domain::slots::Grid;
 use domain::tenant::TenantDocument;
 use http::Request;
 use http_body_util::Full;
@@ -71,6 +72,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
         Booking {
             callback,
             slot_capacity: 1_000_000,
+            grid: Grid::new(chrono_tz::Tz::UTC, SlotMinutes::default()),
             options: Options::default(),
             user_data: None,
             idempotency: None,

@@ -4,6 +4,7 @@
 mod batches;
 mod bookings;
 mod harness;
+mod recounts;
 mod settings;
 mod speed;
 mod sqlite;
@@ -41,6 +42,9 @@ contract! {
         an_error_in_the_middle_leaves_nothing, a_rollback_in_the_middle_leaves_nothing,
         a_lost_answer_to_commit_is_perhaps, callers_who_have_gone_are_dropped, a_full_queue_refuses_at_once,
         background_work_goes_in_quarters, readers_see_what_is_committed;
+    recounts: move_bookings_to_the_slots_of_another_grid, say_what_they_moved_in_the_history,
+        that_are_done_cost_nothing, leave_the_past_and_the_ended_alone, are_refused_places_of_another_grid,
+        are_finished_by_whoever_comes_next, meet_cancels_and_bookings, keep_every_place_in_random_changes;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
 }

@@ -1,18 +1,23 @@
 //! From a well-formed request to a durable callback: judged in memory, kept by one command to the store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::availability::{self, Show};
 use domain::booking::{MAX_AHEAD, Plan, When, judge};
 use domain::callback::{Callback, Effect, NewCallback};
 use domain::event::Event;
-use domain::ids::{CallbackId, QueueName};
-use domain::ports::{Booked, Booking, Details, Due, SubmitError, Unserved};
+use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ports::{Booked, Booking, Details, Due, StoreError, SubmitError, Unserved};
+use domain::queue::Queue;
 use domain::slots;
-use tokio::time::timeout;
+use domain::tenant::Tenant;
+use tokio::time::{sleep, timeout};
 
 use super::bystander::due_of;
 use super::{State, SubmitReply, TenantFacts, TenantMsg};
+use crate::desk::availability::look;
 use crate::mailbox::Address;
 use crate::node::Node;
 use crate::scheduler::SchedulerMsg;
@@ -26,6 +31,10 @@ const NEAR: TimeDelta = TimeDelta::seconds(160);
 const BOOK_DEADLINE: Duration = Duration::from_secs(7);
 /// How long the store may take to tell which slots have places.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a booking is tried whose queue is being counted by other slots, and the pause between. Together longer
+/// than settings need to reach every node.
+const GRID_TRIES: u32 = 16;
+const GRID_PAUSE: Duration = Duration::from_millis(200);
 /// An attempt that began with the booking is due again after this until it is seen to be with routing, so
 /// that a crash between the two does not cost the customer more.
 const SEEN_THROUGH: TimeDelta = TimeDelta::seconds(5);
@@ -81,12 +90,15 @@ impl State {
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
         let plan = match judge(&tenant, &new, wait, now) {
             Ok(plan) => plan,
+            Err(SubmitError::SlotUnlikely { wait_seconds, slot_end, first, .. }) => {
+                return self.refuse_unlikely(tenant, new.service_name, (wait_seconds, slot_end, first), reply);
+            }
             Err(refused) => return drop(reply.send(Err(refused))),
         };
         let (draft, mut place) = self.draft(new, plan, now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
         let work = async move {
-            let (answer, follow_up) = match keep(&node, &facts, draft).await {
+            let (answer, follow_up) = match keep(&node, &facts, &me, draft).await {
                 Ok(Kept { id, follow_up }) => (Ok(id), follow_up),
                 Err(refused) => (Err(refused), None),
             };
@@ -105,10 +117,26 @@ impl State {
         task::spawn(&self.node, "a booking", work);
     }
 
+    /// A slot that is likely to be over too soon is refused like a full one: with the nearest others.
+    fn refuse_unlikely(
+        &self,
+        tenant: Arc<Tenant>,
+        service_name: String,
+        (wait_seconds, slot_end, first): (i32, DateTime<Utc>, DateTime<Utc>),
+        reply: SubmitReply,
+    ) {
+        let node = self.node.clone();
+        let work = async move {
+            let proposals = proposals(&node, tenant.id, tenant.queue(&service_name), Some(first)).await;
+            drop(reply.send(Err(SubmitError::SlotUnlikely { wait_seconds, slot_end, first, proposals })));
+        };
+        task::spawn(&self.node, "proposals", work);
+    }
+
     fn draft(&mut self, new: NewCallback, plan: Plan, now: DateTime<Utc>) -> (Draft, HeldPlace) {
         let id = CallbackId::generate(now);
         let me = self.node.me;
-        let slot_capacity = plan.when.slot().map_or(0, |slot| slot.capacity);
+        let (slot_capacity, grid) = (plan.when.slot().map_or(0, |slot| slot.capacity), plan.grid);
         let mut place = HeldPlace { tenant: self.me.clone(), id: None };
         let (callback, next) = match plan.when {
             When::Immediate => {
@@ -122,16 +150,17 @@ impl State {
                 }
                 (callback, next)
             }
-            When::Scheduled { desired_time, start_at, slot_start, .. } => {
+            When::Scheduled { desired_time, start_at, slot } => {
                 let near = start_at - now < NEAR;
                 let owner = near.then_some(me);
-                let callback = Callback::scheduled(id, plan.terms, owner, desired_time, start_at, Some(slot_start));
+                let callback = Callback::scheduled(id, plan.terms, owner, desired_time, start_at, Some(slot.start));
                 (callback, if near { Next::Schedule } else { Next::Nothing })
             }
         };
         let booking = Booking {
             callback,
             slot_capacity,
+            grid,
             options: new.options,
             user_data: new.user_data,
             idempotency: new.idempotency,
@@ -160,14 +189,13 @@ enum FollowUp {
     Schedule(Due),
 }
 
-async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, SubmitError> {
+async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: Draft) -> Result<Kept, SubmitError> {
     let Draft { booking, next } = draft;
     let callback = booking.callback.clone();
     // The first submit needs the details; whatever starts later reads them then.
     let details = matches!(next, Next::Start(_))
         .then(|| Box::new(Details { options: booking.options.clone(), user_data: booking.user_data.clone() }));
-    let booked = timeout(BOOK_DEADLINE, node.ports.callbacks.book(booking)).await;
-    match booked.map_err(|_| Unserved::Perhaps)? {
+    match timeout(BOOK_DEADLINE, book(node, facts, me, booking)).await.map_err(|_| Unserved::Perhaps)? {
         Ok(Booked::New) => {
             tracing::trace!(session.id = %callback.id, state = callback.state.name(), "a booking was kept");
             node.note(Event::Booked { tenant: facts.name.clone() });
@@ -186,21 +214,60 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
         Ok(Booked::SlotFull) => {
             node.note(Event::SlotFull { tenant: facts.name.clone() });
-            Err(SubmitError::SlotFull { proposals: proposals(node, facts, &callback).await })
+            let tenant = facts.current();
+            let queue = tenant.queues.get_key_value(&callback.queue);
+            let first = queue.map(|(_, queue)| slots::next_slot(queue, callback.desired_time));
+            Err(SubmitError::SlotFull { proposals: proposals(node, facts.id, queue, first).await })
         }
+        Ok(Booked::OtherGrid) => Err(Unserved::Busy.into()),
         Err(error) => Err(unserved(&error).into()),
     }
 }
 
-/// The nearest slots with places. Without an answer from the store there are none to propose.
-async fn proposals(node: &Node, facts: &TenantFacts, callback: &Callback) -> Vec<(DateTime<Utc>, u32)> {
-    let tenant = facts.current();
-    let Some(settings) = tenant.queues.get(&callback.queue) else { return Vec::new() };
-    let (wanted, horizon) = (callback.desired_time, node.now() + MAX_AHEAD);
-    let range = slots::proposal_range(settings, wanted, horizon);
-    let read = node.ports.callbacks.places_taken(facts.id, &callback.queue, range.start, range.end);
-    match timeout(PROPOSE_DEADLINE, read).await {
-        Ok(Ok(taken)) => slots::proposals(settings, &taken, wanted, horizon, slots::MAX_PROPOSALS),
+/// Keeps a booking. While the places of its queue are counted by other slots than its own, because settings have
+/// just changed, it waits and takes the slot that the settings of that moment have for its time.
+async fn book(
+    node: &Node,
+    facts: &TenantFacts,
+    me: &Address<TenantMsg>,
+    mut booking: Booking,
+) -> Result<Booked, StoreError> {
+    if booking.callback.slot.is_none() {
+        return node.ports.callbacks.book(booking).await;
+    }
+    for tried in 0..GRID_TRIES {
+        if tried > 0 {
+            sleep(GRID_PAUSE).await;
+            let tenant = facts.current();
+            let Some(queue) = tenant.queues.get(&booking.callback.queue) else { break };
+            let claim = slots::claim(queue, booking.callback.desired_time);
+            booking.callback.slot = Some(claim.start);
+            booking.slot_capacity = claim.capacity;
+            booking.grid = claim.grid;
+        }
+        match node.ports.callbacks.book(booking.clone()).await {
+            Ok(Booked::OtherGrid) => {}
+            other => return other,
+        }
+    }
+    // Everybody has had the time to learn of new settings and to count by them: nobody did.
+    me.hint(TenantMsg::Recount);
+    Ok(Booked::OtherGrid)
+}
+
+/// The nearest slots with places, from the one that starts at `first` on. Without an answer from the store there
+/// are none to propose.
+async fn proposals(
+    node: &Node,
+    tenant: TenantId,
+    queue: Option<(&QueueName, &Arc<Queue>)>,
+    first: Option<DateTime<Utc>>,
+) -> Vec<(DateTime<Utc>, u32)> {
+    let (Some((name, queue)), Some(first)) = (queue, first) else { return Vec::new() };
+    let starts = availability::proposal_starts(first, node.now() + MAX_AHEAD);
+    let found = timeout(PROPOSE_DEADLINE, look(node, tenant, (name, queue), Show::PROPOSALS, starts)).await;
+    match found {
+        Ok(Ok(slots)) => slots.iter().map(|slot| (slot.start, slot.free)).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }

@@ -23,6 +23,7 @@ pub enum Op {
     Unpark,
     Parked,
     PlacesTaken,
+    Recount,
     Purge,
     WorkCounts,
     Tenants,

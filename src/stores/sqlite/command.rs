@@ -8,6 +8,7 @@ use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Booked, Change, SaveError};
 
+use super::recount::{MoveRow, Moves, Naming};
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -18,6 +19,8 @@ pub(super) enum Command {
     Unpark { tenant: TenantId, id: CallbackId, at: DateTime<Utc> },
     Own(Own),
     Remove(Remove),
+    MoveSlots(Moves),
+    NameGrids(Naming),
     Forget(Forget),
     Shrink,
     PutTenant { id: TenantId, name: String, settings: String },
@@ -29,6 +32,8 @@ pub(super) enum Command {
 pub(super) struct Book {
     pub(super) callback: Callback,
     pub(super) slot_capacity: u32,
+    /// Name of the grid that it was judged by.
+    pub(super) grid: String,
     pub(super) options: Option<Vec<u8>>,
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,
@@ -90,7 +95,13 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
-            Self::Forget(_) | Self::Shrink | Self::PutTenant { .. } | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
+            Self::MoveSlots(moves) => &moves.ids,
+            Self::NameGrids(_)
+            | Self::Forget(_)
+            | Self::Shrink
+            | Self::PutTenant { .. }
+            | Self::AddKey(_)
+            | Self::RevokeKey { .. } => &[],
         }
     }
 
@@ -104,6 +115,8 @@ impl combiner::Command for Command {
             Self::Park { reason, .. } => reason.len(),
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
             Self::Remove(remove) => remove.ids.len() * 40,
+            Self::MoveSlots(moves) => moves.ids.len() * (size_of::<CallbackId>() + size_of::<MoveRow>()),
+            Self::NameGrids(naming) => naming.len() * 100,
             Self::Forget(forget) => forget.keys.len() * 8 + forget.slots.len() * 16,
             Self::PutTenant { settings, .. } => settings.len(),
             Self::AddKey(_) => size_of::<ApiKey>(),
@@ -116,6 +129,8 @@ impl combiner::Command for Command {
         match self {
             Self::Own(own) => own.ids.len(),
             Self::Remove(remove) => remove.ids.len(),
+            Self::MoveSlots(moves) => moves.ids.len(),
+            Self::NameGrids(naming) => naming.len(),
             Self::Forget(forget) => forget.keys.len() + forget.slots.len(),
             Self::Shrink => SHRINK_PAGES,
             _ => 0,

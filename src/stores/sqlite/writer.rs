@@ -5,6 +5,7 @@
 //! `ROLLBACK`, which may find no transaction any more.
 
 mod booking;
+mod recount;
 mod saving;
 mod upkeep;
 
@@ -77,6 +78,8 @@ impl Writer {
             Command::Unpark { tenant, id, at } => self.unpark(*tenant, *id, *at).map(Outcome::Saved),
             Command::Own(own) => self.own(own).map(Outcome::Each),
             Command::Remove(remove) => self.remove(remove).map(Outcome::Each),
+            Command::MoveSlots(moves) => self.move_slots(moves).map(Outcome::Each),
+            Command::NameGrids(naming) => self.name_grids(naming).map(|()| Outcome::Done),
             Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
             Command::Shrink => self.shrink().map(|()| Outcome::Done),
             Command::PutTenant { id, name, settings } => self.put_tenant(*id, name, settings).map(|()| Outcome::Done),

@@ -5,13 +5,14 @@ use diesel::sql_types::{BigInt, Binary};
 use diesel::{QueryResult, SqliteConnection};
 use domain::callback::{Cause, Idempotency};
 use domain::ids::CallbackId;
-use domain::ports::{Booked, SlotClaim};
+use domain::ports::Booked;
 use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
+use super::recount::is_counted_by_another;
 use super::{AddHistory, Writer};
 
 /// How long a key makes repetitions recognisable.
@@ -27,7 +28,8 @@ statements! {
     AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
         VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
-    TakeSlot = "INSERT INTO slots (queue, start, booked) SELECT ?, ?, 1 WHERE ? > 0
+    TakeSlot = "INSERT INTO slots (queue, start, booked)
+        SELECT ?, ?, 1 WHERE ? > 0 AND NOT EXISTS (SELECT 1 FROM queues WHERE key = ? AND grid <> ?)
         ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
     GiveSlotBack = "UPDATE slots SET booked = booked - 1 WHERE queue = ? AND start = ? AND booked > 0";
 }
@@ -43,10 +45,13 @@ impl Writer {
         {
             return Ok(known);
         }
+        self.name_first_grid(key, &book.grid)?;
         if let Some(start) = callback.slot {
-            let claim = SlotClaim { start, capacity: book.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Booked::SlotFull);
+            let wanted = Wanted { start, capacity: book.slot_capacity, grid: &book.grid };
+            match take_slot(&mut self.connection, key, wanted)? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Booked::SlotFull),
+                Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
         }
         let uuid = callback.id.as_uuid();
@@ -106,15 +111,32 @@ fn find_key(
     Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
 }
 
+/// A place as the writer takes it.
+pub(super) struct Wanted<'a> {
+    pub(super) start: DateTime<Utc>,
+    pub(super) capacity: u32,
+    pub(super) grid: &'a str,
+}
+
+/// What became of it.
+pub(super) enum Taken {
+    Taken,
+    Full,
+    OtherGrid,
+}
+
 /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
 /// of their arrival, and the last place goes once.
-pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
-    let capacity = i64::from(claim.capacity);
-    let binds = [key.queue.into(), millis(claim.start).into(), capacity.into(), capacity.into()];
-    Ok(execute::<TakeSlot>(connection, &binds)? > 0)
+pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, wanted: Wanted<'_>) -> QueryResult<Taken> {
+    let (queue, capacity) = (key.queue.into(), i64::from(wanted.capacity).into());
+    let binds = [queue, millis(wanted.start).into(), capacity, queue, wanted.grid.into(), capacity];
+    if execute::<TakeSlot>(connection, &binds)? > 0 {
+        return Ok(Taken::Taken);
+    }
+    Ok(if is_counted_by_another(connection, key.queue, wanted.grid)? { Taken::OtherGrid } else { Taken::Full })
 }
 
 /// Gives a place back. A slot that is past and purged needs none.
-pub(super) fn give_slot_back(connection: &mut SqliteConnection, key: QueueKey, at: DateTime<Utc>) -> QueryResult<()> {
-    execute::<GiveSlotBack>(connection, &[key.queue.into(), millis(at).into()]).map(|_| ())
+pub(super) fn give_slot_back(connection: &mut SqliteConnection, queue: i64, at: DateTime<Utc>) -> QueryResult<()> {
+    execute::<GiveSlotBack>(connection, &[queue.into(), millis(at).into()]).map(|_| ())
 }

@@ -5,11 +5,11 @@ use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Nullable};
 use domain::callback::{Cause, Reason, State};
 use domain::ids::{CallbackId, SessionId, TenantId};
-use domain::ports::{Change, SaveError, SlotClaim};
+use domain::ports::{Change, SaveError};
 
 use super::super::rows::{FORMAT, check_format, implied_code, millis, stored};
 use super::super::statement::{execute, first, statements};
-use super::booking::{give_slot_back, take_slot};
+use super::booking::{Taken, Wanted, give_slot_back, take_slot};
 use super::{AddHistory, Writer};
 
 statements! {
@@ -55,9 +55,11 @@ impl Writer {
             if let Err(refusal) = self.check_condition(change)? {
                 return Ok(Err(refusal));
             }
-            let claim = SlotClaim { start, capacity: change.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Err(SaveError::SlotFull));
+            let wanted = Wanted { start, capacity: change.slot_capacity, grid: &change.grid.to_string() };
+            match take_slot(&mut self.connection, key, wanted)? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Err(SaveError::SlotFull)),
+                Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),
             }
         }
         if self.update(change)? == 0 {
@@ -66,7 +68,7 @@ impl Writer {
             return Ok(Err(self.check_condition(change)?.err().unwrap_or(SaveError::Conflict)));
         }
         if let (Some(start), Some(key)) = (change.saving.give_back, key) {
-            give_slot_back(&mut self.connection, key, start)?;
+            give_slot_back(&mut self.connection, key.queue, start)?;
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();
