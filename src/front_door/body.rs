@@ -80,6 +80,15 @@ async fn next_part(shared: &Shared, body: &mut Body) -> Result<Option<Bytes>, Pr
     }
 }
 
+/// A share of the memory for a long answer of so many bytes, if it needs one.
+pub(crate) fn share(shared: &Shared, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    let mut share = None;
+    if bytes > SMALL_BYTES {
+        grow(shared, &mut share, bytes)?;
+    }
+    Ok(share)
+}
+
 /// Takes a share of the memory for `length` bytes in all.
 fn grow(shared: &Shared, share: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), Problem> {
     let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
