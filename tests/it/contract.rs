@@ -5,7 +5,8 @@ use serde_json::Value;
 
 const CONTRACT: &str = include_str!("../fixtures/engagement-v3.openapi.yaml");
 const PREFIX: &str = "/engagement/v3";
-const OPERATIONS: [&str; 3] = ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve"];
+const OPERATIONS: [&str; 4] =
+    ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve", "/callbacks/availability/{service-name}"];
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()
@@ -98,6 +99,8 @@ fn our_document_covers_the_contract() {
     check(&contract(), &ours());
 }
 
+const AVAILABILITY: &str = "/paths/~1engagement~1v3~1callbacks~1availability~1{service-name}";
+
 /// A comparison that looks nowhere would find nothing.
 #[test]
 fn the_comparison_notices_what_is_missing() {
@@ -109,6 +112,9 @@ fn the_comparison_notices_what_is_missing() {
         (format!("{schemas}/PushTarget/properties/channel/enum"), serde_json::json!(["FCM", "APNS"])),
         (format!("{schemas}/ProposedSlots/properties/slots/additionalProperties/type"), Value::from("integer")),
         ("/paths/~1engagement~1v3~1callbacks~1create/post/responses/429".to_owned(), Value::Null),
+        (format!("{AVAILABILITY}/get/parameters/2/schema/type"), Value::from("string")),
+        (format!("{AVAILABILITY}/get/parameters/0/required"), Value::from(false)),
+        (format!("{AVAILABILITY}/get/parameters/7"), serde_json::json!({"name": "max-time-slots", "in": "query"})),
         ("/paths/~1engagement~1v3~1callbacks~1cancel/post/operationId".to_owned(), Value::from("cancel")),
     ] {
         let mut changed = ours();
@@ -117,16 +123,46 @@ fn the_comparison_notices_what_is_missing() {
     }
 }
 
+/// The one method of an operation.
+fn method(item: &Value) -> &'static str {
+    ["get", "post"].into_iter().find(|method| item[method].is_object()).expect("a method")
+}
+
+/// Every parameter of the contract is there, of the same type and as necessary; its older names are not in it.
+fn compare_parameters(theirs: At<'_>, ours: At<'_>, path: &str) {
+    let list = |at: At<'_>| -> Vec<Value> {
+        let parameters = at.node["parameters"].as_array().into_iter().flatten();
+        parameters.map(|parameter| resolve(at.document, parameter).clone()).collect()
+    };
+    let (wanted, given) = (list(theirs), list(ours));
+    for parameter in &wanted {
+        let (name, place) = (&parameter["name"], &parameter["in"]);
+        let found = given.iter().find(|it| it["name"] == *name && it["in"] == *place);
+        let found = found.unwrap_or_else(|| panic!("{path}: parameter {name} is missing"));
+        let required = |parameter: &Value| parameter["required"].as_bool().unwrap_or_default();
+        assert_eq!(required(parameter), required(found), "{path}: parameter {name}: required");
+        let (theirs, ours) = (At::new(theirs.document, &parameter["schema"]), At::new(ours.document, &found["schema"]));
+        compare(theirs, ours, &format!("{path}: parameter {name}"));
+        assert_eq!(theirs.node["pattern"], ours.node["pattern"], "{path}: parameter {name}: pattern");
+    }
+    let in_query = |list: &[Value]| list.iter().filter(|it| it["in"] == "query").count();
+    assert_eq!(in_query(&wanted), in_query(&given), "{path}: parameters");
+}
+
 fn check(contract: &Value, ours: &Value) {
     assert!(ours["openapi"].as_str().unwrap().starts_with("3.1."));
     for path in OPERATIONS {
         let item = At::new(contract, &contract["paths"][path]);
         let our_item = At::new(ours, &ours["paths"][format!("{PREFIX}{path}")]);
         assert_eq!(keys(item.node), keys(our_item.node), "{path}: methods");
-        let (theirs, ours) = (item.to("post"), our_item.to("post"));
+        let (theirs, ours) = (item.to(method(item.node)), our_item.to(method(item.node)));
         assert_eq!(theirs.node["operationId"], ours.node["operationId"], "{path}: operationId");
         assert_eq!(theirs.node["requestBody"]["required"], ours.node["requestBody"]["required"], "{path}: body");
-        compare(json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")), &format!("{path} request"));
+        if theirs.node["requestBody"].is_object() {
+            let (theirs, ours) = (json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")));
+            compare(theirs, ours, &format!("{path} request"));
+        }
+        compare_parameters(theirs, ours, path);
         for status in keys(&theirs.node["responses"]) {
             let (theirs, ours) = (theirs.to("responses").to(status), ours.to("responses").to(status));
             compare(json_schema(theirs), json_schema(ours), &format!("{path} {status}"));
@@ -148,7 +184,8 @@ fn the_api_key_is_described_as_in_the_contract() {
         );
     }
     for path in OPERATIONS {
-        let security = &ours["paths"][format!("{PREFIX}{path}")]["post"]["security"];
+        let item = &ours["paths"][format!("{PREFIX}{path}")];
+        let security = &item[method(item)]["security"];
         assert_eq!(*security, serde_json::json!([{"apiKey": []}]), "{path}");
     }
 }
@@ -159,7 +196,8 @@ fn our_examples_are_valid() {
     let document = ours();
     let mut checked = 0;
     for path in OPERATIONS {
-        let operation = &document["paths"][format!("{PREFIX}{path}")]["post"];
+        let item = &document["paths"][format!("{PREFIX}{path}")];
+        let operation = &item[method(item)];
         let answers = operation["responses"].as_object().unwrap().values();
         for content in std::iter::once(&operation["requestBody"]).chain(answers) {
             let media = &content["content"]["application/json"];

@@ -142,7 +142,7 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         user_data: booking.user_data.as_deref().map(pack),
         callback: booking.callback,
         slot_capacity: booking.slot_capacity,
-        grid: booking.grid.to_string(),
+        grid: booking.grid,
         idempotency: booking.idempotency,
         booked_at: booking.booked_at,
     })

@@ -7,6 +7,7 @@ use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Booked, Change, SaveError};
+use domain::slots::Grid;
 
 use super::recount::{MoveRow, Moves, Naming};
 use crate::stores::combiner;
@@ -32,8 +33,8 @@ pub(super) enum Command {
 pub(super) struct Book {
     pub(super) callback: Callback,
     pub(super) slot_capacity: u32,
-    /// Name of the grid that it was judged by.
-    pub(super) grid: String,
+    /// The grid that it was judged by.
+    pub(super) grid: Grid,
     pub(super) options: Option<Vec<u8>>,
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
 pub(super) use booking::KEY_LIFE;
+use recount::CountedBy;
 
 use super::names::{FreshNames, Names};
 use super::statement::{execute, statements};
@@ -50,6 +51,7 @@ pub(super) struct Writer {
     fresh: FreshNames,
     wal: PathBuf,
     faults: Arc<Faults>,
+    counted_by: CountedBy,
     /// When the log was last tried to be cut.
     cut_tried_at: Option<Instant>,
     /// The last transaction may still be open: a panic came between.
@@ -67,7 +69,8 @@ pub(super) struct Faults {
 
 impl Writer {
     pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
-        Self { connection, names, fresh: FreshNames::default(), wal, faults, cut_tried_at: None, in_doubt: false }
+        let (fresh, counted_by) = (FreshNames::default(), CountedBy::default());
+        Self { connection, names, fresh, wal, faults, counted_by, cut_tried_at: None, in_doubt: false }
     }
 
     fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {
@@ -103,6 +106,7 @@ impl Writer {
 
     fn roll_back(&mut self) {
         self.fresh.forget();
+        self.counted_by.forget();
         // "No transaction is active" is as good: SQLite has rolled back by itself.
         let _ = self.connection.batch_execute("ROLLBACK");
     }

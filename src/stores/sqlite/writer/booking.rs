@@ -5,14 +5,13 @@ use diesel::sql_types::{BigInt, Binary};
 use diesel::{QueryResult, SqliteConnection};
 use domain::callback::{Cause, Idempotency};
 use domain::ids::CallbackId;
-use domain::ports::Booked;
+use domain::ports::{Booked, SlotClaim};
 use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
-use super::recount::is_counted_by_another;
 use super::{AddHistory, Writer};
 
 /// How long a key makes repetitions recognisable.
@@ -28,8 +27,9 @@ statements! {
     AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
         VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
-    TakeSlot = "INSERT INTO slots (queue, start, booked)
-        SELECT ?, ?, 1 WHERE ? > 0 AND NOT EXISTS (SELECT 1 FROM queues WHERE key = ? AND grid <> ?)
+    // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
+    // every page in case that it has to undo that statement alone.
+    TakeSlot = "INSERT INTO slots (queue, start, booked) VALUES (?, ?, 1)
         ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
     GiveSlotBack = "UPDATE slots SET booked = booked - 1 WHERE queue = ? AND start = ? AND booked > 0";
 }
@@ -45,10 +45,9 @@ impl Writer {
         {
             return Ok(known);
         }
-        self.name_first_grid(key, &book.grid)?;
+        self.name_first_grid(key, book.grid)?;
         if let Some(start) = callback.slot {
-            let wanted = Wanted { start, capacity: book.slot_capacity, grid: &book.grid };
-            match take_slot(&mut self.connection, key, wanted)? {
+            match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
                 Taken::Taken => {}
                 Taken::Full => return Ok(Booked::SlotFull),
                 Taken::OtherGrid => return Ok(Booked::OtherGrid),
@@ -86,6 +85,20 @@ impl Writer {
         Ok(Booked::New)
     }
 
+    /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
+    /// their arrival, and the last place goes once.
+    pub(super) fn take_slot(&mut self, key: QueueKey, claim: SlotClaim) -> QueryResult<Taken> {
+        if self.is_counted_by_another(key.queue, claim.grid)? {
+            return Ok(Taken::OtherGrid);
+        }
+        if claim.capacity == 0 {
+            return Ok(Taken::Full);
+        }
+        let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
+        let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
+        Ok(if taken { Taken::Taken } else { Taken::Full })
+    }
+
     fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
         if book.options.is_none() && book.user_data.is_none() {
             return Ok(None);
@@ -111,29 +124,11 @@ fn find_key(
     Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
 }
 
-/// A place as the writer takes it.
-pub(super) struct Wanted<'a> {
-    pub(super) start: DateTime<Utc>,
-    pub(super) capacity: u32,
-    pub(super) grid: &'a str,
-}
-
-/// What became of it.
+/// What became of a place that was wanted.
 pub(super) enum Taken {
     Taken,
     Full,
     OtherGrid,
-}
-
-/// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
-/// of their arrival, and the last place goes once.
-pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, wanted: Wanted<'_>) -> QueryResult<Taken> {
-    let (queue, capacity) = (key.queue.into(), i64::from(wanted.capacity).into());
-    let binds = [queue, millis(wanted.start).into(), capacity, queue, wanted.grid.into(), capacity];
-    if execute::<TakeSlot>(connection, &binds)? > 0 {
-        return Ok(Taken::Taken);
-    }
-    Ok(if is_counted_by_another(connection, key.queue, wanted.grid)? { Taken::OtherGrid } else { Taken::Full })
 }
 
 /// Gives a place back. A slot that is past and purged needs none.

@@ -5,11 +5,11 @@ use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Nullable};
 use domain::callback::{Cause, Reason, State};
 use domain::ids::{CallbackId, SessionId, TenantId};
-use domain::ports::{Change, SaveError};
+use domain::ports::{Change, SaveError, SlotClaim};
 
 use super::super::rows::{FORMAT, check_format, implied_code, millis, stored};
 use super::super::statement::{execute, first, statements};
-use super::booking::{Taken, Wanted, give_slot_back, take_slot};
+use super::booking::{Taken, give_slot_back};
 use super::{AddHistory, Writer};
 
 statements! {
@@ -55,8 +55,7 @@ impl Writer {
             if let Err(refusal) = self.check_condition(change)? {
                 return Ok(Err(refusal));
             }
-            let wanted = Wanted { start, capacity: change.slot_capacity, grid: &change.grid.to_string() };
-            match take_slot(&mut self.connection, key, wanted)? {
+            match self.take_slot(key, SlotClaim { start, capacity: change.slot_capacity, grid: change.grid })? {
                 Taken::Taken => {}
                 Taken::Full => return Ok(Err(SaveError::SlotFull)),
                 Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),
