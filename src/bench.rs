@@ -8,6 +8,7 @@ mod lateness;
 mod limits;
 mod load;
 mod memory;
+mod questions;
 mod seed;
 mod table;
 mod target;
@@ -31,6 +32,8 @@ pub use limits::serve_constant;
 pub enum Section {
     /// Durable creates and retrieves per second beside the limits of their parts.
     Throughput,
+    /// Questions about free times beside retrieves.
+    Questions,
     /// Memory idle and with active sessions.
     Memory,
     /// Database bytes per scheduled callback.
@@ -96,6 +99,7 @@ pub async fn run(options: BenchOptions) -> Result<(), BenchError> {
     for section in sections {
         match section {
             Section::Throughput => throughput::run(scale).await?,
+            Section::Questions => questions::run(scale).await?,
             Section::Memory => memory::run(scale).await?,
             Section::Bytes => bytes_per_callback::run(scale).await?,
             Section::Lateness => lateness::run(lateness::Load::steady(scale)).await?,
