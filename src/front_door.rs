@@ -30,7 +30,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, StoreError, WaitDesk};
+use domain::ports::{
+    AvailabilityDesk, CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, StoreError, WaitDesk,
+};
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
@@ -44,6 +46,8 @@ pub struct Door {
     pub desk: Arc<dyn Desk>,
     /// Tells expected waits and what queues offer.
     pub waits: Arc<dyn WaitDesk>,
+    /// Tells which slots can be booked.
+    pub availability: Arc<dyn AvailabilityDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

@@ -1,5 +1,6 @@
 //! The public API, one file per family of operations.
 
+pub(crate) mod availability;
 pub(crate) mod callbacks;
 pub(crate) mod schemas;
 pub(crate) mod waits;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::retrieve))
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
+        .routes(routes!(availability::availability))
 }
 
 /// A request whose caller may ask what it asks, with its body.
@@ -84,6 +86,11 @@ fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, A
         return Err(Problem::new(Kind::Forbidden, rule));
     }
     Ok((context, caller))
+}
+
+/// A path whose name is no percent-encoded UTF-8.
+pub(crate) fn unreadable_path() -> Problem {
+    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
 }
 
 /// What the guard knows of the request.

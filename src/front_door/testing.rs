@@ -9,14 +9,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use domain::availability::{Availability, Question};
 use domain::callback::{Canceller, NewCallback, Reply, Signal};
 use domain::event::Event;
 use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
-    CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError,
-    StoreError, SubmitError, Submitted, Unserved,
+    AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
+    Parked, SaveError, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use domain::tenant::TenantDocument;
 use http::Request;
@@ -65,11 +66,13 @@ pub(crate) struct Fake {
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
+    pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     pub(crate) waits: waits::FakeWaits,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
+    pub(crate) asked: Mutex<Vec<Question>>,
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
 }
@@ -95,11 +98,13 @@ impl Fake {
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
+            availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
             waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
+            asked: Mutex::default(),
             signals: Mutex::default(),
             events: Mutex::default(),
         }
@@ -141,6 +146,15 @@ impl Desk for Fake {
     async fn retrieve(&self, _: TenantId, _: CallbackId) -> Result<CallbackView, Unserved> {
         self.mood().await;
         self.retrieve.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl AvailabilityDesk for Fake {
+    async fn availability(&self, _: TenantId, question: Question) -> Result<Availability, AvailabilityError> {
+        self.asked.lock().unwrap().push(question);
+        self.mood().await;
+        self.availability.lock().unwrap().clone()
     }
 }
 
@@ -216,6 +230,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     let door = Door {
         desk: fake.clone(),
         waits: fake.clone(),
+        availability: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),
