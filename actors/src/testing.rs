@@ -14,6 +14,7 @@ mod faults;
 mod nodes;
 mod recorder;
 mod routing;
+mod secrets;
 mod store;
 
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,7 @@ pub use faults::{Fault, Faults, Op};
 pub use nodes::{FakeNodes, FakeSettings};
 pub use recorder::Recorder;
 pub use routing::{Entered, FakeRouting, Script};
+pub use secrets::FakeSecrets;
 pub use store::{FakeStore, Row};
 
 /// Name of the tenant that every world begins with.

@@ -5,12 +5,14 @@
 //! deadline on everything they do; callers may rely on an answer.
 
 mod inward;
+mod secrets;
 mod stores;
 mod world;
 
 use std::sync::Arc;
 
 pub use inward::*;
+pub use secrets::*;
 pub use stores::*;
 pub use world::*;
 

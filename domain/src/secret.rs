@@ -16,6 +16,39 @@ pub enum SecretRef {
     Sealed(String),
 }
 
+/// What a sealed secret opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CredentialKind {
+    /// Push services: the service account of Firebase Cloud Messaging, keys of HTTP signatures.
+    Push,
+    /// Secret keys of captcha providers.
+    Captcha,
+    /// Clients of Genesys Web Services.
+    Gws,
+    /// Signing keys of webhooks.
+    Webhook,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Push, Self::Captcha, Self::Gws, Self::Webhook];
+
+    /// The name in paths, answers and the store: it never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Captcha => "captcha",
+            Self::Gws => "gws",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The kind with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A secret in clear. Nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
