@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::SlotMinutes;
@@ -9,7 +10,7 @@ use crate::setting::Checks;
 
 /// A weekly grid of places, shared by any number of queues. It has no zone of its own: it is read in the zone of
 /// the queue's hours.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CapacityRule {
     /// Slot length in minutes; one of 5, 10, 15, 20, 30, 60. Default 5.

@@ -21,8 +21,9 @@ impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.rule)?;
         match &self.value {
-            Some(value) => write!(f, ", not {value}"),
-            None => Ok(()),
+            // Some rules say themselves what they were given.
+            Some(value) if !self.rule.ends_with(&format!("not {value}")) => write!(f, ", not {value}"),
+            _ => Ok(()),
         }
     }
 }
