@@ -7,6 +7,7 @@
 mod inward;
 mod secrets;
 mod stores;
+mod tenants;
 mod world;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use inward::*;
 pub use secrets::*;
 pub use stores::*;
+pub use tenants::*;
 pub use world::*;
 
 /// Everything the tree needs from outside.

@@ -20,6 +20,7 @@ mod readers;
 mod rows;
 mod settings;
 mod statement;
+mod tenants;
 mod writer;
 
 use std::fs::File;

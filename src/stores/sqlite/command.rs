@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Booked, Change, SaveError};
+use domain::ports::{Applied, ApplyError, Booked, Change, SaveError};
 
+use super::tenants::Apply;
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -20,7 +21,7 @@ pub(super) enum Command {
     Remove(Remove),
     Forget(Forget),
     Shrink,
-    PutTenant { id: TenantId, name: String, settings: String },
+    Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
 }
@@ -78,6 +79,7 @@ pub(super) enum Outcome {
     Each(Vec<bool>),
     Done,
     Revoked(bool),
+    Applied(Result<Vec<Applied>, ApplyError>),
 }
 
 impl combiner::Command for Command {
@@ -90,7 +92,7 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
-            Self::Forget(_) | Self::Shrink | Self::PutTenant { .. } | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
+            Self::Forget(_) | Self::Shrink | Self::Apply(_) | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
         }
     }
 
@@ -105,7 +107,7 @@ impl combiner::Command for Command {
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
             Self::Remove(remove) => remove.ids.len() * 40,
             Self::Forget(forget) => forget.keys.len() * 8 + forget.slots.len() * 16,
-            Self::PutTenant { settings, .. } => settings.len(),
+            Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
         };

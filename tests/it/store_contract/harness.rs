@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
+use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError, TenantStore};
 use ges::stores::combiner::Limits;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -24,6 +24,7 @@ pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
+    pub(crate) tenants: Arc<dyn TenantStore>,
     pub(crate) injector: Box<dyn Injector>,
 }
 
