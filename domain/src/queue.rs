@@ -38,10 +38,8 @@ pub enum WhenClosed {
 pub enum CallDirection {
     /// We call the customer.
     #[default]
-    #[serde(alias = "USERTERMINATED")]
     UserTerminated,
     /// The customer calls in after a push.
-    #[serde(alias = "USERORIGINATED")]
     UserOriginated,
 }
 

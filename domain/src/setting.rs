@@ -19,7 +19,8 @@ pub struct SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.rule)?;
+        let place = if self.path.is_empty() { "the document" } else { &self.path };
+        write!(f, "{place}: {}", self.rule)?;
         match &self.value {
             // Some rules say themselves what they were given.
             Some(value) if !self.rule.ends_with(&format!("not {value}")) => write!(f, ", not {value}"),

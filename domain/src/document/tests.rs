@@ -57,8 +57,8 @@ fn a_good_document_has_no_mistakes() {
 fn each_mistake_is_told_once_at_its_place() {
     let door = r#""width": 1, "height": 2, "key": {"env": "K"}"#;
     for (json, expected) in [
-        ("7", vec![": has to be an object, not 7"]),
-        ("[]", vec![": has to be an object, not a list"]),
+        ("7", vec!["the document: has to be an object, not 7"]),
+        ("[]", vec!["the document: has to be an object, not a list"]),
         (r#"{"seats": "many"}"#, vec![r#"seats: has to be a whole number from 0 to 4294967295, not "many""#]),
         (r#"{"seats": -1}"#, vec!["seats: has to be a whole number from 0 to 4294967295, not -1"]),
         (r#"{"seats": 1.5}"#, vec!["seats: has to be a whole number from 0 to 4294967295, not 1.5"]),

@@ -46,6 +46,9 @@ impl From<Format> for u32 {
     }
 }
 
+/// The one key that every document has to have.
+const NAME: &str = "tenant";
+
 /// Reads the document of a tenant, in which the settings of queues may have the product's names.
 ///
 /// # Errors
@@ -59,6 +62,10 @@ pub fn read(mut root: Node) -> Result<TenantDocument, Vec<SettingError>> {
         }
     }
     let mut reading = document::read::<TenantDocument>(&root);
+    if matches!(root, Node::Object(_)) && root.get(NAME).is_none() {
+        reading.stand_ins.insert(vec![NAME.to_owned()]);
+        found.push(SettingError { path: NAME.to_owned(), value: None, rule: "is missing".to_owned() });
+    }
     if let Some(document) = &reading.value {
         let broken = document.resolve(TenantId::from_name(&document.tenant)).err();
         reading.add(broken.unwrap_or_default());

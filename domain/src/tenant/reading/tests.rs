@@ -75,12 +75,13 @@ const MISTAKES: &[(&str, &str)] = &[
 #[test]
 fn a_document_of_every_kind_of_mistake_tells_them_all() {
     let members: Vec<_> = MISTAKES.iter().map(|(member, _)| *member).filter(|member| !member.is_empty()).collect();
-    let mut told = told(&format!("{{\"tenant\": \"acme\", {}}}", members.join(",")));
-    assert!(!told.join("\n").contains("planted"));
+    let mut all = told(&format!("{{\"tenant\": \"acme\", {}}}", members.join(",")));
+    assert!(!all.join("\n").contains("planted"));
+    assert_eq!(told("{}"), ["tenant: is missing"]);
     let mut expected: Vec<_> = MISTAKES.iter().map(|(_, told)| (*told).to_owned()).collect();
-    told.sort();
+    all.sort();
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(all, expected);
 }
 
 #[test]
