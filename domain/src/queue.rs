@@ -4,6 +4,7 @@
 //! A key that is not known is refused, for a misspelt one would be a rule that silently does not apply. Types
 //! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
 
+mod call;
 pub mod product;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::ids::QueueName;
 use crate::number_rules::NumberRule;
 use crate::numbers::Region;
 use crate::setting::Checks;
+pub use call::CallOptions;
 
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
 use domain::event::Event;
 use domain::ports::{AttemptRef, Details, Invitation, RoutingError};
+use domain::queue::CallOptions;
 use ractor::ActorRef;
 use tokio::time::{Instant, timeout};
 
@@ -147,9 +148,7 @@ impl State {
 impl crate::tenant::TenantFacts {
     /// The invitation to `attempt`.
     fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
-        let tenant = self.current();
-        let settings = tenant.queues.get(&callback.queue);
-        let route_point = details.options.route_point.clone();
+        let call = CallOptions::of(&self.current(), &callback.queue, &details.options);
         Invitation {
             tenant: callback.tenant,
             id: callback.id,
@@ -158,8 +157,7 @@ impl crate::tenant::TenantFacts {
             queue: callback.queue.clone(),
             phone: callback.phone,
             desired_time: callback.desired_time,
-            target: settings.and_then(|settings| settings.target.clone()),
-            route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
+            call,
             details,
         }
     }
