@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, Inbox, Ports, StoreError};
+use domain::ports::{Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -118,6 +118,11 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for whoever asks about the settings in force.
+    pub fn settings(&self) -> Arc<dyn SettingsDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

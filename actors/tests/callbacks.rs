@@ -7,6 +7,7 @@ mod callbacks {
     mod load;
     mod places;
     mod scheduled;
+    mod settings;
     mod signals;
     pub(super) mod support;
 }
