@@ -80,9 +80,15 @@ impl Scale {
         if self.short { full.div_ceil(10) } else { full }
     }
 
-    /// Time of one measured load.
+    /// How often a comparison goes round: an odd number, so that one of the rounds is the median.
+    pub(crate) fn rounds(self) -> u32 {
+        if self.short { 3 } else { 7 }
+    }
+
+    /// Time of one measured load in one round: long enough for thousands of requests, short enough that what
+    /// stands beside each other was measured under the same weather.
     pub(crate) fn load_time(self) -> Duration {
-        if self.short { Duration::from_secs(1) } else { Duration::from_secs(6) }
+        if self.short { Duration::from_millis(300) } else { Duration::from_millis(800) }
     }
 }
 

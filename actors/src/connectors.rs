@@ -4,18 +4,17 @@
 //! cannot be opened is tried again, for ever, with growing pauses.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::Connector;
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::time::timeout;
 
-use crate::keeper::{Keeper, Lost};
-use crate::mailbox::{Address, Meter, Waiting};
+use crate::keeper::{Family, spawn};
+use crate::mailbox::{Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies, any_number};
+use crate::restart::{Policies, RestartPolicy, any_number};
 
 /// Pause between two looks at a client.
 const EVERY: Duration = Duration::from_secs(15);
@@ -23,91 +22,37 @@ const EVERY: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long closing may take; then the client is dropped as it is.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
-/// How long the connectors may take to end together.
-const STOP_DEADLINE: Duration = Duration::from_millis(2_500);
 
-/// Messages to the supervisor of the connectors.
-pub(crate) enum ConnectorsMsg {
-    /// From itself: start this connector, for the first time or again after its pause.
-    Start { connector: usize },
-}
+/// The clients, named by their place in the list of ports.
+pub(crate) struct Connectors;
 
-/// What it is started with.
-pub(crate) struct ConnectorsArgs {
-    pub(crate) node: Arc<Node>,
-    pub(crate) waiting: Waiting,
-}
+impl Family for Connectors {
+    type Child = usize;
 
-/// State of the supervisor.
-pub(crate) struct State {
-    node: Arc<Node>,
-    me: Address<ConnectorsMsg>,
-    keeper: Keeper<usize>,
-    meter: Meter,
-}
+    const KIND: ActorKind = ActorKind::Connectors;
+    const STOP_DEADLINE: Duration = Duration::from_millis(2_500);
 
-/// The supervisor.
-pub(crate) struct ConnectorsActor;
-
-impl Actor for ConnectorsActor {
-    type Msg = ConnectorsMsg;
-    type State = State;
-    type Arguments = ConnectorsArgs;
-
-    async fn pre_start(&self, me: ActorRef<ConnectorsMsg>, args: ConnectorsArgs) -> Result<State, ActorProcessingErr> {
-        let observer = args.node.ports.observer.clone();
-        let meter = Meter::new(ActorKind::Connectors, observer.clone(), args.waiting);
-        let me = meter.address(&me);
-        for connector in 0..args.node.ports.connectors.len() {
-            me.hint(ConnectorsMsg::Start { connector });
-        }
-        Ok(State { node: args.node, me, keeper: Keeper::new(ActorKind::Connectors, observer), meter })
+    fn children(&self, node: &Node) -> Vec<usize> {
+        (0..node.ports.connectors.len()).collect()
     }
 
-    async fn handle(
+    fn kind(_connector: usize) -> ActorKind {
+        ActorKind::Connector
+    }
+
+    fn policy(_connector: usize) -> RestartPolicy {
+        Policies::CONNECTOR
+    }
+
+    async fn start(
         &self,
-        _me: ActorRef<ConnectorsMsg>,
-        message: ConnectorsMsg,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        let _handling = state.meter.begin();
-        match message {
-            ConnectorsMsg::Start { connector } => state.on_start(connector).await?,
-        }
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _me: ActorRef<ConnectorsMsg>,
-        event: SupervisionEvent,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match state.keeper.lost(event) {
-            Some(lost) => Ok(state.on_lost(lost)?),
-            None => Ok(()),
-        }
-    }
-
-    async fn post_stop(&self, me: ActorRef<ConnectorsMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
-        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
-        Ok(())
-    }
-}
-
-impl State {
-    async fn on_start(&mut self, index: usize) -> Result<(), Fault> {
-        let Some(connector) = self.node.ports.connectors.get(index).cloned() else { return Ok(()) };
-        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = ConnectorArgs { node: self.node.clone(), connector, waiting };
-        let spawned = ConnectorActor::spawn_linked(None, ConnectorActor, args, self.me.cell()).await;
-        self.keeper.started(index, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
-    }
-
-    fn on_lost(&mut self, lost: Lost<usize>) -> Result<(), Fault> {
-        let pause = self.keeper.failed(&lost, ActorKind::Connector, Policies::CONNECTOR)?;
-        self.me.hint_after(pause, ConnectorsMsg::Start { connector: lost.child });
-        Ok(())
+        node: &Arc<Node>,
+        connector: usize,
+        supervisor: ActorCell,
+    ) -> Option<Result<ActorCell, SpawnErr>> {
+        let connector = node.ports.connectors.get(connector)?.clone();
+        let args = |waiting| ConnectorArgs { node: node.clone(), connector, waiting };
+        Some(spawn(ConnectorActor, args, supervisor).await.map(|connector| connector.cell()))
     }
 }
 

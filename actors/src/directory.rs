@@ -41,13 +41,12 @@ impl Directory {
     pub(crate) fn leads(&self, routing: &dyn Routing) -> BTreeMap<(TenantId, QueueName), Duration> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let queues = entries.values().flat_map(|entry| {
-            entry.tenant.queues.iter().map(|(name, settings)| (entry.tenant.id, name.clone(), settings.clone()))
-        });
-        queues
-            .map(|(tenant, name, settings)| {
-                let lead = settings.lead(routing.expected_wait(tenant, &name));
-                ((tenant, name), lead)
+            let tenant = entry.tenant.id;
+            entry.tenant.queues.iter().map(move |(name, settings)| {
+                let lead = settings.lead(routing.expected_wait(tenant, name));
+                ((tenant, name.clone()), lead)
             })
-            .collect()
+        });
+        queues.collect()
     }
 }

@@ -4,7 +4,6 @@
 //! said stays on the board meanwhile. Nobody asks these actors anything: the board is read.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +11,13 @@ use chrono::{DateTime, Utc};
 use domain::event::{ActorKind, Event};
 use domain::health::{Dependency, DependencyStatus};
 use domain::ports::Probe;
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::time::timeout;
 
-use crate::keeper::{Keeper, Lost};
-use crate::mailbox::{Address, Meter, Waiting};
+use crate::keeper::{Family, spawn};
+use crate::mailbox::{Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies};
+use crate::restart::{Policies, RestartPolicy};
 
 /// Pause between two probes of the same dependency.
 const EVERY: Duration = Duration::from_secs(15);
@@ -26,8 +25,6 @@ const EVERY: Duration = Duration::from_secs(15);
 const EVERY_WHILE_DOWN: Duration = Duration::from_secs(3);
 /// How long one probe may take.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long the probes may take to end; one that is asking is left behind.
-const STOP_DEADLINE: Duration = Duration::from_millis(200);
 
 /// What is known of every dependency.
 #[derive(Debug, Default)]
@@ -71,95 +68,47 @@ impl HealthBoard {
     }
 }
 
-/// Messages to the supervisor of the probes.
-pub(crate) enum HealthMsg {
-    /// From itself: start this probe, for the first time or again after its pause.
-    Start { probe: usize },
-}
+/// The probes, named by their place in the list of ports.
+pub(crate) struct Probes;
 
-/// What it is started with.
-pub(crate) struct HealthArgs {
-    pub(crate) node: Arc<Node>,
-    pub(crate) waiting: Waiting,
-}
+impl Family for Probes {
+    type Child = usize;
 
-/// State of the supervisor.
-pub(crate) struct State {
-    node: Arc<Node>,
-    me: Address<HealthMsg>,
-    keeper: Keeper<usize>,
-    meter: Meter,
-}
+    const KIND: ActorKind = ActorKind::Health;
+    /// A probe that is asking is left behind.
+    const STOP_DEADLINE: Duration = Duration::from_millis(200);
 
-/// The supervisor.
-pub(crate) struct HealthActor;
-
-impl Actor for HealthActor {
-    type Msg = HealthMsg;
-    type State = State;
-    type Arguments = HealthArgs;
-
-    async fn pre_start(&self, me: ActorRef<HealthMsg>, args: HealthArgs) -> Result<State, ActorProcessingErr> {
-        let observer = args.node.ports.observer.clone();
-        let meter = Meter::new(ActorKind::Health, observer.clone(), args.waiting);
-        let me = meter.address(&me);
-        for (index, probe) in args.node.ports.probes.iter().enumerate() {
-            args.node.health.open(probe.as_ref(), args.node.now());
-            me.hint(HealthMsg::Start { probe: index });
-        }
-        Ok(State { node: args.node, me, keeper: Keeper::new(ActorKind::Health, observer), meter })
+    fn children(&self, node: &Node) -> Vec<usize> {
+        node.ports.probes.iter().for_each(|probe| node.health.open(probe.as_ref(), node.now()));
+        (0..node.ports.probes.len()).collect()
     }
 
-    async fn handle(
+    fn kind(_probe: usize) -> ActorKind {
+        ActorKind::Probe
+    }
+
+    fn policy(_probe: usize) -> RestartPolicy {
+        Policies::PROBE
+    }
+
+    async fn start(
         &self,
-        _me: ActorRef<HealthMsg>,
-        message: HealthMsg,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        let _handling = state.meter.begin();
-        match message {
-            HealthMsg::Start { probe } => state.on_start(probe).await?,
-        }
-        Ok(())
+        node: &Arc<Node>,
+        probe: usize,
+        supervisor: ActorCell,
+    ) -> Option<Result<ActorCell, SpawnErr>> {
+        let probe = node.ports.probes.get(probe)?.clone();
+        let args = |waiting| ProbeArgs { node: node.clone(), probe, waiting };
+        Some(spawn(ProbeActor, args, supervisor).await.map(|probe| probe.cell()))
     }
 
-    async fn handle_supervisor_evt(
-        &self,
-        _me: ActorRef<HealthMsg>,
-        event: SupervisionEvent,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match state.keeper.lost(event) {
-            Some(lost) => Ok(state.on_lost(lost)?),
-            None => Ok(()),
-        }
-    }
-
-    async fn post_stop(&self, me: ActorRef<HealthMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
-        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
-        Ok(())
-    }
-}
-
-impl State {
-    async fn on_start(&mut self, index: usize) -> Result<(), Fault> {
-        let Some(probe) = self.node.ports.probes.get(index).cloned() else { return Ok(()) };
-        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = ProbeArgs { node: self.node.clone(), probe, waiting };
-        let spawned = ProbeActor::spawn_linked(None, ProbeActor, args, self.me.cell()).await;
-        self.keeper.started(index, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
-    }
-
-    fn on_lost(&mut self, lost: Lost<usize>) -> Result<(), Fault> {
-        let pause = self.keeper.failed(&lost, ActorKind::Probe, Policies::PROBE)?;
-        // Whoever cannot be asked cannot be relied on.
-        if let Some(probe) = self.node.ports.probes.get(lost.child) {
+    /// Whoever cannot be asked cannot be relied on.
+    fn on_lost(&self, node: &Node, probe: usize) {
+        if let Some(probe) = node.ports.probes.get(probe) {
             let reason = Some("its probe failed".to_owned());
-            self.node.health.put(probe.as_ref(), DependencyStatus::Down, reason, self.node.now());
-            self.node.note(Event::Probed { dependency: probe.name(), up: false });
+            node.health.put(probe.as_ref(), DependencyStatus::Down, reason, node.now());
+            node.note(Event::Probed { dependency: probe.name(), up: false });
         }
-        self.me.hint_after(pause, HealthMsg::Start { probe: lost.child });
-        Ok(())
     }
 }
 

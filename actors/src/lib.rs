@@ -49,6 +49,7 @@ mod pinger;
 mod restart;
 mod scheduler;
 mod session;
+mod task;
 mod tenant;
 mod tenants;
 #[cfg(feature = "testing")]

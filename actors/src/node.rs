@@ -28,6 +28,8 @@ const RELOADS: usize = 64;
 const BYSTANDERS: usize = 256;
 /// Nothing is asked after in this time after the node, the store or routing came back: silence means nothing yet.
 pub(crate) const QUIET: TimeDelta = TimeDelta::seconds(60);
+/// The farthest a timer is set; whoever wanted it later looks again then.
+const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The address of a singleton, which changes when it is restarted.
 pub(crate) struct Place<M: Message>(RwLock<Option<Address<M>>>);
@@ -84,7 +86,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(ports: Ports, me: Incarnation, session_limit: usize) -> Arc<Self> {
         let ping_from = ports.clock.now() + QUIET;
-        let pinger = Pinger::start(ports.routing.clone());
+        let pinger = Pinger::start(ports.routing.clone(), ports.observer.clone());
         Arc::new(Self {
             ports,
             me,
@@ -173,9 +175,6 @@ impl Node {
         self.draining.store(true, Ordering::Relaxed);
     }
 }
-
-/// The farthest a timer is set; whoever wanted it later looks again then.
-const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One session of the node's limit.
 pub(crate) struct Seat(Arc<Node>);

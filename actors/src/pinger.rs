@@ -4,7 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AttemptRef, Routing};
+use domain::event::Event;
+use domain::ports::{AttemptRef, Observer, Routing};
 use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -26,7 +27,7 @@ pub(crate) struct Pinger {
 
 impl Pinger {
     /// Starts the task; it ends when the last way in is dropped.
-    pub(crate) fn start(routing: Arc<dyn Routing>) -> Self {
+    pub(crate) fn start(routing: Arc<dyn Routing>, observer: Arc<dyn Observer>) -> Self {
         let (questions, mut asked) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(BATCH);
@@ -44,7 +45,10 @@ impl Pinger {
                     Ok(Ok(Ok(()))) => {}
                     Ok(Ok(Err(error))) => tracing::warn!(%error, "routing could not be asked after attempts"),
                     Ok(Err(_)) => tracing::warn!("routing did not take a question in time"),
-                    Err(_) => tracing::error!("asking routing after attempts panicked"),
+                    Err(_) => {
+                        observer.note(Event::PanicCaught);
+                        tracing::error!("asking routing after attempts panicked");
+                    }
                 }
             }
         });

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use domain::event::Failure;
-use ractor::ActorProcessingErr;
+use domain::event::{Event, Failure};
+use domain::ports::Observer;
+use ractor::{ActorProcessingErr, SpawnErr};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -154,15 +155,25 @@ pub(crate) struct Fault(pub(crate) String);
 #[error("one of its tasks panicked")]
 pub(crate) struct TaskPanicked;
 
-/// Reads what ractor tells a supervisor.
-pub(crate) fn failure_of(error: &ActorProcessingErr) -> Failure {
-    if error.is::<Fault>() { Failure::Error } else { Failure::Panic }
+/// Reads what ractor tells a supervisor: what kind of failure it was, and what may be written about it. The text of
+/// a panic is left out: it may be composed of anything, a phone number too, and the panic hook of the process has told
+/// the place already. A panic is counted here.
+pub(crate) fn note_failure(observer: &dyn Observer, error: &ActorProcessingErr) -> (Failure, String) {
+    match error.downcast_ref::<Fault>() {
+        Some(fault) => (Failure::Error, fault.to_string()),
+        None => {
+            observer.note(Event::PanicCaught);
+            (Failure::Panic, "it panicked".to_owned())
+        }
+    }
 }
 
-/// What may be written about a failure. The text of a panic is left out: it may be composed of anything, a
-/// phone number too, and the panic hook of the process has told the place already.
-pub(crate) fn text_of(error: &ActorProcessingErr) -> String {
-    error.downcast_ref::<Fault>().map_or_else(|| "it panicked".to_owned(), Fault::to_string)
+/// As [`note_failure`], for a child that did not start; its failure is [`Failure::Start`] whatever the reason.
+pub(crate) fn note_failed_start(observer: &dyn Observer, error: &SpawnErr) -> String {
+    match error {
+        SpawnErr::StartupFailed(error) => note_failure(observer, error).1,
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@
 //! One alarm serves everything: it rings at the first of the next minute and the earliest callback, and at
 //! least each second, because the clock may have been corrected since it was set.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,26 +60,6 @@ pub(crate) enum SchedulerMsg {
     TaskPanicked,
 }
 
-/// Sorted by instant, then by id so that equal instants have an order.
-struct Waiter(Reverse<(DateTime<Utc>, CallbackId)>, Due);
-
-impl PartialEq for Waiter {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-impl Eq for Waiter {}
-impl PartialOrd for Waiter {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Waiter {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
 /// What it is started with.
 pub(crate) struct SchedulerArgs {
     pub(crate) node: Arc<Node>,
@@ -98,7 +77,8 @@ pub(crate) struct State {
     claiming: bool,
     /// A pause before the next claim is running.
     pausing: bool,
-    waiters: BinaryHeap<Waiter>,
+    /// What waits for its instant, by it; the id tells those of the same instant apart.
+    waiters: BTreeMap<(DateTime<Utc>, CallbackId), Due>,
     alarm: Option<(Instant, AbortHandle)>,
     meter: Meter,
 }
@@ -134,7 +114,7 @@ impl Actor for SchedulerActor {
             next_minute: None,
             claiming: false,
             pausing: false,
-            waiters: BinaryHeap::new(),
+            waiters: BTreeMap::new(),
             alarm: None,
             meter,
         })
@@ -180,10 +160,10 @@ impl State {
     fn fire(&mut self, now: DateTime<Utc>) {
         let mut due = Vec::new();
         while due.len() < FIRED_AT_ONCE
-            && let Some(first) = self.waiters.peek()
-            && first.1.wake_at <= now
+            && let Some(first) = self.waiters.first_entry()
+            && first.get().wake_at <= now
         {
-            due.extend(self.waiters.pop().map(|waiter| waiter.1));
+            due.push(first.remove());
         }
         self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
         if !due.is_empty() {
@@ -193,13 +173,13 @@ impl State {
 
     fn on_claimed(&mut self, due: Vec<Due>) {
         let room = KEPT.saturating_sub(self.waiters.len());
-        self.waiters.extend(due.into_iter().take(room).map(|due| Waiter(Reverse((due.wake_at, due.id)), due)));
+        self.waiters.extend(due.into_iter().take(room).map(|due| ((due.wake_at, due.id), due)));
         self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
         self.set_alarm();
     }
 
     fn set_alarm(&mut self) {
-        let earliest = self.waiters.peek().map(|first| first.1.wake_at);
+        let earliest = self.waiters.first_key_value().map(|(_, first)| first.wake_at);
         let instants = [earliest, self.next_minute].into_iter().flatten().map(|at| self.node.instant_of(at));
         let latest = Instant::now() + RING_WITHIN;
         let at = instants.min().map_or(latest, |at| at.min(latest));

@@ -25,7 +25,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::mailbox::{Address, Gone, Meter, Waiting};
 use crate::node::Node;
-use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply, task};
+use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply};
+use crate::task;
 use budget::Budgets;
 use children::Children;
 pub(crate) use facts::TenantFacts;

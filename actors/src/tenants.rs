@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,11 +19,10 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::directory::Entry;
-use crate::keeper::{Keeper, Lost};
+use crate::keeper::{Keeper, Lost, spawn};
 use crate::mailbox::{Address, Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Fault, Policies};
-use crate::session::task::{self, Panic};
+use crate::restart::{Fault, Policies, TaskPanicked};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
 
 /// How long reading all settings may take.
@@ -44,8 +42,8 @@ pub(crate) enum TenantsMsg {
     Refresh { reply: oneshot::Sender<DateTime<Utc>> },
     /// From its own task: what was read, or why not.
     SettingsRead { read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError> },
-    /// From its own task: reading panicked. The panic goes on here, for the supervisor to judge.
-    ReadPanicked { panic: Panic },
+    /// From its own task, in place of its answer.
+    TaskPanicked,
     /// From itself: start this tenant again after its pause.
     Restart { tenant: TenantId },
     /// From the root: end every session. Answered when none is left.
@@ -113,7 +111,7 @@ impl Actor for TenantsActor {
             TenantsMsg::SettingsChanged => state.on_settings_changed(),
             TenantsMsg::Refresh { reply } => state.on_refresh(reply),
             TenantsMsg::SettingsRead { read } => state.on_settings_read(read).await?,
-            TenantsMsg::ReadPanicked { panic } => std::panic::resume_unwind(panic),
+            TenantsMsg::TaskPanicked => return Err(TaskPanicked.into()),
             TenantsMsg::Restart { tenant } => state.on_restart(tenant).await?,
             TenantsMsg::Drain { reply } => state.on_drain(reply),
         }
@@ -126,10 +124,8 @@ impl Actor for TenantsActor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        match state.keeper.lost(event) {
-            Some(lost) => Ok(state.on_lost(lost)?),
-            None => Ok(()),
-        }
+        let lost = state.keeper.lost(event);
+        Ok(state.on_lost(lost)?)
     }
 
     async fn post_stop(&self, me: ActorRef<TenantsMsg>, _state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -157,14 +153,14 @@ impl State {
             self.read_again = true;
             return;
         }
-        let (node, me, failed) = (self.node.clone(), self.me.clone(), self.me.clone());
+        let node = self.node.clone();
         let work = async move {
             let both = async { Ok((node.ports.settings.tenants().await?, node.ports.settings.keys().await?)) };
             let read = timeout(READ_DEADLINE, both).await;
             let read = read.unwrap_or_else(|_| Err(StoreError::NotDone("settings were not read in time".into())));
-            me.hint(TenantsMsg::SettingsRead { read });
+            TenantsMsg::SettingsRead { read }
         };
-        task::spawn_or(work, move |panic| failed.hint(TenantsMsg::ReadPanicked { panic }));
+        self.me.run(work, TenantsMsg::TaskPanicked);
     }
 
     fn on_refresh(&mut self, reply: oneshot::Sender<DateTime<Utc>>) {
@@ -235,14 +231,15 @@ impl State {
     }
 
     async fn start(&mut self, tenant: Arc<Tenant>) -> Result<(), Fault> {
-        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = TenantArgs { node: self.node.clone(), tenant: tenant.clone(), waiting: waiting.clone() };
-        let spawned = TenantActor::spawn_linked(None, TenantActor, args, self.me.cell()).await;
         let id = tenant.id;
-        if let Ok((actor, _)) = &spawned {
-            self.node.directory.put(Entry { address: Address::new(actor.clone(), waiting), tenant });
-        }
-        self.keeper.started(id, spawned).map_or(Ok(()), |lost| self.on_lost(lost))
+        let args = |waiting| TenantArgs { node: self.node.clone(), tenant: tenant.clone(), waiting };
+        let spawned = spawn(TenantActor, args, self.me.cell()).await.map(|address| {
+            let actor = address.cell();
+            self.node.directory.put(Entry { address, tenant });
+            actor
+        });
+        let lost = self.keeper.started(id, spawned);
+        self.on_lost(lost)
     }
 
     async fn on_restart(&mut self, tenant: TenantId) -> Result<(), Fault> {
@@ -253,11 +250,9 @@ impl State {
         }
     }
 
-    fn on_lost(&mut self, lost: Lost<TenantId>) -> Result<(), Fault> {
+    fn on_lost(&mut self, lost: Option<Lost<TenantId>>) -> Result<(), Fault> {
         // One that was stopped because it is gone is not missed.
-        if !self.known.contains_key(&lost.child) {
-            return Ok(());
-        }
+        let Some(lost) = lost.filter(|lost| self.known.contains_key(&lost.child)) else { return Ok(()) };
         self.node.directory.remove(lost.child);
         let pause = self.keeper.failed(&lost, ActorKind::Tenant, Policies::TENANT)?;
         self.me.hint_after(pause, TenantsMsg::Restart { tenant: lost.child });

@@ -174,11 +174,6 @@ pub struct FakeKeyRing {
 }
 
 impl FakeKeyRing {
-    /// How often it was filled.
-    pub fn fillings(&self) -> usize {
-        self.given.lock().expect("no test panics in here").len()
-    }
-
     /// What it was filled with last.
     pub fn last(&self) -> Option<(Vec<Tenant>, Vec<ApiKey>)> {
         self.given.lock().expect("no test panics in here").last().cloned()

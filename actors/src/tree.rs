@@ -6,17 +6,17 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError};
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use domain::ports::{Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError, WaitDesk};
+use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::connectors::{ConnectorsActor, ConnectorsArgs};
+use crate::connectors::Connectors;
 use crate::desk::Desk;
-use crate::health::{HealthActor, HealthArgs, HealthSnapshot};
-use crate::keeper::{Keeper, Lost};
-use crate::mailbox::{Address, Meter, Waiting};
+use crate::health::{HealthSnapshot, Probes};
+use crate::keeper::{Family, Start, Supervisor, SupervisorArgs, spawn};
+use crate::mailbox::Waiting;
 use crate::membership::{MembershipActor, MembershipArgs};
 use crate::node::Node;
 use crate::restart::{Fault, Policies, RestartPolicy};
@@ -61,7 +61,7 @@ pub enum StartError {
 /// The running tree.
 pub struct Tree {
     node: Arc<Node>,
-    root: ActorRef<RootMsg>,
+    root: ActorRef<Start<Child>>,
     gave_up: watch::Receiver<Option<String>>,
 }
 
@@ -80,9 +80,11 @@ impl Tree {
         let (settings_read, mut settings_are_read) = watch::channel(false);
         let (give_up, gave_up) = watch::channel(None);
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let args = RootArgs { node: node.clone(), settings_read, give_up: give_up.clone(), waiting };
-        let (root, handle) =
-            RootActor::spawn(None, RootActor, args).await.map_err(|error| StartError::Root(error.to_string()))?;
+        let family = Root { settings_read, give_up: give_up.clone() };
+        let args = SupervisorArgs { node: node.clone(), family, waiting };
+        let (root, handle) = Supervisor::spawn(None, Supervisor::new(), args)
+            .await
+            .map_err(|error| StartError::Root(error.to_string()))?;
         // The root has no supervisor: when it ends without having said why, that is said here.
         tokio::spawn(async move {
             drop(handle.await);
@@ -123,6 +125,11 @@ impl Tree {
 
     /// The way in for whoever asks about the settings in force.
     pub fn settings(&self) -> Arc<dyn SettingsDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Where waits are asked for.
+    pub fn waits(&self) -> Arc<dyn WaitDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 
@@ -197,16 +204,6 @@ impl Child {
             Self::Scheduler => ActorKind::Scheduler,
         }
     }
-
-    fn policy(self) -> RestartPolicy {
-        match self {
-            Self::Connectors => Policies::CONNECTORS,
-            Self::Health => Policies::HEALTH,
-            Self::Membership => Policies::MEMBERSHIP,
-            Self::Tenants => Policies::TENANTS,
-            Self::Scheduler => Policies::SCHEDULER,
-        }
-    }
 }
 
 impl fmt::Display for Child {
@@ -215,116 +212,73 @@ impl fmt::Display for Child {
     }
 }
 
-/// Messages to the root.
-enum RootMsg {
-    /// From itself: start this child, for the first time or again after its pause.
-    Start { child: Child },
-}
-
-struct RootArgs {
-    node: Arc<Node>,
+/// The root's children, and what it tells the tree.
+struct Root {
     settings_read: watch::Sender<bool>,
     give_up: watch::Sender<Option<String>>,
-    waiting: Waiting,
 }
 
-struct RootState {
-    node: Arc<Node>,
-    me: Address<RootMsg>,
-    settings_read: watch::Sender<bool>,
-    give_up: watch::Sender<Option<String>>,
-    keeper: Keeper<Child>,
-    meter: Meter,
-}
+impl Family for Root {
+    type Child = Child;
 
-struct RootActor;
+    const KIND: ActorKind = ActorKind::Root;
+    const STOP_DEADLINE: Duration = STOP_DEADLINE;
 
-impl Actor for RootActor {
-    type Msg = RootMsg;
-    type State = RootState;
-    type Arguments = RootArgs;
+    fn children(&self, _node: &Node) -> Vec<Child> {
+        Child::ALL.to_vec()
+    }
 
-    async fn pre_start(&self, me: ActorRef<RootMsg>, args: RootArgs) -> Result<RootState, ActorProcessingErr> {
-        let observer = args.node.ports.observer.clone();
-        let meter = Meter::new(ActorKind::Root, observer.clone(), args.waiting);
-        let me = meter.address(&me);
-        for child in Child::ALL {
-            me.hint(RootMsg::Start { child });
+    fn kind(child: Child) -> ActorKind {
+        child.kind()
+    }
+
+    fn policy(child: Child) -> RestartPolicy {
+        match child {
+            Child::Connectors => Policies::CONNECTORS,
+            Child::Health => Policies::HEALTH,
+            Child::Membership => Policies::MEMBERSHIP,
+            Child::Tenants => Policies::TENANTS,
+            Child::Scheduler => Policies::SCHEDULER,
         }
-        Ok(RootState {
-            node: args.node,
-            me,
-            settings_read: args.settings_read,
-            give_up: args.give_up,
-            keeper: Keeper::new(ActorKind::Root, observer),
-            meter,
+    }
+
+    /// While the node drains nobody comes back.
+    async fn start(&self, node: &Arc<Node>, child: Child, me: ActorCell) -> Option<Result<ActorCell, SpawnErr>> {
+        if node.is_draining() {
+            return None;
+        }
+        let node = node.clone();
+        Some(match child {
+            Child::Connectors => {
+                let args = |waiting| SupervisorArgs { node, family: Connectors, waiting };
+                spawn(Supervisor::new(), args, me).await.map(|it| it.cell())
+            }
+            Child::Health => {
+                let args = |waiting| SupervisorArgs { node, family: Probes, waiting };
+                spawn(Supervisor::new(), args, me).await.map(|it| it.cell())
+            }
+            Child::Membership => {
+                let args = |waiting| MembershipArgs { node, waiting };
+                spawn(MembershipActor, args, me).await.map(|it| it.cell())
+            }
+            Child::Tenants => {
+                let ready = Some(self.forward_settings_read());
+                spawn(TenantsActor, |waiting| TenantsArgs { node, waiting, ready }, me).await.map(|it| it.cell())
+            }
+            Child::Scheduler => {
+                let args = |waiting| SchedulerArgs { node, waiting };
+                spawn(SchedulerActor, args, me).await.map(|it| it.cell())
+            }
         })
     }
 
-    async fn handle(
-        &self,
-        _me: ActorRef<RootMsg>,
-        message: RootMsg,
-        state: &mut RootState,
-    ) -> Result<(), ActorProcessingErr> {
-        let _handling = state.meter.begin();
-        match message {
-            RootMsg::Start { child } => state.on_start(child).await?,
-        }
-        Ok(())
-    }
-
-    async fn handle_supervisor_evt(
-        &self,
-        _me: ActorRef<RootMsg>,
-        event: SupervisionEvent,
-        state: &mut RootState,
-    ) -> Result<(), ActorProcessingErr> {
-        match state.keeper.lost(event) {
-            Some(lost) => Ok(state.on_lost(lost)?),
-            None => Ok(()),
-        }
-    }
-
-    async fn post_stop(&self, me: ActorRef<RootMsg>, _state: &mut RootState) -> Result<(), ActorProcessingErr> {
-        me.stop_children_and_wait(None, Some(STOP_DEADLINE)).await;
-        Ok(())
+    fn on_give_up(&self, fault: &Fault) {
+        tracing::error!(error = %fault, "the tree gives up");
+        self.give_up.send_replace(Some(fault.to_string()));
     }
 }
 
-impl RootState {
-    async fn on_start(&mut self, child: Child) -> Result<(), Fault> {
-        if self.node.is_draining() {
-            return Ok(());
-        }
-        let waiting: Waiting = Arc::new(AtomicUsize::new(0));
-        let node = self.node.clone();
-        let me = self.me.cell();
-        let lost = match child {
-            Child::Connectors => {
-                let args = ConnectorsArgs { node, waiting };
-                self.keeper.started(child, ConnectorsActor::spawn_linked(None, ConnectorsActor, args, me).await)
-            }
-            Child::Health => {
-                let args = HealthArgs { node, waiting };
-                self.keeper.started(child, HealthActor::spawn_linked(None, HealthActor, args, me).await)
-            }
-            Child::Membership => {
-                let args = MembershipArgs { node, waiting };
-                self.keeper.started(child, MembershipActor::spawn_linked(None, MembershipActor, args, me).await)
-            }
-            Child::Tenants => {
-                let args = TenantsArgs { node, waiting, ready: Some(self.forward_settings_read()) };
-                self.keeper.started(child, TenantsActor::spawn_linked(None, TenantsActor, args, me).await)
-            }
-            Child::Scheduler => {
-                let args = SchedulerArgs { node, waiting };
-                self.keeper.started(child, SchedulerActor::spawn_linked(None, SchedulerActor, args, me).await)
-            }
-        };
-        lost.map_or(Ok(()), |lost| self.on_lost(lost))
-    }
-
+impl Root {
     /// What one life of the tenants' supervisor says once; the first of them to say it makes the tree ready.
     fn forward_settings_read(&self) -> oneshot::Sender<()> {
         let (ready, is_ready) = oneshot::channel();
@@ -335,21 +289,6 @@ impl RootState {
             }
         });
         ready
-    }
-
-    fn on_lost(&mut self, lost: Lost<Child>) -> Result<(), Fault> {
-        let child = lost.child;
-        match self.keeper.failed(&lost, child.kind(), child.policy()) {
-            Ok(pause) => {
-                self.me.hint_after(pause, RootMsg::Start { child });
-                Ok(())
-            }
-            Err(fault) => {
-                tracing::error!(error = %fault, "the tree gives up");
-                self.give_up.send_replace(Some(fault.to_string()));
-                Err(fault)
-            }
-        }
     }
 }
 

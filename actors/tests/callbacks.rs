@@ -10,4 +10,5 @@ mod callbacks {
     mod settings;
     mod signals;
     pub(super) mod support;
+    mod waits;
 }

@@ -16,7 +16,9 @@
 //! Inside QUEUED, ROUTING and PROCESSING the hand-off to routing has a state of its own ([`HandOff`]).
 
 mod effect;
+mod ending;
 mod input;
+mod limits;
 mod new;
 mod signals;
 mod state;
@@ -24,9 +26,10 @@ mod step;
 
 pub use effect::{Cause, Effect, Reply, Saving};
 pub use input::{Canceller, Input, Live, Signal, SignalEvent, SubmitOutcome};
+pub use limits::Limits;
 pub use new::{Idempotency, NewCallback, OfferType, Options, PushTarget, Terms};
 pub use state::{ARROWS, BadReason, Reason, State};
-pub use step::{Limits, StepError};
+pub use step::StepError;
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -122,10 +125,7 @@ impl Callback {
 
     /// A random-looking but repeatable pause between 1 and 5 s, different for every callback and `round`.
     fn jitter(&self, round: u32) -> Duration {
-        let bits = self.id.as_uuid().as_u128() ^ (u128::from(round) << 7);
-        // Fibonacci hashing spreads neighbours apart; the low half of a version 7 id is random anyway.
-        let mixed = (bits as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        Duration::milliseconds(1000 + i64::try_from(mixed % 4000).unwrap_or_default())
+        Duration::seconds(1) + self.id.spread(round, Duration::seconds(4))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -89,6 +89,15 @@ impl CallbackId {
     pub fn generate(now: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
         Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+    }
+
+    /// A random-looking but repeatable time from zero up to but not including `below`, in milliseconds; different for
+    /// every callback and `round`, so that those which woke together do not act together.
+    pub fn spread(&self, round: u32, below: Duration) -> Duration {
+        let bits = self.0.as_u128() ^ (u128::from(round) << 7);
+        // Fibonacci hashing spreads neighbours apart; the low half of a version 7 id is random anyway.
+        let mixed = (bits as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        Duration::milliseconds(i64::try_from(mixed).unwrap_or_default() % below.num_milliseconds().max(1))
     }
 }
 
@@ -222,11 +231,32 @@ mod tests {
         }
 
         #[test]
+        fn spreads_stay_below_their_limit(bits in any::<u128>(), round in any::<u32>(), below_ms in 0i64..100_000) {
+            let id = CallbackId::from_uuid(Uuid::from_u128(bits));
+            let spread = id.spread(round, Duration::milliseconds(below_ms)).num_milliseconds();
+            prop_assert!((0..below_ms.max(1)).contains(&spread));
+            prop_assert_eq!(id.spread(round, Duration::milliseconds(below_ms)).num_milliseconds(), spread);
+        }
+
+        #[test]
         fn callback_ids_sort_by_time(a in 0i64..3_000_000_000_000, later in 1i64..1_000_000_000_000) {
             let b = a + later;
             let at = |ms| DateTime::from_timestamp_millis(ms).unwrap();
             prop_assert!(CallbackId::generate(at(a)) < CallbackId::generate(at(b)));
         }
+    }
+
+    #[test]
+    fn those_who_wait_together_are_spread_over_the_whole_time() {
+        let second_of = |number| {
+            let id = CallbackId::from_uuid(Uuid::from_u128(number));
+            id.spread(0, Duration::seconds(10)).num_seconds()
+        };
+        let mut counts = [0; 10];
+        for second in (0..10_000).map(second_of) {
+            counts[usize::try_from(second).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
     }
 
     #[test]

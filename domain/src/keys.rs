@@ -129,3 +129,35 @@ impl ApiKey {
         self.revoked_at.is_none() && self.scopes.contains(&scope)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_have_names_and_bits_of_their_own() {
+        for (place, scope) in Scope::ALL.into_iter().enumerate() {
+            assert_eq!(Scope::from_name(scope.name()), Some(scope));
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.name(), "documents use the same name");
+            assert_eq!(scope.bit(), 1 << place);
+        }
+        assert_eq!(Scope::from_name("callbacks"), None);
+    }
+
+    #[test]
+    fn a_revoked_key_allows_nothing() {
+        let at = DateTime::UNIX_EPOCH;
+        let key = ApiKey {
+            id: ApiKeyId::generate(),
+            tenant: TenantId::from_name("demo"),
+            hash: [0; 32],
+            label: String::new(),
+            scopes: vec![Scope::CallbacksRead],
+            created_at: at,
+            revoked_at: None,
+        };
+        assert!(key.allows(Scope::CallbacksRead) && !key.allows(Scope::CallbacksWrite));
+        let revoked = ApiKey { revoked_at: Some(at), ..key };
+        assert!(!revoked.allows(Scope::CallbacksRead));
+    }
+}

@@ -37,4 +37,5 @@ pub mod secret;
 pub mod setting;
 pub mod slots;
 pub mod tenant;
+pub mod wait;
 pub mod webhooks;

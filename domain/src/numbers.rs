@@ -105,11 +105,6 @@ impl PhoneNumber {
         format!("+{}", self.0)
     }
 
-    /// What a log line may show of it: its last two digits.
-    pub fn masked(self) -> String {
-        format!("…{:02}", self.0 % 100)
-    }
-
     /// Builds the tables of numbering plans, which otherwise costs the first caller some 80 ms. Doing it
     /// again costs nothing.
     pub fn prepare() {

@@ -8,6 +8,7 @@ mod inward;
 mod secrets;
 mod stores;
 mod tenants;
+mod waits;
 mod world;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use inward::*;
 pub use secrets::*;
 pub use stores::*;
 pub use tenants::*;
+pub use waits::*;
 pub use world::*;
 
 /// Everything the tree needs from outside.

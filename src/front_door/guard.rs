@@ -26,10 +26,12 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 15] = [
+pub(crate) const ROUTES: [&str; 17] = [
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
+    "/engagement/v3/callbacks/queue-status/{queue-name}",
+    "/engagement/v3/estimated-wait-time",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
     "/engagement/v3/docs/",

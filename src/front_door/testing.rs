@@ -24,6 +24,8 @@ use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
+mod waits;
+
 use super::router::{Shared, Side, router};
 use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, Parking, Phase, hash_key};
 
@@ -62,6 +64,7 @@ pub(crate) struct Fake {
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
+    pub(crate) waits: waits::FakeWaits,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
@@ -91,6 +94,7 @@ impl Fake {
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             signal: Mutex::new(Ok(Reply::Done)),
+            waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
@@ -201,6 +205,7 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
     );
     let door = Door {
         desk: fake.clone(),
+        waits: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),
@@ -240,6 +245,11 @@ impl House {
     /// A `POST` with the demo key.
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         self.send(post(path).body(body.into()).unwrap()).await
+    }
+
+    /// A `GET` with the demo key.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("x-api-key", KEY).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -3,6 +3,7 @@
 mod create;
 mod fuzz;
 mod internal;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,20 @@ use serde_json::Value;
 
 const CONTRACT: &str = include_str!("../fixtures/engagement-v3.openapi.yaml");
 const PREFIX: &str = "/engagement/v3";
-const OPERATIONS: [&str; 3] = ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve"];
+const OPERATIONS: &[&str] = &[
+    "/callbacks/create",
+    "/callbacks/cancel",
+    "/callbacks/retrieve",
+    "/callbacks/queue-status/{queue-name}",
+    "/estimated-wait-time",
+];
+
+/// The one method of an operation's path.
+fn method(contract: &Value, path: &str) -> String {
+    let methods = keys(&contract["paths"][path]);
+    let [method] = methods.as_slice() else { panic!("{path}: {methods:?}") };
+    (*method).clone()
+}
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()
@@ -89,6 +102,20 @@ fn compare(theirs: At<'_>, ours: At<'_>, path: &str) {
     }
 }
 
+/// Every parameter of the contract is one of ours, in the same place, and asks for no more.
+fn compare_parameters(theirs: At<'_>, ours: At<'_>, path: &str) {
+    for parameter in theirs.node["parameters"].as_array().into_iter().flatten() {
+        let theirs = At::new(theirs.document, parameter);
+        let (name, place) = (&theirs.node["name"], &theirs.node["in"]);
+        let given = ours.node["parameters"].as_array().into_iter().flatten().map(|it| At::new(ours.document, it));
+        let found = given.into_iter().find(|it| it.node["name"] == *name && it.node["in"] == *place);
+        let found = found.unwrap_or_else(|| panic!("{path}: parameter {name} in {place}"));
+        let required = |at: At<'_>| at.node["required"].as_bool().unwrap_or(false);
+        assert_eq!(required(theirs), required(found), "{path}: {name} required");
+        compare(theirs.to("schema"), found.to("schema"), &format!("{path} {name}"));
+    }
+}
+
 fn json_schema(at: At<'_>) -> At<'_> {
     at.to("content").to("application/json").to("schema")
 }
@@ -107,6 +134,8 @@ fn the_comparison_notices_what_is_missing() {
         (format!("{schemas}/CreateCallbackRequest/properties/priority"), Value::Null),
         (format!("{schemas}/ErrorStatus/required"), serde_json::json!(["code", "message"])),
         (format!("{schemas}/PushTarget/properties/channel/enum"), serde_json::json!(["FCM", "APNS"])),
+        (format!("{schemas}/EstimatedWaitTime/properties/resultCode/enum"), serde_json::json!([0, -1])),
+        ("/paths/~1engagement~1v3~1estimated-wait-time/get/parameters/1/name".to_owned(), Value::from("model")),
         (format!("{schemas}/ProposedSlots/properties/slots/additionalProperties/type"), Value::from("integer")),
         ("/paths/~1engagement~1v3~1callbacks~1create/post/responses/429".to_owned(), Value::Null),
         ("/paths/~1engagement~1v3~1callbacks~1cancel/post/operationId".to_owned(), Value::from("cancel")),
@@ -123,10 +152,15 @@ fn check(contract: &Value, ours: &Value) {
         let item = At::new(contract, &contract["paths"][path]);
         let our_item = At::new(ours, &ours["paths"][format!("{PREFIX}{path}")]);
         assert_eq!(keys(item.node), keys(our_item.node), "{path}: methods");
-        let (theirs, ours) = (item.to("post"), our_item.to("post"));
+        let method = method(contract, path);
+        let (theirs, ours) = (item.to(&method), our_item.to(&method));
         assert_eq!(theirs.node["operationId"], ours.node["operationId"], "{path}: operationId");
+        compare_parameters(theirs, ours, path);
         assert_eq!(theirs.node["requestBody"]["required"], ours.node["requestBody"]["required"], "{path}: body");
-        compare(json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")), &format!("{path} request"));
+        if theirs.node["requestBody"].is_object() {
+            let (theirs, ours) = (json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")));
+            compare(theirs, ours, &format!("{path} request"));
+        }
         for status in keys(&theirs.node["responses"]) {
             let (theirs, ours) = (theirs.to("responses").to(status), ours.to("responses").to(status));
             compare(json_schema(theirs), json_schema(ours), &format!("{path} {status}"));
@@ -148,7 +182,7 @@ fn the_api_key_is_described_as_in_the_contract() {
         );
     }
     for path in OPERATIONS {
-        let security = &ours["paths"][format!("{PREFIX}{path}")]["post"]["security"];
+        let security = &ours["paths"][format!("{PREFIX}{path}")][method(&contract, path)]["security"];
         assert_eq!(*security, serde_json::json!([{"apiKey": []}]), "{path}");
     }
 }
@@ -156,10 +190,10 @@ fn the_api_key_is_described_as_in_the_contract() {
 /// Examples are what people copy: each must be valid against the schema beside it.
 #[test]
 fn our_examples_are_valid() {
-    let document = ours();
+    let (contract, document) = (contract(), ours());
     let mut checked = 0;
     for path in OPERATIONS {
-        let operation = &document["paths"][format!("{PREFIX}{path}")]["post"];
+        let operation = &document["paths"][format!("{PREFIX}{path}")][method(&contract, path)];
         let answers = operation["responses"].as_object().unwrap().values();
         for content in std::iter::once(&operation["requestBody"]).chain(answers) {
             let media = &content["content"]["application/json"];

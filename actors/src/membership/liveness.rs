@@ -77,12 +77,8 @@ impl Liveness {
             let still_since = self.unbroken_since.map_or(seen.since, |since| since.max(seen.since));
             !judged || now.duration_since(still_since) <= STILL
         };
-        let others = self.nodes.iter().filter(|(node, seen)| **node == self.me || alive(seen)).map(|(node, _)| *node);
-        let mut living: Vec<_> = others.collect();
-        if !living.contains(&self.me) {
-            living.push(self.me);
-        }
-        living
+        let others = self.nodes.iter().filter(|(node, seen)| **node != self.me && alive(seen));
+        others.map(|(node, _)| *node).chain([self.me]).collect()
     }
 }
 

@@ -2,6 +2,7 @@ use domain::event::ActorKind;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::Recorder;
 
 fn policies() -> impl Strategy<Value = RestartPolicy> {
     let then = prop_oneof![Just(Then::Escalate), Just(Then::Park), Just(Then::RestartForEver)];
@@ -78,11 +79,15 @@ fn two_jitters_differ() {
 
 #[test]
 fn an_error_is_told_from_a_panic_and_the_text_of_a_panic_is_kept_back() {
+    let recorder = Recorder::default();
     let error: ActorProcessingErr = Box::new(Fault("the row is damaged".into()));
-    assert_eq!((failure_of(&error), text_of(&error).as_str()), (Failure::Error, "the row is damaged"));
+    assert_eq!(note_failure(&recorder, &error), (Failure::Error, "the row is damaged".to_owned()));
+    assert_eq!(recorder.count(|event| *event == Event::PanicCaught), 0);
     // ractor hands a caught panic over as a plain text.
     let panic: ActorProcessingErr = From::from("cannot ring +14155550100".to_owned());
-    assert_eq!((failure_of(&panic), text_of(&panic).as_str()), (Failure::Panic, "it panicked"));
+    assert_eq!(note_failure(&recorder, &panic), (Failure::Panic, "it panicked".to_owned()));
+    assert_eq!(note_failed_start(&recorder, &SpawnErr::StartupFailed(panic)), "it panicked");
+    assert_eq!(recorder.count(|event| *event == Event::PanicCaught), 2);
 }
 
 #[test]

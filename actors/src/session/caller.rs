@@ -7,6 +7,9 @@ use tokio::sync::oneshot;
 pub(crate) type CancelReply = oneshot::Sender<Result<(), CancelError>>;
 pub(crate) type SignalReply = oneshot::Sender<Result<Reply, SignalError>>;
 
+/// What the machine says to whoever sent an input.
+pub(crate) type Answer = Result<Reply, StepError>;
+
 /// Who waits for what an input brings. An answer that nobody awaits any more is dropped.
 pub(crate) enum Caller {
     /// Nobody: our own initiative.
@@ -18,22 +21,14 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    pub(crate) fn done(self, reply: Reply) {
+    pub(crate) fn answer(self, answer: Answer) {
         match self {
             Self::None => {}
-            Self::Cancel(caller) => drop(caller.send(Ok(()))),
-            Self::Signal(caller) => drop(caller.send(Ok(reply))),
-        }
-    }
-
-    pub(crate) fn refused(self, error: StepError) {
-        match self {
-            Self::None => {}
-            Self::Cancel(caller) => drop(caller.send(Err(match error {
+            Self::Cancel(caller) => drop(caller.send(answer.map(drop).map_err(|error| match error {
                 StepError::NotCancellable(state) => CancelError::NotCancellable(state),
                 _ => CancelError::Unserved(Unserved::Busy),
             }))),
-            Self::Signal(caller) => drop(caller.send(Err(error.into()))),
+            Self::Signal(caller) => drop(caller.send(answer.map_err(SignalError::from))),
         }
     }
 

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
 use domain::event::Event;
-use domain::ports::{AttemptRef, Details, Invitation, RoutingError};
-use domain::queue::CallOptions;
+use domain::ports::{AttemptRef, RoutingError};
 use ractor::ActorRef;
 use tokio::time::{Instant, timeout};
 
-use super::{Caller, SessionMsg, State, grant_of, task};
+use super::{Caller, SessionMsg, State, grant_of};
 use crate::tenant::TenantMsg;
 
 /// How long routing may take to answer a start or a close.
@@ -18,7 +17,7 @@ const ROUTING_DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest pause before a row is read again after an outage.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What is added to it at most, so that an outage does not end in a stampede.
-const LOOK_AGAIN_SPREAD_MS: u64 = 4_000;
+const LOOK_AGAIN_SPREAD: TimeDelta = TimeDelta::seconds(4);
 
 impl State {
     /// Performs the effects of a saved step.
@@ -30,7 +29,8 @@ impl State {
         for effect in effects {
             match effect {
                 Effect::Save(_) | Effect::Moved { .. } => {}
-                Effect::Reply(reply) => caller.take().unwrap_or(Caller::None).done(reply),
+                Effect::Reply(reply) => caller.take().unwrap_or(Caller::None).answer(Ok(reply)),
+                Effect::Refuse(error) => caller.take().unwrap_or(Caller::None).answer(Err(error)),
                 Effect::Submit { attempt } => self.submit(me, attempt),
                 Effect::WantPlace => self.want_place(me),
                 Effect::Terminate => self.close(me),
@@ -96,8 +96,6 @@ impl State {
         self.in_flight = self.in_flight.saturating_add(1);
         let known = self.details.take();
         let (node, facts) = (self.node.clone(), self.facts.clone());
-        let address = self.meter.address(me);
-        let answer = address.clone();
         let work = async move {
             let call = async {
                 let details = match known {
@@ -115,21 +113,19 @@ impl State {
                 }
             };
             let outcome = timeout(ROUTING_DEADLINE, call).await.unwrap_or(SubmitOutcome::Perhaps);
-            answer.hint(SessionMsg::SubmitAnswered { attempt, outcome });
+            SessionMsg::SubmitAnswered { attempt, outcome }
         };
-        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+        self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
     fn close(&mut self, me: &ActorRef<SessionMsg>) {
         self.in_flight = self.in_flight.saturating_add(1);
         let (node, tenant, id) = (self.node.clone(), self.facts.id, self.id);
-        let address = self.meter.address(me);
-        let answer = address.clone();
         let work = async move {
             let closed = timeout(ROUTING_DEADLINE, node.ports.routing.close(tenant, id)).await;
-            answer.hint(SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) });
+            SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) }
         };
-        task::spawn_or(work, move |panic| address.hint(SessionMsg::CallPanicked { panic }));
+        self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
     fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
@@ -140,25 +136,7 @@ impl State {
 
     /// Looks at the row again in 1 to 5 s.
     pub(super) fn look_again_later(&mut self, me: &ActorRef<SessionMsg>) {
-        let spread = self.spread(LOOK_AGAIN_SPREAD_MS).to_std().unwrap_or_default();
+        let spread = self.id.spread(self.wish, LOOK_AGAIN_SPREAD).to_std().unwrap_or_default();
         self.wake_at(me, Instant::now() + LOOK_AGAIN + spread);
-    }
-}
-
-impl crate::tenant::TenantFacts {
-    /// The invitation to `attempt`.
-    fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
-        let call = CallOptions::of(&self.current(), &callback.queue, &details.options);
-        Invitation {
-            tenant: callback.tenant,
-            id: callback.id,
-            attempt,
-            not_after: callback.expires_at,
-            queue: callback.queue.clone(),
-            phone: callback.phone,
-            desired_time: callback.desired_time,
-            call,
-            details,
-        }
     }
 }

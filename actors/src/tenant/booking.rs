@@ -16,7 +16,8 @@ use super::{State, SubmitReply, TenantFacts, TenantMsg};
 use crate::mailbox::Address;
 use crate::node::Node;
 use crate::scheduler::SchedulerMsg;
-use crate::session::{task, unserved};
+use crate::session::unserved;
+use crate::task;
 
 /// A callback that starts sooner than this is handed to this node's own scheduler in the same write. It is
 /// more than a minute between two claims, the 90 s that a claim looks ahead, and the time a booking may take.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::callback::{Callback, Effect, HandOff, Input, Reply, State as CallbackState, StepError};
+use domain::callback::{Callback, Effect, HandOff, Input, Reply, State as CallbackState};
 use domain::ids::CallbackId;
 use domain::ports::{Due, SaveError, StoreError, Unserved};
 use tokio::time::timeout;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{TenantFacts, TenantMsg};
 use crate::mailbox::{Address, Gone};
 use crate::node::Node;
-use crate::session::{CONFLICTS, Caller, grant_of, unserved};
+use crate::session::{Answer, CONFLICTS, Caller, grant_of, unserved};
 
 /// Both reading and saving together.
 const DEADLINE: Duration = Duration::from_secs(6);
@@ -19,9 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// Applies an input of somebody else to a callback that this node may not own. Answers `caller` in any case.
 pub(crate) async fn step(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input, caller: Caller) {
     match timeout(DEADLINE, try_step(node, facts, id, &input, None)).await {
-        Ok(Ok(stepped)) => caller.done(stepped.reply),
-        Ok(Err(Problem::Refused(error))) => caller.refused(error),
-        Ok(Err(Problem::Unserved(why))) => caller.unserved(why),
+        Ok(Ok(stepped)) => caller.answer(stepped.answer),
+        Ok(Err(why)) => caller.unserved(why),
         Err(_) => caller.unserved(Unserved::Perhaps),
     }
 }
@@ -39,25 +38,24 @@ pub(super) async fn find_and_step(
     let work = async {
         let callback = read(node, facts, id).await?;
         if wants_session(node, &callback) {
-            return Ok(Err(callback));
+            return Ok(Found::ForSession(Box::new(callback)));
         }
-        try_step(node, facts, id, &input, Some(callback)).await.map(Ok)
+        try_step(node, facts, id, &input, Some(callback)).await.map(Found::Stepped)
     };
     match timeout(DEADLINE, work).await {
-        Ok(Ok(Ok(stepped))) => {
-            caller.done(stepped.reply);
+        Ok(Ok(Found::Stepped(stepped))) => {
+            caller.answer(stepped.answer);
             if let Some(due) = stepped.due {
                 tenant.hint(TenantMsg::Work { due: vec![due] });
             }
         }
-        Ok(Ok(Err(callback))) => {
-            let found = TenantMsg::Found { callback: Box::new(callback), input: Box::new(input), caller };
+        Ok(Ok(Found::ForSession(callback))) => {
+            let found = TenantMsg::Found { callback, input: Box::new(input), caller };
             if let Err(Gone(Some(TenantMsg::Found { caller, .. }))) = tenant.send(found) {
                 caller.unserved(Unserved::Busy);
             }
         }
-        Ok(Err(Problem::Refused(error))) => caller.refused(error),
-        Ok(Err(Problem::Unserved(why))) => caller.unserved(why),
+        Ok(Err(why)) => caller.unserved(why),
         Err(_) => caller.unserved(Unserved::Perhaps),
     }
 }
@@ -71,7 +69,7 @@ pub(super) async fn put_off(node: &Node, facts: &TenantFacts, id: CallbackId, in
     }
 }
 
-async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Result<Option<Due>, Problem> {
+async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Result<Option<Due>, Unserved> {
     let before = read(node, facts, id).await?;
     if before.owner != Some(node.me) || before.state != CallbackState::Scheduled || before.wake_at.is_none() {
         return Ok(None);
@@ -83,14 +81,14 @@ async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: In
     // Putting off ends where the callback's life does.
     let input = if node.now() >= before.expires_at { Input::Expire } else { input };
     let mut after = before.clone();
-    let effects = after.step(input, node.now()).map_err(Problem::Refused)?;
+    let Ok(effects) = after.step(input, node.now()) else { return Ok(None) };
     let Some(change) = facts.change(node, &before, &after, &effects) else { return Ok(None) };
     match node.ports.callbacks.save(change).await {
         Ok(()) => {
             facts.note_saved(node, &after, &effects);
             Ok(due_of(&after).filter(|due| due.state == CallbackState::Scheduled))
         }
-        Err(SaveError::Store(error)) => Err(error.into()),
+        Err(SaveError::Store(error)) => Err(store_failed(&error)),
         Err(SaveError::Conflict | SaveError::NotFound | SaveError::SlotFull) => Ok(None),
     }
 }
@@ -118,28 +116,30 @@ fn wants_session(node: &Node, callback: &Callback) -> bool {
         && !node.is_draining()
 }
 
+/// What became of an input whose callback was looked for.
+enum Found {
+    /// It was applied or refused.
+    Stepped(Stepped),
+    /// A session shall apply it to this row.
+    ForSession(Box<Callback>),
+}
+
 struct Stepped {
-    reply: Reply,
+    answer: Answer,
     /// Ours, and to be worked on at once.
     due: Option<Due>,
 }
 
-enum Problem {
-    Refused(StepError),
-    Unserved(Unserved),
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        if let StoreError::Unreadable(why) = &error {
-            tracing::error!(why, "a callback cannot be read");
-        }
-        Self::Unserved(unserved(&error))
+fn store_failed(error: &StoreError) -> Unserved {
+    if let StoreError::Unreadable(why) = error {
+        tracing::error!(why, "a callback cannot be read");
     }
+    unserved(error)
 }
 
-async fn read(node: &Node, facts: &TenantFacts, id: CallbackId) -> Result<Callback, Problem> {
-    node.ports.callbacks.load(facts.id, id).await?.ok_or(Problem::Unserved(Unserved::NotFound))
+async fn read(node: &Node, facts: &TenantFacts, id: CallbackId) -> Result<Callback, Unserved> {
+    let row = node.ports.callbacks.load(facts.id, id).await.map_err(|error| store_failed(&error))?;
+    row.ok_or(Unserved::NotFound)
 }
 
 /// `known` is the row if it was read just now.
@@ -149,23 +149,23 @@ async fn try_step(
     id: CallbackId,
     input: &Input,
     mut known: Option<Callback>,
-) -> Result<Stepped, Problem> {
+) -> Result<Stepped, Unserved> {
     for _ in 0..CONFLICTS {
         let before = match known.take() {
             Some(callback) => callback,
             None => read(node, facts, id).await?,
         };
         let mut after = before.clone();
-        let effects = after.step(input.clone(), node.now()).map_err(Problem::Refused)?;
-        let reply = effects.iter().find_map(|effect| match effect {
-            Effect::Reply(reply) => Some(*reply),
-            _ => None,
-        });
+        let effects = match after.step(input.clone(), node.now()) {
+            Ok(effects) => effects,
+            Err(error) => return Ok(Stepped { answer: Err(error), due: None }),
+        };
+        let answer = effects.iter().find_map(answer_in);
         let ours = before.owner == Some(node.me);
-        let left = left_to_do(&effects);
+        let left = effects.iter().any(Effect::is_work);
         let effects = if ours { effects } else { after.leave_to_owner(effects, node.now()) };
         let Some(change) = facts.change(node, &before, &after, &effects) else {
-            return Ok(Stepped { reply: reply.unwrap_or(Reply::Repeated), due: None });
+            return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Repeated)), due: None });
         };
         match node.ports.callbacks.save(change).await {
             Ok(()) => {
@@ -174,19 +174,20 @@ async fn try_step(
                     node.live.forget(id);
                 }
                 let due = if ours && left { due_of(&after) } else { None };
-                return Ok(Stepped { reply: reply.unwrap_or(Reply::Done), due });
+                return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Done)), due });
             }
             Err(SaveError::Conflict | SaveError::SlotFull) => {}
-            Err(SaveError::NotFound) => return Err(Problem::Unserved(Unserved::NotFound)),
-            Err(SaveError::Store(error)) => return Err(error.into()),
+            Err(SaveError::NotFound) => return Err(Unserved::NotFound),
+            Err(SaveError::Store(error)) => return Err(store_failed(&error)),
         }
     }
-    Err(Problem::Unserved(Unserved::Busy))
+    Err(Unserved::Busy)
 }
 
-/// Whether something has to be done outside at once. A wish to be woken is in the row.
-fn left_to_do(effects: &[Effect]) -> bool {
-    effects
-        .iter()
-        .any(|effect| matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping))
+fn answer_in(effect: &Effect) -> Option<Answer> {
+    match effect {
+        Effect::Reply(reply) => Some(Ok(*reply)),
+        Effect::Refuse(error) => Some(Err(error.clone())),
+        _ => None,
+    }
 }

@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::{ActorKind, Event, Failure};
 use domain::ids::{CallbackId, QueueName};
 use domain::ports::SaveError;
 use futures::FutureExt;
-use ractor::{Actor, ActorId, ActorProcessingErr, SpawnErr};
+use ractor::{ActorId, ActorProcessingErr};
 use tokio::time::{Instant, timeout};
 
 use super::{State, TenantMsg};
+use crate::keeper::spawn;
 use crate::mailbox::Address;
-use crate::restart::{Policies, Restarts, Verdict, any_number, failure_of, text_of};
+use crate::restart::{Policies, Restarts, Verdict, any_number, note_failed_start, note_failure};
 use crate::session::{Beginning, SessionActor, SessionArgs, SessionMsg};
 
 /// Callbacks whose failures are remembered at the same time; beyond it the forgotten ones are dropped.
@@ -173,27 +172,20 @@ impl State {
             }
             return Err(beginning);
         }
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let args = SessionArgs {
+        let args = |waiting| SessionArgs {
             node: self.node.clone(),
             facts: self.facts.clone(),
             tenant: self.me.clone(),
             id,
             beginning,
             seat: self.node.take_seat(),
-            waiting: waiting.clone(),
+            waiting,
         };
-        match SessionActor::spawn_linked(None, SessionActor, args, self.me.cell()).await {
-            Ok((session, _)) => self.children.add(id, Address::new(session, waiting)),
+        match spawn(SessionActor, args, self.me.cell()).await {
+            Ok(session) => self.children.add(id, session),
             Err(error) => {
                 self.me.hint(TenantMsg::PlaceUnused { id });
-                let text = match &error {
-                    SpawnErr::StartupFailed(error) => {
-                        self.note_panic(failure_of(error));
-                        text_of(error)
-                    }
-                    _ => error.to_string(),
-                };
+                let text = note_failed_start(self.node.ports.observer.as_ref(), &error);
                 self.on_failure(id, Failure::Start, &text);
             }
         }
@@ -219,17 +211,11 @@ impl State {
 
     pub(super) async fn on_session_failed(&mut self, actor: ActorId, error: &ActorProcessingErr) {
         if let Some(Ended { id, .. }) = self.children.remove(actor) {
-            self.note_panic(failure_of(error));
-            self.on_failure(id, failure_of(error), &text_of(error));
+            let (failure, text) = note_failure(self.node.ports.observer.as_ref(), error);
+            self.on_failure(id, failure, &text);
             self.on_place_freed(id, false).await;
         }
         self.answer_drain();
-    }
-
-    fn note_panic(&self, failure: Failure) {
-        if failure == Failure::Panic {
-            self.node.note(Event::PanicCaught);
-        }
     }
 
     /// Starts it again after a pause, or parks it. `error` is what may be written about the failure.

@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use domain::callback::{Callback, Effect, Reason, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{QueueName, TenantId};
-use domain::ports::Change;
+use domain::ports::{Change, Details, Invitation};
+use domain::queue::CallOptions;
 use domain::tenant::Tenant;
 
 use crate::node::Node;
@@ -56,6 +57,22 @@ impl TenantFacts {
             slot_capacity: saving.take.map_or(0, |_| capacity()),
             at: node.now(),
         })
+    }
+
+    /// The invitation to `attempt`.
+    pub(crate) fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
+        let call = CallOptions::of(&self.current(), &callback.queue, &details.options);
+        Invitation {
+            tenant: callback.tenant,
+            id: callback.id,
+            attempt,
+            not_after: callback.expires_at,
+            queue: callback.queue.clone(),
+            phone: callback.phone,
+            desired_time: callback.desired_time,
+            call,
+            details,
+        }
     }
 
     /// Tells the observer what a saved step did.

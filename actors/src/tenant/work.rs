@@ -10,7 +10,8 @@ use ractor::ActorId;
 
 use super::{State, bystander};
 use crate::scheduler::SchedulerMsg;
-use crate::session::{SessionMsg, task};
+use crate::session::SessionMsg;
+use crate::task;
 
 /// A scheduled callback that is later than this counts as missed: its queue says what becomes of it.
 const TOO_LATE: TimeDelta = TimeDelta::hours(2);

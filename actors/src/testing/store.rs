@@ -139,7 +139,12 @@ impl Tables {
             *taken -= 1;
         }
         row.callback = Callback { entered: false, ..change.callback };
-        row.parked = None;
+        if row.callback.state == State::Completed {
+            row.parked = None;
+        } else if row.parked.is_some() {
+            // It stays set aside, whatever is applied to it.
+            row.callback.wake_at = None;
+        }
         row.history.push(entry(&row.callback, cause, implied, change.at));
         Ok(())
     }

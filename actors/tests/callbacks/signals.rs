@@ -1,9 +1,10 @@
 //! What routing reports, with and without a session on our side.
 
-use actors::testing::{FakeRouting, Op, World, until};
-use domain::callback::{Live, Reason, Reply, SignalEvent, State, StepError};
-use domain::event::ActorKind;
-use domain::ports::SignalError;
+use actors::testing::{FakeRouting, Fault, Op, World, until};
+use domain::callback::{Callback, Cause, Live, Reason, Reply, SignalEvent, State, StepError};
+use domain::event::{ActorKind, Event};
+use domain::ids::CallbackId;
+use domain::ports::{CallbackStore as _, SignalError, Unserved};
 
 use super::support::{SOON, Service, pass, seconds};
 
@@ -14,12 +15,9 @@ fn at(position: i32) -> SignalEvent {
 #[tokio::test(start_paused = true)]
 async fn live_values_touch_neither_store_nor_actors() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
-    let of_session = |event: &domain::event::Event| {
-        matches!(event, domain::event::Event::Handled { kind: ActorKind::Session | ActorKind::Tenant, .. })
-    };
+    let id = service.accepted().await;
+    let of_session =
+        |event: &Event| matches!(event, Event::Handled { kind: ActorKind::Session | ActorKind::Tenant, .. });
     let calls = || (service.world.faults.calls(Op::Load), service.world.faults.calls(Op::Save));
     pass(seconds(1)).await;
     let before = (calls(), service.world.recorder.count(of_session));
@@ -56,9 +54,7 @@ async fn only_the_granted_session_may_speak() {
 #[tokio::test(start_paused = true)]
 async fn silence_is_asked_after_and_an_unknown_session_is_replaced() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     until("asked after", seconds(300), || !service.world.routing.pinged().is_empty()).await;
     let asked = service.world.routing.pinged();
     assert_eq!((asked[0][0].id, asked[0][0].attempt), (id, 1));
@@ -72,11 +68,20 @@ async fn silence_is_asked_after_and_an_unknown_session_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_panics_is_counted_and_asked_again() {
+    let service = Service::start(World::new()).await;
+    let id = service.accepted().await;
+    service.world.faults.next(Op::Ping, Fault::Panic, 1);
+    until("asked after", seconds(300), || !service.world.routing.pinged().is_empty()).await;
+    assert_eq!(service.world.routing.pinged()[0][0].id, id);
+    assert_eq!(service.world.recorder.count(|event| *event == Event::PanicCaught), 1);
+    service.assert_no_restarts();
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_heard_is_not_asked_after() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     for _ in 0..30 {
         pass(seconds(20)).await;
         service.report(id, 1, 0, SignalEvent::Alive).await.unwrap();
@@ -110,12 +115,59 @@ async fn a_full_node_sets_the_idlest_aside_and_still_hears_them() {
     service.assert_no_restarts();
 }
 
+/// Versions of the history that stand for signals which came too late.
+fn noted(service: &Service, id: CallbackId) -> Vec<u32> {
+    let history = service.world.store.row(id).unwrap().history;
+    assert!((1..).zip(&history).all(|(version, entry)| entry.version == version), "no gap: {history:?}");
+    history.iter().filter(|entry| entry.cause == Cause::LateSignal).map(|entry| entry.version).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_after_the_end_is_kept_before_it_is_refused() {
+    let service = Service::calling().await;
+    let id = service.create().await;
+    service.until_ended(id, Reason::AGENT_CONNECTED).await;
+    service.until_sessions(0).await;
+    let (end, refused) = (service.row(id), Err(SignalError::Refused(StepError::Ended)));
+    assert_eq!(service.report(id, 1, 90, SignalEvent::Processing).await, refused);
+    assert_eq!(service.report(id, 1, 90, SignalEvent::Processing).await, refused, "said again");
+    assert_eq!(service.report(id, 1, 91, SignalEvent::Failed(None)).await, Ok(Reply::Repeated));
+    assert_eq!(service.report(id, 1, 0, at(3)).await, refused, "live values are never written");
+    assert_eq!(noted(&service, id), [end.version + 1, end.version + 2]);
+    let row = service.row(id);
+    assert_eq!(row, Callback { version: end.version + 2, last_seq: 91, ..end });
+    assert!(row.is_settled());
+
+    service.world.faults.next(Op::Save, Fault::NotDone, 1);
+    let unsaved = service.report(id, 1, 92, SignalEvent::Queued).await;
+    assert_eq!(unsaved, Err(SignalError::Unserved(Unserved::Busy)), "no answer before it is kept");
+    assert_eq!(service.report(id, 1, 92, SignalEvent::Queued).await, refused);
+    assert_eq!(noted(&service, id).len(), 3);
+    assert_eq!(service.sessions(), 0, "a settled callback gets no session");
+    let after_it = service.now() + chrono::TimeDelta::days(1);
+    assert_eq!(service.world.store.purge(after_it, after_it, 10).await, Ok(1), "nothing keeps it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_while_the_end_is_still_owed_is_kept_by_its_session() {
+    let service = Service::start(World::new()).await;
+    let id = service.accepted().await;
+    service.world.faults.set(Op::Close, Fault::NotDone);
+    service.cancel(id).await.unwrap();
+    let ended = service.report(id, 1, 2, SignalEvent::Ended(None)).await;
+    assert_eq!(ended, Err(SignalError::Refused(StepError::Ended)));
+    assert_eq!(noted(&service, id).len(), 1);
+    assert!(service.row(id).owes_terminate && service.sessions() == 1);
+    service.world.faults.heal();
+    until("settled", seconds(300), || service.row(id).is_settled()).await;
+    assert_eq!(service.row(id).reason, Some(Reason::CANCELLED));
+    service.assert_no_restarts();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_report_brings_a_session_back_after_a_restart() {
     let service = Service::start(World::new()).await;
-    let id = service.create().await;
-    service.until_entered(1).await;
-    service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
+    let id = service.accepted().await;
     let world = service.world.clone();
     service.tree.stop(seconds(5)).await;
     // The next life of the node takes the row over when it is due, and an input before that finds it.

@@ -44,6 +44,14 @@ impl Service {
         self.desk.submit(tenant_id(), booking(None)).await.expect("a booking is kept")
     }
 
+    /// A callback for now whose first attempt is granted to `session-1`, on a service that has had no other.
+    pub(crate) async fn accepted(&self) -> CallbackId {
+        let id = self.create().await;
+        self.until_entered(1).await;
+        assert_eq!(self.report(id, 1, 1, SignalEvent::Accepted).await, Ok(Reply::Done));
+        id
+    }
+
     pub(crate) async fn try_create(&self) -> Result<CallbackId, SubmitError> {
         self.desk.submit(tenant_id(), booking(None)).await
     }

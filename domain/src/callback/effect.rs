@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::state::State;
+use super::step::StepError;
 
 /// One thing to do, in the order given. If anything is to be saved, saving comes first: nothing may be
 /// noticed outside before it is durable.
@@ -12,6 +13,9 @@ pub enum Effect {
     Save(Saving),
     /// Answer whoever sent the input.
     Reply(Reply),
+    /// Refuse whoever sent the input. Stands in the place of a reply, behind the save that keeps the refused input in
+    /// the history; a refusal that leaves nothing to do is an error of the step instead.
+    Refuse(StepError),
     /// Tell the observer that the state moved, once per arrow.
     Moved {
         /// Where it was.
@@ -36,6 +40,14 @@ pub enum Effect {
     Finish,
 }
 
+impl Effect {
+    /// Whether something has to be done outside, now, by the owner of the callback. A wish to be woken is none: the row
+    /// keeps it.
+    pub const fn is_work(&self) -> bool {
+        matches!(self, Self::Submit { .. } | Self::WantPlace | Self::Terminate | Self::Ping)
+    }
+}
+
 /// What a save writes beside the callback itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saving {
@@ -58,7 +70,7 @@ pub enum Reply {
     Repeated,
 }
 
-/// Why a version came to be. The numbers are stored and never change their meaning.
+/// Why a version came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i16)]
 pub enum Cause {
@@ -105,6 +117,40 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in the order of their numbers.
+    pub const ALL: [Self; 20] = [
+        Self::Booked,
+        Self::Claimed,
+        Self::Taken,
+        Self::Started,
+        Self::Refused,
+        Self::Accepted,
+        Self::Reported,
+        Self::Dialled,
+        Self::Lost,
+        Self::CancelledByApi,
+        Self::CancelledByAdmin,
+        Self::CancelledByAgent,
+        Self::Rescheduled,
+        Self::Postponed,
+        Self::Expired,
+        Self::Looked,
+        Self::Settled,
+        Self::LateSignal,
+        Self::Parked,
+        Self::Unparked,
+    ];
+
+    /// Small number for storage; never changes its meaning.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The cause with that storage number.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.code() == code)
+    }
+
     /// The word shown in a history.
     pub const fn name(self) -> &'static str {
         match self {

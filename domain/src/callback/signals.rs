@@ -2,16 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::step::{Limits, StepError, Stepped};
-use super::{Callback, Cause, Effect, HandOff, Reason, Reply, Signal, SignalEvent, State};
+use super::step::Stepped;
+use super::{Callback, Cause, Effect, HandOff, Limits, Reason, Reply, Signal, SignalEvent, State, StepError};
 
 impl Callback {
     pub(super) fn on_signal(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
         if self.state == State::Completed {
-            return match signal.event {
-                SignalEvent::Completed(_) | SignalEvent::Failed(_) => Ok(vec![Effect::Reply(Reply::Repeated)]),
-                _ => Err(StepError::Ended),
-            };
+            return self.on_signal_after_the_end(signal);
         }
         if signal.attempt < self.attempt || signal.attempt == 0 {
             return Err(StepError::StaleAttempt);
@@ -44,6 +41,24 @@ impl Callback {
                 Ok(self.on_report(signal.seq, event, now))
             }
         }
+    }
+
+    /// The history tells what came after the end; nothing else changes. A flow that says itself that it is over wants to
+    /// hear no refusal.
+    fn on_signal_after_the_end(&mut self, signal: &Signal) -> Stepped {
+        let answer = match signal.event {
+            SignalEvent::Completed(_) | SignalEvent::Failed(_) => Ok(Reply::Repeated),
+            _ => Err(StepError::Ended),
+        };
+        let live = matches!(signal.event, SignalEvent::Alive | SignalEvent::Position(_));
+        let repeated = signal.attempt == self.attempt && signal.seq == self.last_seq && signal.seq > 0;
+        if live || repeated || self.version >= Limits::NOTED_VERSIONS {
+            return answer.map(|reply| vec![Effect::Reply(reply)]);
+        }
+        if signal.attempt == self.attempt {
+            self.last_seq = self.last_seq.max(signal.seq);
+        }
+        Ok(vec![self.save(Cause::LateSignal), answer.map_or_else(Effect::Refuse, Effect::Reply)])
     }
 
     fn take_attempt_over(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
@@ -92,12 +107,10 @@ impl Callback {
 
     /// A report of the granted session.
     fn on_report(&mut self, seq: u64, event: &SignalEvent, now: DateTime<Utc>) -> Vec<Effect> {
-        if matches!(event, SignalEvent::Alive | SignalEvent::Position(_)) {
-            return vec![Effect::Reply(Reply::Done)];
-        }
         let late = match event {
-            // What has ended stays ended: the answer to a ping counts whatever came before it.
-            SignalEvent::Ended(_) => false,
+            // Live reports have no place in the order. What has ended stays ended: the answer to a ping counts whatever
+            // came before it.
+            SignalEvent::Alive | SignalEvent::Position(_) | SignalEvent::Ended(_) => false,
             _ if seq == self.last_seq => return vec![Effect::Reply(Reply::Repeated)],
             _ => seq < self.last_seq,
         };
@@ -115,7 +128,7 @@ impl Callback {
             SignalEvent::Failed(reason) => {
                 return self.on_ended(seq, reason.clone().unwrap_or(Reason::FAIL_ERROR), now);
             }
-            SignalEvent::Accepted | SignalEvent::Unknown | SignalEvent::Alive | SignalEvent::Position(_) => {
+            SignalEvent::Alive | SignalEvent::Position(_) | SignalEvent::Accepted | SignalEvent::Unknown => {
                 return vec![Effect::Reply(Reply::Done)];
             }
         };

@@ -3,38 +3,9 @@
 use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 
-use super::{Callback, Canceller, Cause, Effect, HandOff, Input, Reason, Reply, Saving, State, SubmitOutcome};
+use super::{Callback, Cause, Effect, HandOff, Input, Limits, Reason, Reply, Saving, State, SubmitOutcome};
 
-/// The constants of a callback's life.
-pub struct Limits;
-
-impl Limits {
-    /// Attempts that routing may refuse before the callback ends as `SUBMIT_FAILED`.
-    pub const REFUSALS: u32 = 3;
-    /// An attempt that nobody was granted for so long is asked after.
-    pub const ACCEPT_WITHIN: Duration = Duration::seconds(30);
-    /// A session that was silent for so long is asked after.
-    pub const SILENCE: Duration = Duration::seconds(60);
-    /// The farthest that a start may lie before the desired time.
-    pub const LEAD: Duration = Duration::hours(2);
-    /// How long routing is told of an end before that is given up.
-    pub const OWED_FOR: Duration = Duration::hours(24);
-    /// Pause after the first try to tell it; later ones grow with the time that has passed.
-    pub const OWED_RETRY: Duration = Duration::seconds(30);
-    /// Longest pause between two tries.
-    pub const OWED_RETRY_MAX: Duration = Duration::hours(1);
-    /// Signals that come too late are kept in the history up to this version, then only answered.
-    pub const NOTED_VERSIONS: u32 = 200;
-    /// How far ahead of the row an attempt may be that is taken over. More than a few were never begun.
-    pub const ATTEMPTS_AHEAD: u32 = 16;
-
-    /// Pause after the first, second … refusal.
-    pub const fn pause_after_refusal(refusals: u32) -> Duration {
-        if refusals <= 1 { Duration::seconds(1) } else { Duration::seconds(5) }
-    }
-}
-
-/// Why an input was not applied. The callback is unchanged.
+/// Why an input was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StepError {
     /// A cancel came too late.
@@ -63,8 +34,12 @@ impl Callback {
     /// Applies one input at `now` (database time). On success the callback has its new version if the
     /// effects begin with [`Effect::Save`], else it is as before.
     ///
+    /// Whoever sent the input is answered by at most one [`Effect::Reply`] or [`Effect::Refuse`]. The latter is a
+    /// refusal that the history shall tell of: nothing but the version and the order of signals moves, and the sender
+    /// hears it once that is saved.
+    ///
     /// # Errors
-    /// [`StepError`] if the input is refused; the callback is then unchanged.
+    /// [`StepError`] if the input is refused without a trace: the callback is unchanged, and nothing is to be done.
     pub fn step(&mut self, input: Input, now: DateTime<Utc>) -> Stepped {
         match input {
             Input::Start { lead } => self.on_start(lead, now),
@@ -88,12 +63,9 @@ impl Callback {
     /// For whoever applied a step without owning the callback: keeps what may be done at once, and leaves
     /// the rest to the owner by making the callback due. Call it before saving.
     pub fn leave_to_owner(&mut self, mut effects: Vec<Effect>, now: DateTime<Utc>) -> Vec<Effect> {
-        let work = |effect: &Effect| {
-            matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping)
-        };
         // A wish to be woken is no work: the save keeps it for the owner.
-        let work_left = effects.iter().any(work);
-        effects.retain(|effect| !work(effect) && !matches!(effect, Effect::WakeAt(_)));
+        let work_left = effects.iter().any(Effect::is_work);
+        effects.retain(|effect| !effect.is_work() && !matches!(effect, Effect::WakeAt(_)));
         if work_left && matches!(effects.first(), Some(Effect::Save(_))) && self.wake_at.is_some() {
             self.wake_at = Some(now);
         }
@@ -181,30 +153,6 @@ impl Callback {
         vec![self.save(Cause::Refused), wake]
     }
 
-    fn on_cancel(&mut self, by: Canceller, now: DateTime<Utc>) -> Stepped {
-        match self.state {
-            State::Processing => Err(StepError::NotCancellable(self.state)),
-            State::Completed if self.reason.as_ref().is_some_and(Reason::is_cancellation) => {
-                Ok(vec![Effect::Reply(Reply::Repeated)])
-            }
-            State::Completed => Err(StepError::NotCancellable(self.state)),
-            State::Scheduled | State::Queued | State::Routing => {
-                let cause = match by {
-                    Canceller::Api => Cause::CancelledByApi,
-                    Canceller::Admin => Cause::CancelledByAdmin,
-                    Canceller::Agent => Cause::CancelledByAgent,
-                };
-                let give_back = self.slot.take();
-                let mut effects = self.complete(by.reason(), cause, self.attempt > 0, now);
-                if let Some(Effect::Save(saving)) = effects.first_mut() {
-                    saving.give_back = give_back;
-                }
-                effects.insert(1, Effect::Reply(Reply::Done));
-                Ok(effects)
-            }
-        }
-    }
-
     fn on_reschedule(
         &mut self,
         desired_time: DateTime<Utc>,
@@ -221,7 +169,7 @@ impl Callback {
         self.start_at = start_at;
         self.owner = None;
         self.wake_at = Some(start_at);
-        let Effect::Save(saving) = self.save(Cause::Rescheduled) else { return Ok(Vec::new()) };
+        let saving = self.saving(Cause::Rescheduled);
         let saving = if give_back == slot { saving } else { Saving { give_back, take: slot, ..saving } };
         Ok(vec![Effect::Save(saving), Effect::Reply(Reply::Done), Effect::Finish])
     }
@@ -233,15 +181,6 @@ impl Callback {
         self.start_at = until;
         let wake = self.wake(until);
         vec![self.save(Cause::Postponed), wake]
-    }
-
-    fn on_expire(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
-        let reason = match self.state {
-            State::Completed => return Vec::new(),
-            State::Processing => Reason::NOT_AVAILABLE,
-            State::Scheduled | State::Queued | State::Routing => Reason::FAIL_TIMEOUT_TTL,
-        };
-        self.complete(reason, Cause::Expired, self.attempt > 0, now)
     }
 
     fn on_tick(
@@ -301,61 +240,6 @@ impl Callback {
         vec![self.save(Cause::Looked), Effect::Ping, wake]
     }
 
-    fn settle(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
-        if !self.owes_terminate {
-            return vec![Effect::Finish];
-        }
-        if self.ended_at.is_some_and(|at| now >= at + Limits::OWED_FOR) {
-            return self.settled();
-        }
-        if let Some(wake_at) = self.wake_at.filter(|wake_at| *wake_at > now) {
-            return vec![Effect::WakeAt(wake_at)];
-        }
-        // Each pause is half as long as the whole time so far: some forty tries in a day of outage.
-        let so_far = self.ended_at.map_or(Duration::zero(), |at| now - at);
-        let wake_at = now + (so_far / 2).clamp(Limits::OWED_RETRY, Limits::OWED_RETRY_MAX);
-        self.wake_at = Some(wake_at);
-        vec![self.save(Cause::Looked), Effect::Terminate, Effect::WakeAt(wake_at)]
-    }
-
-    fn settled(&mut self) -> Vec<Effect> {
-        self.owes_terminate = false;
-        self.owner = None;
-        self.wake_at = None;
-        vec![self.save(Cause::Settled), Effect::Finish]
-    }
-
-    fn on_terminated(&mut self, done: bool) -> Vec<Effect> {
-        match (self.state == State::Completed && self.owes_terminate, done) {
-            (false, _) => Vec::new(),
-            (true, true) => self.settled(),
-            (true, false) => self.wake_at.map(Effect::WakeAt).into_iter().collect(),
-        }
-    }
-
-    pub(super) fn complete(
-        &mut self,
-        reason: Reason,
-        cause: Cause,
-        owes_terminate: bool,
-        now: DateTime<Utc>,
-    ) -> Vec<Effect> {
-        let mut effects = vec![self.save(cause)];
-        self.go(State::Completed, &mut effects);
-        self.reason = Some(reason);
-        self.ended_at = Some(now);
-        self.owes_terminate = owes_terminate;
-        if owes_terminate {
-            self.wake_at = Some(now + Limits::OWED_RETRY);
-            effects.extend([Effect::Terminate, Effect::WakeAt(now + Limits::OWED_RETRY)]);
-        } else {
-            self.owner = None;
-            self.wake_at = None;
-            effects.push(Effect::Finish);
-        }
-        effects
-    }
-
     /// Moves along the arrows to `to`, through the states between where there is no straight arrow. The
     /// states passed through are noted in the save that stands first in `effects`, if one does.
     pub(super) fn go(&mut self, to: State, effects: &mut Vec<Effect>) {
@@ -377,8 +261,12 @@ impl Callback {
     }
 
     pub(super) fn save(&mut self, cause: Cause) -> Effect {
+        Effect::Save(self.saving(cause))
+    }
+
+    fn saving(&mut self, cause: Cause) -> Saving {
         self.version += 1;
-        Effect::Save(Saving { cause, implied: Vec::new(), give_back: None, take: None })
+        Saving { cause, implied: Vec::new(), give_back: None, take: None }
     }
 
     /// Sets when somebody must look next, never later than the end of the callback's life.

@@ -101,6 +101,20 @@ fn ended() -> Callback {
     reported(processing(), 8, SignalEvent::Completed(Some(Reason::AGENT_CONNECTED)))
 }
 
+#[test]
+fn what_is_stored_as_a_number_comes_back() {
+    for (code, cause) in (0..).zip(Cause::ALL) {
+        assert_eq!((cause.code(), Cause::from_code(code)), (code, Some(cause)));
+    }
+    assert_eq!(Cause::from_code(Cause::ALL.len() as i16), None);
+    for state in State::ALL {
+        assert_eq!(State::from_code(state.code()), Some(state));
+    }
+    for hand_off in [HandOff::Idle, HandOff::Started, HandOff::Accepted] {
+        assert_eq!(HandOff::from_code(hand_off.code()), Some(hand_off));
+    }
+}
+
 /// Effects in one line, times relative to noon.
 fn told(effects: &[Effect]) -> String {
     let at = |instant: &DateTime<Utc>| format!("{:+}s", (*instant - noon()).num_seconds());
@@ -116,6 +130,7 @@ fn told(effects: &[Effect]) -> String {
             format!("save({}{implied}{slots})", saving.cause.name())
         }
         Effect::Reply(reply) => format!("reply({reply:?})"),
+        Effect::Refuse(error) => format!("refuse({error:?})"),
         Effect::Moved { from, to } => format!("{from}>{to}"),
         Effect::Submit { attempt } => format!("submit#{attempt}"),
         Effect::WantPlace => "want-place".to_owned(),

@@ -149,7 +149,7 @@ fn every_region_has_a_plan_and_prints_back() {
 #[test]
 fn only_two_digits_are_shown() {
     let number = PhoneNumber::parse("+14165550107", Region::US).unwrap();
-    assert_eq!((number.masked(), number.to_string()), ("…07".to_owned(), "…07".to_owned()));
+    assert_eq!(number.to_string(), "…07");
     assert_eq!(format!("{number:?}"), "PhoneNumber(…07)");
 }
 

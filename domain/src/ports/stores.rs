@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use crate::callback::{Callback, Idempotency, Options, Saving, State};
+use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
 use crate::tenant::{Tenant, TenantDocument};
@@ -177,7 +177,7 @@ pub struct HistoryEntry {
     /// When.
     pub at: DateTime<Utc>,
     /// Why.
-    pub cause: crate::callback::Cause,
+    pub cause: Cause,
     /// The state since then.
     pub state: State,
     /// States passed through on the way.
@@ -203,7 +203,8 @@ pub trait CallbackStore: Send + Sync {
     /// Keeps a new callback with its slot, details, history and key.
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError>;
 
-    /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all.
+    /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all. A parked callback
+    /// stays set aside, without a `wake_at`, until it ends or is taken up again.
     async fn save(&self, change: Change) -> Result<(), SaveError>;
 
     /// One callback of a tenant.

@@ -12,6 +12,7 @@ use crate::keys::ApiKey;
 use crate::numbers::PhoneNumber;
 use crate::queue::CallOptions;
 use crate::tenant::Tenant;
+use crate::wait::QueueReport;
 
 /// An invitation to begin one attempt. Repeating it is harmless: routing enters an attempt once, and only if
 /// it is higher than any it has seen of the callback and the register is not closed.
@@ -78,6 +79,9 @@ pub trait Routing: Send + Sync {
     /// Expected wait of a queue in seconds, without callbacks submitted ahead of their time; none if it is
     /// unknown or older than 2 minutes.
     fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32>;
+
+    /// What is known of a queue; none if nothing is, or if it is older than 2 minutes.
+    fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport>;
 
     /// Where a callback stands now, if routing can say so without being asked over a wire.
     fn live(&self, id: CallbackId) -> Option<Live>;

@@ -14,6 +14,7 @@ use domain::ports::{
 use super::SqliteStore;
 use super::command::{Book, Command, Forget, Outcome, Own, Remove};
 use super::queries::Candidate;
+use super::readers::Reader;
 use super::rows::check_storable;
 use super::writer::KEY_LIFE;
 use crate::stores::user_data::{pack, unpack};
@@ -162,7 +163,11 @@ impl CallbackStore for SqliteStore {
     }
 
     async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
-        self.readers.read(move |reader| reader.load(tenant, id)).await
+        let load = move |reader: &mut Reader| reader.load(tenant, id);
+        match self.in_place.read(load).await {
+            Some(found) => found,
+            None => self.readers.read(load).await,
+        }
     }
 
     async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {

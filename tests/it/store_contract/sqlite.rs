@@ -304,12 +304,26 @@ async fn the_probe_reads_and_writes() {
     assert!(store.check().await.unwrap_err().starts_with("cannot write"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_is_cut_once_readers_let_it() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { in_place: 1, ..serve() }).unwrap());
     let log = folder.path().join(format!("{DATABASE_FILE}-wal"));
     let length = || fs::metadata(&log).unwrap().len();
+    // Reads that follow each other without a pause, in place and on the threads, are no reader that sits.
+    let known = scheduled(noon());
+    store.book(booking(known.clone())).await.unwrap();
+    let reading: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, known) = (store.clone(), known.clone());
+            tokio::spawn(async move {
+                loop {
+                    assert_eq!(store.load(tenant(), known.id).await, Ok(Some(known.clone())));
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
     // A reader of another process sits on an old snapshot.
     let mut reader = connect(folder.path());
     reader.batch_execute("BEGIN; SELECT count(*) FROM callbacks").unwrap();
@@ -323,6 +337,30 @@ async fn the_log_is_cut_once_readers_let_it() {
     while length() > 1024 * 1024 {
         assert!(tokio::time::Instant::now() < deadline, "the log still has {} bytes", length());
         assert_eq!(store.book(booking(scheduled(noon()))).await, Ok(Booked::New));
+    }
+    for reads in reading {
+        assert!(!reads.is_finished(), "every read found what was committed before");
+        reads.abort();
+    }
+}
+
+/// However reads are shared out, whoever has heard of a write reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_that_was_answered_is_read() {
+    for in_place in [0, 1, 4] {
+        let folder = TempDir::new().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { in_place, ..serve() }).unwrap());
+        let tasks = (0..16).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    let callback = scheduled(noon());
+                    assert_eq!(store.book(booking(callback.clone())).await, Ok(Booked::New));
+                    assert_eq!(store.load(tenant(), callback.id).await, Ok(Some(callback)));
+                }
+            })
+        });
+        join(tasks.collect()).await;
     }
 }
 

@@ -245,6 +245,14 @@ pub(crate) async fn a_purge_takes_only_settled_and_old(start: &Start) {
     let gone = full.callback.clone();
     store.callbacks.book(full).await.unwrap();
     store.callbacks.save(settled(&gone)).await.unwrap();
+    let ended = store.load(gone.id).await;
+    let mut noted = change(&ended, |_| {});
+    noted.saving.cause = Cause::LateSignal;
+    store.callbacks.save(noted).await.unwrap();
+    let history = store.callbacks.history(tenant(), gone.id, 10).await.unwrap();
+    let versions: Vec<_> = history.iter().map(|entry| (entry.version, entry.cause)).collect();
+    assert_eq!(versions, [(1, Cause::Booked), (2, Cause::Looked), (3, Cause::LateSignal)]);
+    assert_eq!(store.callbacks.due(ME, noon() + Duration::days(1), 10).await, Ok(Vec::new()), "it is nobody's work");
     let young = store.keep(immediate(ME, noon())).await;
     store.callbacks.save(settled(&young)).await.unwrap();
     let owing = store.keep(immediate(ME, old)).await;

@@ -120,6 +120,7 @@ impl Life {
                 self.check_saving(&before, effects)?;
                 self.check_moves(&before, effects)?;
                 self.check_hand_off(&before, effects, now)?;
+                self.check_end(&before, &input, effects)?;
                 self.check_leaving(effects, now)?;
             }
         }
@@ -131,7 +132,8 @@ impl Life {
         let saves: Vec<_> =
             effects.iter().enumerate().filter(|(_, effect)| matches!(effect, Effect::Save(_))).collect();
         prop_assert!(saves.iter().all(|(place, _)| *place == 0) && saves.len() <= 1, "one save, and first");
-        prop_assert!(effects.iter().filter(|effect| matches!(effect, Effect::Reply(_))).count() <= 1, "one reply");
+        let answers = effects.iter().filter(|effect| matches!(effect, Effect::Reply(_) | Effect::Refuse(_))).count();
+        prop_assert!(answers <= 1, "one answer");
         let risen = self.callback.version - before.version;
         prop_assert_eq!(usize::try_from(risen).unwrap(), saves.len(), "the version rises with a save and only then");
         match effects.first() {
@@ -201,18 +203,38 @@ impl Life {
         Ok(())
     }
 
+    /// What has ended takes a signal into its history and changes in nothing else; only there a refusal is saved.
+    fn check_end(&self, before: &Callback, input: &Input, effects: &[Effect]) -> Result<(), TestCaseError> {
+        let refuses = effects.iter().any(|effect| matches!(effect, Effect::Refuse(_)));
+        prop_assert!(!refuses || before.state == State::Completed);
+        if before.state != State::Completed || !matches!(input, Input::Signal(_)) {
+            return Ok(());
+        }
+        let noted = Callback { version: self.callback.version, last_seq: self.callback.last_seq, ..before.clone() };
+        prop_assert_eq!(&self.callback, &noted, "a signal after the end is noted, no more");
+        match effects {
+            [Effect::Save(saving), Effect::Reply(Reply::Repeated) | Effect::Refuse(StepError::Ended)] => {
+                prop_assert_eq!(saving.cause, Cause::LateSignal);
+                prop_assert!(self.callback.version <= Limits::NOTED_VERSIONS);
+            }
+            [Effect::Reply(Reply::Repeated)] => {}
+            other => prop_assert!(false, "{:?}", other),
+        }
+        Ok(())
+    }
+
     fn check_leaving(&self, effects: &[Effect], now: DateTime<Utc>) -> Result<(), TestCaseError> {
         let mut left = self.callback.clone();
         let kept = left.leave_to_owner(effects.to_vec(), now);
         for effect in &kept {
-            let own = matches!(effect, Effect::Save(_) | Effect::Reply(_) | Effect::Moved { .. } | Effect::Finish);
+            let own = matches!(
+                effect,
+                Effect::Save(_) | Effect::Reply(_) | Effect::Refuse(_) | Effect::Moved { .. } | Effect::Finish
+            );
             prop_assert!(own, "{:?} is the owner's", effect);
         }
-        let work = |effect: &Effect| {
-            matches!(effect, Effect::Submit { .. } | Effect::WantPlace | Effect::Terminate | Effect::Ping)
-        };
         let saved = matches!(effects.first(), Some(Effect::Save(_)));
-        let due = if saved && effects.iter().any(work) { Some(now) } else { self.callback.wake_at };
+        let due = if saved && effects.iter().any(Effect::is_work) { Some(now) } else { self.callback.wake_at };
         prop_assert_eq!(left.wake_at, due);
         Ok(())
     }

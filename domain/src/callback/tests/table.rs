@@ -212,7 +212,8 @@ fn an_end_that_overtakes_a_submit_closes_the_register() {
         let late = Input::Submitted { attempt: 1, outcome: SubmitOutcome::Done };
         assert_eq!(callback.step(late, noon()), Ok(vec![]));
         let accepted = signal(1, 1, Some("s1"), SignalEvent::Accepted);
-        assert_eq!(callback.step(accepted, noon()), Err(StepError::Ended));
+        assert_eq!(told(&callback.step(accepted, noon()).unwrap()), "save(late-signal) refuse(Ended)");
+        assert!(callback.owes_terminate && callback.wake_at.is_some(), "still to be closed");
     }
 }
 
@@ -246,6 +247,35 @@ fn late_signals_fill_the_history_only_so_far() {
         callback.step(signal(1, 1, Some("s1"), SignalEvent::Queued), noon()).unwrap();
     }
     assert_eq!(callback.version, Limits::NOTED_VERSIONS);
+
+    let mut callback = ended();
+    let mut refusals = Vec::new();
+    for seq in 100..1100 {
+        refusals.push(callback.step(signal(1, seq, Some("s1"), SignalEvent::Processing), noon()));
+    }
+    assert_eq!(callback.version, Limits::NOTED_VERSIONS);
+    assert_eq!(refusals.pop(), Some(Err(StepError::Ended)), "still refused, and no longer noted");
+}
+
+#[test]
+fn signals_after_the_end_are_kept_once_and_leave_it_settled() {
+    let mut callback = ended();
+    for (seq, event, expected) in [
+        (8, SignalEvent::Completed(Some(Reason::AGENT_CONNECTED)), Ok("reply(Repeated)")),
+        (9, SignalEvent::Completed(None), Ok("save(late-signal) reply(Repeated)")),
+        (10, SignalEvent::Processing, Ok("save(late-signal) refuse(Ended)")),
+        (10, SignalEvent::Processing, Err(StepError::Ended)),
+        (3, SignalEvent::Queued, Ok("save(late-signal) refuse(Ended)")),
+        (0, SignalEvent::Unknown, Ok("save(late-signal) refuse(Ended)")),
+        (11, SignalEvent::Alive, Err(StepError::Ended)),
+    ] {
+        let before = callback.version;
+        let told = callback.step(signal(1, seq, Some("s1"), event), noon()).map(|effects| told(&effects));
+        assert_eq!(told, expected.map(str::to_owned), "{seq}");
+        let saved = told.is_ok_and(|told| told.starts_with("save"));
+        assert_eq!(callback.version, before + u32::from(saved));
+        assert!(callback.is_settled() && callback.owner.is_none() && callback.wake_at.is_none());
+    }
 }
 
 #[test]

@@ -27,7 +27,9 @@ statements! {
     AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
         VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
-    TakeSlot = "INSERT INTO slots (queue, start, booked) SELECT ?, ?, 1 WHERE ? > 0
+    // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
+    // every page in case that it has to undo that statement alone.
+    TakeSlot = "INSERT INTO slots (queue, start, booked) VALUES (?, ?, 1)
         ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
     GiveSlotBack = "UPDATE slots SET booked = booked - 1 WHERE queue = ? AND start = ? AND booked > 0";
 }
@@ -109,8 +111,10 @@ fn find_key(
 /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
 /// of their arrival, and the last place goes once.
 pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
-    let capacity = i64::from(claim.capacity);
-    let binds = [key.queue.into(), millis(claim.start).into(), capacity.into(), capacity.into()];
+    if claim.capacity == 0 {
+        return Ok(false);
+    }
+    let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
     Ok(execute::<TakeSlot>(connection, &binds)? > 0)
 }
 

@@ -49,7 +49,7 @@ impl Writer {
                     id.into(),
                     (row.version + 1).into(),
                     millis(own.at).into(),
-                    (own.cause as i64).into(),
+                    i64::from(own.cause.code()).into(),
                     i64::from(row.state.code()).into(),
                     0.into(),
                     row.attempt.into(),

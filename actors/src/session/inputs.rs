@@ -1,0 +1,150 @@
+//! What a session is told, and what it makes of it: each handler ends in an input for the machine, or in none.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::callback::{Input, Signal, SubmitOutcome};
+use ractor::ActorRef;
+
+use super::step::Reloaded;
+use super::{Beginning, Caller, SessionMsg, State};
+use crate::restart::Fault;
+use crate::tenant::TenantMsg;
+
+/// Sessions that are brought back with an accepted attempt ask after it at a moment of their own within this
+/// time and the machine's own jitter (4 to 20 s): within a minute in all.
+const ASK_WITHIN: TimeDelta = TimeDelta::seconds(40);
+
+impl State {
+    pub(super) async fn on_begin(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        let Some(beginning) = self.beginning.take() else { return Ok(()) };
+        match *beginning {
+            Beginning::Booked { callback, effects, details } => {
+                self.callback = Some(callback);
+                self.details = Some(details);
+                self.placed = true;
+                self.perform(me, effects, Caller::None);
+                Ok(())
+            }
+            Beginning::Stored { granted } => {
+                self.placed = granted;
+                self.reload_and_resume(me).await
+            }
+            Beginning::Found { callback, input, caller } => {
+                self.callback = Some(callback);
+                self.follow(None);
+                match *input {
+                    Input::Signal(signal) => self.on_signal(me, signal, caller).await?,
+                    input => self.apply(me, input, caller).await?,
+                }
+                // An input that changed nothing has not said either when to look next.
+                if self.timer.is_none() { self.resume(me).await } else { Ok(()) }
+            }
+        }
+    }
+
+    async fn reload_and_resume(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        match self.reload(me).await? {
+            Reloaded::Ours => self.resume(me).await,
+            Reloaded::NotOurs | Reloaded::Later => Ok(()),
+        }
+    }
+
+    /// Performs the effects of entering the stored state again.
+    async fn resume(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        let Some(callback) = &self.callback else { return Ok(()) };
+        if callback.needs_place() {
+            if self.placed {
+                return self.begin_attempt(me).await;
+            }
+            self.want_place(me);
+            return Ok(());
+        }
+        self.follow(None);
+        let spread = self.id.spread(self.wish, ASK_WITHIN);
+        let ping_from = self.node.ping_from().max(self.node.now() + spread);
+        self.tick(me, ping_from).await
+    }
+
+    async fn begin_attempt(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        let Some(callback) = &self.callback else { return Ok(()) };
+        let lead = self.facts.lead(&self.node, &callback.queue);
+        self.apply(me, Input::Start { lead }, Caller::None).await
+    }
+
+    pub(super) async fn on_place_granted(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.placed, true) {
+            return Ok(());
+        }
+        if self.callback.is_none() {
+            return self.reload_and_resume(me).await;
+        }
+        if self.callback.as_ref().is_some_and(|callback| callback.needs_place()) {
+            self.begin_attempt(me).await
+        } else {
+            self.free_place(me, false);
+            Ok(())
+        }
+    }
+
+    /// A report of the granted session counts as heard, whatever else it says.
+    pub(super) async fn on_signal(
+        &mut self,
+        me: &ActorRef<SessionMsg>,
+        signal: Signal,
+        caller: Caller,
+    ) -> Result<(), Fault> {
+        let heard = signal.clone();
+        self.apply(me, Input::Signal(signal), caller).await?;
+        self.node.live.hear(self.id, self.facts.id, &heard, self.node.now());
+        Ok(())
+    }
+
+    pub(super) fn on_rest(&mut self, me: &ActorRef<SessionMsg>) {
+        self.resting = true;
+        self.rest_if_idle(me);
+    }
+
+    pub(super) async fn on_submit_answered(
+        &mut self,
+        me: &ActorRef<SessionMsg>,
+        attempt: u32,
+        outcome: SubmitOutcome,
+    ) -> Result<(), Fault> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps);
+        self.apply(me, Input::Submitted { attempt, outcome }, Caller::None).await?;
+        if outage && self.placed {
+            self.tenant.hint(TenantMsg::OutageSeen { session: me.get_id(), id: self.id });
+        }
+        self.rest_if_idle(me);
+        Ok(())
+    }
+
+    pub(super) async fn on_close_answered(&mut self, me: &ActorRef<SessionMsg>, done: bool) -> Result<(), Fault> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.apply(me, Input::Terminated { done }, Caller::None).await?;
+        self.rest_if_idle(me);
+        Ok(())
+    }
+
+    pub(super) async fn on_timer(&mut self, me: &ActorRef<SessionMsg>, wish: u32) -> Result<(), Fault> {
+        if wish != self.wish {
+            return Ok(());
+        }
+        self.timer = None;
+        if self.callback.is_none() {
+            return self.reload_and_resume(me).await;
+        }
+        self.tick(me, self.node.ping_from()).await
+    }
+
+    async fn tick(&mut self, me: &ActorRef<SessionMsg>, ping_from: DateTime<Utc>) -> Result<(), Fault> {
+        let input = Input::Tick { heard_at: self.node.live.heard_at(self.id), ping_from };
+        self.apply(me, input, Caller::None).await
+    }
+
+    fn rest_if_idle(&self, me: &ActorRef<SessionMsg>) {
+        if self.resting && self.in_flight == 0 {
+            self.end(me);
+        }
+    }
+}
