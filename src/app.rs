@@ -133,7 +133,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         clock: clock.clone(),
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
-        parking: Arc::new(StoreParking { callbacks: store, clock }),
+        parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
+        provisioning: Arc::new(provisioning(store, clock, &master)?),
+        settings: tree.settings(),
+        failures: Arc::default(),
     };
     let doors = match front_door::serve(door_settings(config), door).await {
         Ok(doors) => doors,

@@ -39,6 +39,10 @@ pub use vault::{KeyRingAndVault, Vault};
 /// Longest document that is kept, in bytes of its text.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
+/// Sections of a document whose entries have names.
+pub const SECTIONS: [&str; 7] =
+    ["queues", "businessHours", "capacityRules", "numberRules", "regionRules", "callInGroups", "webhooks"];
+
 /// Why a document was not taken.
 #[derive(Debug, Error)]
 pub enum ProvisioningError {
@@ -167,11 +171,44 @@ impl Provisioning {
     /// # Errors
     /// [`ProvisioningError::UnknownTenant`], or the store failed.
     pub async fn export(&self, tenant: TenantId) -> Result<(u64, Node), ProvisioningError> {
-        let mut kept = self.kept(tenant).await?;
-        if kept.document.keys.is_some() {
-            kept.document.keys = Some(keys::declared(&self.keys_of(tenant).await?));
-        }
+        let kept = self.current(tenant).await?;
         Ok((kept.revision, export::shortened(&kept.document)))
+    }
+
+    /// One entry of a section of [`SECTIONS`] with everything that it says, and the revision of its document.
+    ///
+    /// # Errors
+    /// [`ProvisioningError::UnknownEntry`] if it is not there, or the store failed.
+    pub async fn entry(&self, tenant: TenantId, section: &str, name: &str) -> Result<(u64, Node), ProvisioningError> {
+        let kept = self.current(tenant).await?;
+        let mut document = export::to_node(&kept.document);
+        let entry = document.get_mut(section).and_then(|section| section.take(name));
+        Ok((kept.revision, entry.ok_or(ProvisioningError::UnknownEntry)?))
+    }
+
+    /// What becomes of a document with another entry, or without one. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Self::plan`], and [`ProvisioningError::UnknownEntry`] if there is nothing to take out.
+    pub async fn plan_entry(
+        &self,
+        tenant: TenantId,
+        section: &str,
+        name: &str,
+        entry: Option<Node>,
+        order: &Order<'_>,
+    ) -> Result<Plan, ProvisioningError> {
+        let kept = self.current(tenant).await?;
+        let mut document = export::to_node(&kept.document);
+        if document.get(section).is_none() {
+            document.put(section, Node::empty());
+        }
+        let entries = document.get_mut(section).ok_or(ProvisioningError::UnknownEntry)?;
+        match entry {
+            Some(entry) => entries.put(name, entry),
+            None => drop(entries.take(name).ok_or(ProvisioningError::UnknownEntry)?),
+        }
+        self.plan_of(tenant, &kept.document.tenant, document, order).await
     }
 
     /// What a document said in an older revision.
@@ -270,6 +307,15 @@ impl Provisioning {
     /// Something has changed since they were made, or the store failed.
     pub async fn apply(&self, plans: Vec<Plan>) -> Result<Vec<Applied>, ApplyError> {
         self.tenants.apply(plans.into_iter().map(|plan| plan.application).collect()).await
+    }
+
+    /// What is kept, with the keys as they are now: some may have been made or revoked on their own.
+    async fn current(&self, tenant: TenantId) -> Result<Kept, ProvisioningError> {
+        let mut kept = self.kept(tenant).await?;
+        if kept.document.keys.is_some() {
+            kept.document.keys = Some(keys::declared(&self.keys_of(tenant).await?));
+        }
+        Ok(kept)
     }
 
     async fn kept(&self, tenant: TenantId) -> Result<Kept, ProvisioningError> {

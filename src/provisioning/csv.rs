@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use csv::{ReaderBuilder, Writer};
 use domain::document::{Node, fields};
 use domain::ids::TenantId;
+use domain::ports::Kept;
 use domain::queue::QueueSettings;
 use domain::queue::product::{self, Form, ROUTING_OPTIONS, Shape};
 use domain::setting::SettingError;
@@ -91,13 +92,13 @@ impl Column {
 }
 
 impl Provisioning {
-    /// The queues of a tenant as a table.
+    /// The queues of a tenant as a table, with the revision of the document.
     ///
     /// # Errors
     /// [`CsvError`].
-    pub async fn export_csv(&self, tenant: TenantId) -> Result<String, CsvError> {
-        let document = self.kept(tenant).await?.document;
-        let node = export::to_node(&document);
+    pub async fn export_csv(&self, tenant: TenantId) -> Result<(u64, String), CsvError> {
+        let kept = self.kept(tenant).await?;
+        let node = export::to_node(&kept.document);
         let queues = node.get("queues").map(Node::members).unwrap_or_default();
         let options: BTreeSet<&str> = queues
             .iter()
@@ -117,7 +118,7 @@ impl Provisioning {
             writer.write_record(row).map_err(|_| CsvError::Write)?;
         }
         let bytes = writer.into_inner().map_err(|_| CsvError::Write)?;
-        String::from_utf8(bytes).map_err(|_| CsvError::Write)
+        Ok((kept.revision, String::from_utf8(bytes).map_err(|_| CsvError::Write)?))
     }
 
     /// What becomes of a table. Nothing is changed.
@@ -125,7 +126,7 @@ impl Provisioning {
     /// # Errors
     /// [`ProvisioningError::Mistakes`], each with its row and column, or the store failed.
     pub async fn plan_csv(&self, tenant: TenantId, text: &str, order: &Order<'_>) -> Result<Plan, ProvisioningError> {
-        let document = self.kept(tenant).await?.document;
+        let Kept { document, .. } = self.current(tenant).await?;
         let mut root = export::to_node(&document);
         let table = Table::read(text).map_err(ProvisioningError::Mistakes)?;
         let mut queues = root.take("queues").unwrap_or_else(Node::empty);
