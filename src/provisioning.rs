@@ -6,6 +6,7 @@ mod credentials;
 mod csv;
 mod diff;
 mod export;
+pub mod handbook;
 mod keys;
 mod sealing;
 mod secrets;

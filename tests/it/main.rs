@@ -30,3 +30,4 @@ mod routing_contract;
 mod secrets_in_output;
 mod shutdown;
 mod store_contract;
+mod tenants;
