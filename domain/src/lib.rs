@@ -35,4 +35,5 @@ pub mod secret;
 pub mod setting;
 pub mod slots;
 pub mod tenant;
+pub mod user_data;
 pub mod webhooks;
