@@ -5,6 +5,7 @@
 //! `ROLLBACK`, which may find no transaction any more.
 
 mod booking;
+mod idempotency;
 mod saving;
 mod upkeep;
 
@@ -19,7 +20,7 @@ use diesel::{QueryResult, SqliteConnection};
 use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
-pub(super) use booking::KEY_LIFE;
+pub(super) use idempotency::KEY_LIFE;
 
 use super::names::{FreshNames, Names};
 use super::statement::{execute, statements};

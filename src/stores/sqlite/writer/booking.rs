@@ -1,31 +1,20 @@
 //! Bookings, and the slots that bookings and steps take and give back.
 
-use chrono::{DateTime, Duration, Utc};
-use diesel::sql_types::{BigInt, Binary};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::BigInt;
 use diesel::{QueryResult, SqliteConnection};
-use domain::callback::{Cause, Idempotency};
+use domain::callback::Cause;
 use domain::ids::CallbackId;
 use domain::ports::{Booked, SlotClaim};
-use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
+use super::idempotency::{self, Known, Operation};
 use super::{AddHistory, Writer};
 
-/// How long a key makes repetitions recognisable.
-pub(in crate::stores::sqlite) const KEY_LIFE: Duration = Duration::hours(24);
-
-/// The operation of a key; call-ins get the next number.
-const CREATE: i64 = 0;
-
 statements! {
-    FindKey -> (Binary, Binary) = "SELECT callback, body FROM idempotency_keys
-        WHERE tenant = ? AND operation = ? AND key = ? AND at > ?";
-    // REPLACE: an expired key that the purge has not reached yet gives way.
-    AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
-        VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
     TakeSlot = "INSERT INTO slots (queue, start, booked) SELECT ?, ?, 1 WHERE ? > 0
         ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
@@ -38,10 +27,16 @@ impl Writer {
     pub(super) fn book(&mut self, book: &Book) -> QueryResult<Booked> {
         let callback = &book.callback;
         let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
-        if let Some(idempotency) = &book.idempotency
-            && let Some(known) = find_key(&mut self.connection, key, idempotency, book.booked_at)?
-        {
-            return Ok(known);
+        let keyed = idempotency::Keyed {
+            tenant: key.tenant,
+            operation: Operation::Create,
+            idempotency: book.idempotency.as_ref(),
+            at: book.booked_at,
+        };
+        match keyed.find(&mut self.connection)? {
+            Known::Not => {}
+            Known::Made(id) => return Ok(Booked::Existing(CallbackId::from_uuid(id))),
+            Known::Reused => return Ok(Booked::KeyReused),
         }
         if let Some(start) = callback.slot {
             let claim = SlotClaim { start, capacity: book.slot_capacity };
@@ -51,7 +46,7 @@ impl Writer {
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();
-        let details = self.add_details(book)?;
+        let details = self.add_details(book.options.as_deref(), book.user_data.as_deref())?;
         execute::<InsertCallback>(&mut self.connection, &insert_binds(callback, id, key, details))?;
         execute::<AddHistory>(
             &mut self.connection,
@@ -65,45 +60,18 @@ impl Writer {
                 i64::from(callback.attempt).into(),
             ],
         )?;
-        if let Some(idempotency) = &book.idempotency {
-            execute::<AddKeyRow>(
-                &mut self.connection,
-                &[
-                    key.tenant.into(),
-                    CREATE.into(),
-                    idempotency.key.as_slice().into(),
-                    idempotency.body.as_slice().into(),
-                    id.into(),
-                    millis(book.booked_at).into(),
-                ],
-            )?;
-        }
+        keyed.remember(&mut self.connection, id)?;
         Ok(Booked::New)
     }
 
-    fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
-        if book.options.is_none() && book.user_data.is_none() {
+    /// The row of the rare members and user data of something; none if there is neither.
+    pub(super) fn add_details(&mut self, options: Option<&[u8]>, user_data: Option<&[u8]>) -> QueryResult<Option<i64>> {
+        if options.is_none() && user_data.is_none() {
             return Ok(None);
         }
-        let binds = [book.options.as_deref().into(), book.user_data.as_deref().into()];
-        let row: Option<(i64,)> = first::<AddDetails, _>(&mut self.connection, &binds)?;
+        let row: Option<(i64,)> = first::<AddDetails, _>(&mut self.connection, &[options.into(), user_data.into()])?;
         Ok(row.map(|(id,)| id))
     }
-}
-
-fn find_key(
-    connection: &mut SqliteConnection,
-    key: QueueKey,
-    idempotency: &Idempotency,
-    at: DateTime<Utc>,
-) -> QueryResult<Option<Booked>> {
-    let binds = [key.tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
-    let Some((callback, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else { return Ok(None) };
-    if body != idempotency.body {
-        return Ok(Some(Booked::KeyReused));
-    }
-    let id = Uuid::from_slice(&callback).map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
-    Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
 }
 
 /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
