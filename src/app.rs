@@ -104,6 +104,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let ports = Ports {
         callbacks: store.clone(),
+        call_ins: store.clone(),
+        flow: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
         key_ring: key_ring.clone(),

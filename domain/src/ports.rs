@@ -4,12 +4,16 @@
 //! Every call ends in one of three ways: done, *surely not done*, or *perhaps done*. Adapters put a
 //! deadline on everything they do; callers may rely on an answer.
 
+mod call_in;
+mod flow;
 mod inward;
 mod stores;
 mod world;
 
 use std::sync::Arc;
 
+pub use call_in::*;
+pub use flow::*;
 pub use inward::*;
 pub use stores::*;
 pub use world::*;
@@ -19,6 +23,10 @@ pub use world::*;
 pub struct Ports {
     /// Callbacks.
     pub callbacks: Arc<dyn CallbackStore>,
+    /// Call-in requests.
+    pub call_ins: Arc<dyn CallInStore>,
+    /// What flow engines ask about.
+    pub flow: Arc<dyn FlowStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
     /// Who is alive.

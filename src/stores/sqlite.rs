@@ -9,6 +9,7 @@
 //! `serve` holds the folder's lock for its life; commands of the command line open the same file without it
 //! and write in short transactions. Nothing here awaits while a transaction is open.
 
+mod call_ins;
 mod callbacks;
 mod command;
 mod direct;
@@ -20,6 +21,7 @@ mod readers;
 mod rows;
 mod settings;
 mod statement;
+mod user_data;
 mod writer;
 
 use std::fs::File;

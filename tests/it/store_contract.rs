@@ -3,11 +3,14 @@
 
 mod batches;
 mod bookings;
+mod call_in_records;
+mod call_ins;
 mod harness;
 mod settings;
 mod speed;
 mod sqlite;
 mod steps;
+mod user_data;
 mod work;
 
 /// Runs every test of the contract against the fixtures that `$start` makes.
@@ -43,4 +46,14 @@ contract! {
         background_work_goes_in_quarters, readers_see_what_is_committed;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
+    call_ins: come_back_whole, are_walled_by_tenant, are_recognised_by_their_key,
+        equal_keys_in_one_batch_share_one_outcome, a_lost_answer_to_commit_is_perhaps,
+        codes_are_never_shared_and_the_last_one_is_found, the_least_loaded_number_is_given_out,
+        without_codes_numbers_and_callers_are_never_shared, of_many_calls_one_wins,
+        a_match_and_a_cancel_exclude_each_other, most_criteria_win_then_the_oldest,
+        a_store_finds_what_the_rules_say;
+    call_in_records: time_alone_ends_them, a_purge_writes_expiry_down_and_removes_the_old,
+        expired_ones_never_pile_up, lists_are_filtered_sorted_and_paged, a_long_list_is_looked_through_in_parts;
+    user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
+        goes_with_its_callback, active_callbacks_are_counted_by_queue;
 }

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Booked, Change, SaveError};
+use domain::ports::{Booked, Change, Replaced, SaveError, StoreError};
 
+use super::call_ins::{CallInCommand, CallInOutcome};
+use super::user_data::ReplaceUserData;
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -23,6 +25,8 @@ pub(super) enum Command {
     PutTenant { id: TenantId, name: String, settings: String },
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
+    CallIn(Box<CallInCommand>),
+    ReplaceUserData(Box<ReplaceUserData>),
 }
 
 /// A booking whose texts are packed already: the writer is one thread, callers are many.
@@ -57,8 +61,8 @@ pub(super) struct OwnRow {
 /// Removes settled callbacks, each only if it is still as it was read.
 pub(super) struct Remove {
     pub(super) ids: Vec<CallbackId>,
-    /// Beside `ids`: version, and the row of its details.
-    pub(super) rows: Vec<(i64, Option<i64>)>,
+    /// Beside `ids`.
+    pub(super) versions: Vec<i64>,
 }
 
 /// Removes what is past its use beside callbacks.
@@ -78,6 +82,8 @@ pub(super) enum Outcome {
     Each(Vec<bool>),
     Done,
     Revoked(bool),
+    CallIn(CallInOutcome),
+    Replaced(Result<Replaced, StoreError>),
 }
 
 impl combiner::Command for Command {
@@ -90,6 +96,8 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
+            Self::ReplaceUserData(replace) => slice::from_ref(&replace.id),
+            Self::CallIn(_) => &[],
             Self::Forget(_) | Self::Shrink | Self::PutTenant { .. } | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
         }
     }
@@ -103,10 +111,12 @@ impl combiner::Command for Command {
             Self::Save(_) => size_of::<Change>(),
             Self::Park { reason, .. } => reason.len(),
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
-            Self::Remove(remove) => remove.ids.len() * 40,
+            Self::Remove(remove) => remove.ids.len() * 24,
             Self::Forget(forget) => forget.keys.len() * 8 + forget.slots.len() * 16,
             Self::PutTenant { settings, .. } => settings.len(),
             Self::AddKey(_) => size_of::<ApiKey>(),
+            Self::CallIn(command) => command.bytes(),
+            Self::ReplaceUserData(replace) => replace.bytes(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
         };
         size_of::<Self>() + own
@@ -118,6 +128,7 @@ impl combiner::Command for Command {
             Self::Remove(remove) => remove.ids.len(),
             Self::Forget(forget) => forget.keys.len() + forget.slots.len(),
             Self::Shrink => SHRINK_PAGES,
+            Self::CallIn(command) => command.background_rows(),
             _ => 0,
         }
     }

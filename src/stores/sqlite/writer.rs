@@ -5,9 +5,11 @@
 //! `ROLLBACK`, which may find no transaction any more.
 
 mod booking;
+mod call_ins;
 mod idempotency;
 mod saving;
 mod upkeep;
+mod user_data;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +85,8 @@ impl Writer {
             Command::PutTenant { id, name, settings } => self.put_tenant(*id, name, settings).map(|()| Outcome::Done),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
+            Command::CallIn(command) => self.call_in(command).map(Outcome::CallIn),
+            Command::ReplaceUserData(replace) => self.replace_user_data(replace).map(Outcome::Replaced),
         }
     }
 
