@@ -121,6 +121,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let health = Health { snapshot: Box::new(tree.health()), node: node_name, started_at: clock.now() };
     let door = Door {
         desk: tree.desk(),
+        call_ins: tree.call_in_desk(),
+        flow: tree.flow_desk(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, StoreError};
+use domain::ports::{CallInDesk, CallbackStore, Clock, Desk, FlowDesk, Inbox, Observer, Parked, SaveError, StoreError};
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
@@ -41,6 +41,10 @@ pub use settings::{DoorLimits, DoorSettings, InternalToken};
 pub struct Door {
     /// Takes bookings, cancels and questions.
     pub desk: Arc<dyn Desk>,
+    /// Takes call-ins.
+    pub call_ins: Arc<dyn CallInDesk>,
+    /// Answers flow engines.
+    pub flow: Arc<dyn FlowDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, Inbox, Ports, StoreError};
+use domain::ports::{CallInDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, StoreError};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -120,6 +120,16 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for call-ins.
+    pub fn call_in_desk(&self) -> Arc<dyn CallInDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for what a flow engine asks.
+    pub fn flow_desk(&self) -> Arc<dyn FlowDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
+use domain::call_in::CallInGroup;
 use domain::hours::{BusinessHours, Range, Week};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::ids::{ApiKeyId, CallInGroupName, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{Clock, SettingsStore, StoreError};
 use domain::queue::QueueSettings;
@@ -21,6 +22,10 @@ pub(super) const TENANT: &str = "demo";
 pub(super) const SUPPORT: &str = "support";
 /// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
 const SALES: &str = "sales";
+/// Its call-in group, with access codes and one number.
+const MOBILE: &str = "mobile";
+/// That number: of those that are set aside for examples.
+const MOBILE_NUMBER: &str = "+18005550199";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -82,5 +87,7 @@ fn document() -> Result<TenantDocument, DemoError> {
     let queues = [(SUPPORT, support), (SALES, sales)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
-    Ok(TenantDocument::with_queues(TENANT, queues))
+    let mobile = CallInGroup { numbers: vec![MOBILE_NUMBER.to_owned()], ..CallInGroup::default() };
+    let mobile = (CallInGroupName::new(MOBILE).map_err(|error| invalid(&error))?, mobile);
+    Ok(TenantDocument { call_in_groups: [mobile].into(), ..TenantDocument::with_queues(TENANT, queues) })
 }

@@ -1,5 +1,6 @@
 //! The public API, one file per family of operations.
 
+pub(crate) mod call_in;
 pub(crate) mod callbacks;
 pub(crate) mod schemas;
 
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
+        .routes(routes!(call_in::create))
 }
 
 /// A request whose caller may ask what it asks, with its body.

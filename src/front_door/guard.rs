@@ -26,7 +26,7 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 15] = [
+pub(crate) const ROUTES: [&str; 22] = [
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
@@ -42,6 +42,13 @@ pub(crate) const ROUTES: [&str; 15] = [
     "/ges/v1/callbacks/{id}/signals",
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
+    "/engagement/v3/call-in/requests/create",
+    "/ges/v1/call-in/match",
+    "/ges/v1/call-in/requests",
+    "/ges/v1/call-in/requests/{id}/cancel",
+    "/ges/v1/callbacks/{id}",
+    "/ges/v1/callbacks/{id}/user-data",
+    "/ges/v1/queues/{name}/watermark",
 ];
 
 /// What stands for every path without a route.

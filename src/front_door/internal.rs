@@ -1,5 +1,8 @@
-//! What only the internal listener serves: health, metrics, routing's signals, and parked callbacks.
+//! What only the internal listener serves: health, metrics, routing's signals, what a flow engine asks, call-ins, and
+//! parked callbacks.
 
+mod call_in;
+mod flow;
 mod health;
 mod work;
 
@@ -21,4 +24,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
+        .routes(routes!(call_in::match_call))
+        .routes(routes!(call_in::list))
+        .routes(routes!(call_in::cancel))
+        .routes(routes!(flow::callback))
+        .routes(routes!(flow::attach))
+        .routes(routes!(flow::watermark))
 }

@@ -18,6 +18,7 @@ use super::router;
     modifiers(&Schemes),
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
+        (name = "CallIn", description = "Numbers for customers to call, with a code to be recognised by."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )
 )]

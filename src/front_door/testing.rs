@@ -1,5 +1,7 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
+pub(crate) mod call_in;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -57,6 +59,7 @@ pub(crate) enum Mood {
 }
 
 pub(crate) struct Fake {
+    pub(crate) call_in: call_in::Answers,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<CallbackId, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
@@ -86,6 +89,7 @@ impl Fake {
             dependencies: vec![database],
         };
         Self {
+            call_in: call_in::Answers::default(),
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(id())),
             cancel: Mutex::new(Ok(())),
@@ -201,6 +205,8 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
     );
     let door = Door {
         desk: fake.clone(),
+        call_ins: fake.clone(),
+        flow: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

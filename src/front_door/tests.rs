@@ -1,6 +1,8 @@
 //! The service of each listener, called without a socket.
 
+mod call_in;
 mod create;
+mod flow;
 mod fuzz;
 mod internal;
 

@@ -6,7 +6,9 @@
 //! [`Loose`], user data is copied through, everything else is skipped, so that a body of one megabyte costs
 //! about one megabyte.
 
+pub(crate) mod call_in;
 pub(crate) mod create;
+pub(crate) mod flow;
 pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod time;

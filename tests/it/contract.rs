@@ -5,7 +5,8 @@ use serde_json::Value;
 
 const CONTRACT: &str = include_str!("../fixtures/engagement-v3.openapi.yaml");
 const PREFIX: &str = "/engagement/v3";
-const OPERATIONS: [&str; 3] = ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve"];
+const OPERATIONS: [&str; 4] =
+    ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve", "/call-in/requests/create"];
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()

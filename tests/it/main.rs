@@ -18,6 +18,7 @@
 mod harness;
 
 mod bad_input;
+mod call_in;
 mod configuration;
 mod contract;
 mod dashboards;

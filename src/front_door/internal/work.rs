@@ -105,7 +105,7 @@ pub(crate) struct ParkedResponse {
 /// Refusals of the internal operations.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum WorkRefusals {
+pub(super) enum WorkRefusals {
     /// The request is malformed.
     #[response(status = 400)]
     BadRequest(ErrorResponse),
@@ -123,7 +123,7 @@ enum WorkRefusals {
 /// Refusals of internal operations on one callback.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum OneRefusals {
+pub(super) enum OneRefusals {
     /// No such callback in this tenant, or no such tenant.
     #[response(status = 404)]
     NotFound(ErrorResponse),
@@ -135,7 +135,7 @@ enum OneRefusals {
 /// Refusals of internal operations with a body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum BodyRefusals {
+pub(super) enum BodyRefusals {
     /// The body did not arrive in time.
     #[response(status = 408)]
     TooSlow(ErrorResponse),
@@ -241,7 +241,7 @@ pub(crate) async fn unpark(
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
 }
 
-fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(token) = &shared.internal_token else { return Ok(()) };
     let presented = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.as_bytes().split_at_checked(7)?;
@@ -253,7 +253,7 @@ fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::NoToken, "Missing or wrong token in Authorization: Bearer."))
 }
 
-fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
+pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
     let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
     if named.is_empty() {
         return Err(Problem::bad("ContactCenterID", "is required as a header"));
@@ -264,7 +264,7 @@ fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<Ten
     Ok(id)
 }
 
-fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
+pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
     let text = id.map(|Path(text)| text).unwrap_or_default();
     wire::parse_id("The id in the path", &text)
 }
