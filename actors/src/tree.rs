@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{AvailabilityDesk, Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError, WaitDesk};
+use domain::ports::{
+    AvailabilityDesk, CallInDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, SettingsDesk, StoreError, WaitDesk,
+};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -135,6 +137,16 @@ impl Tree {
 
     /// The way in for questions about free times.
     pub fn availability(&self) -> Arc<dyn AvailabilityDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for call-ins.
+    pub fn call_in_desk(&self) -> Arc<dyn CallInDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for what a flow engine asks.
+    pub fn flow_desk(&self) -> Arc<dyn FlowDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -5,6 +5,8 @@
 //! deadline on everything they do; callers may rely on an answer.
 
 mod availability;
+mod call_in;
+mod flow;
 mod inward;
 mod limits;
 mod secrets;
@@ -16,6 +18,8 @@ mod world;
 use std::sync::Arc;
 
 pub use availability::*;
+pub use call_in::*;
+pub use flow::*;
 pub use inward::*;
 pub use limits::*;
 pub use secrets::*;
@@ -29,6 +33,10 @@ pub use world::*;
 pub struct Ports {
     /// Callbacks.
     pub callbacks: Arc<dyn CallbackStore>,
+    /// Call-in requests.
+    pub call_ins: Arc<dyn CallInStore>,
+    /// What flow engines ask about.
+    pub flow: Arc<dyn FlowStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
     /// Who is alive.

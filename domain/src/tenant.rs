@@ -10,11 +10,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call_in::CallInGroup;
+use crate::call_in::{CallInGroup, Group};
 use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::hours::{BusinessHours, HoursRef};
-use crate::ids::{QueueName, TenantId};
+use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
 use crate::limits::TenantLimits;
 use crate::number_rules::NumberRule;
@@ -50,7 +50,7 @@ pub struct TenantDocument {
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub call_in_groups: BTreeMap<String, CallInGroup>,
+    pub call_in_groups: BTreeMap<CallInGroupName, CallInGroup>,
     /// Whether bookings have to come from people.
     pub captcha: CaptchaSettings,
     /// How customers are told on their devices.
@@ -84,7 +84,7 @@ pub struct Tenant {
     /// Regions in order of preference by name.
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
-    pub call_in_groups: BTreeMap<String, Arc<CallInGroup>>,
+    pub call_in_groups: BTreeMap<CallInGroupName, Arc<Group>>,
     /// Whether bookings have to come from people.
     pub captcha: CaptchaSettings,
     /// How customers are told on their devices.
@@ -150,7 +150,8 @@ impl TenantDocument {
             self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
         });
         checks.at("callInGroups", |checks| {
-            self.call_in_groups.iter().for_each(|(name, group)| checks.at(name, |checks| group.check(checks)));
+            let groups = self.call_in_groups.iter();
+            groups.for_each(|(name, group)| checks.at(name.as_str(), |checks| group.check(checks)));
         });
         checks.at("captcha", |checks| self.captcha.check(checks));
         checks.at("push", |checks| self.push.check(checks));
@@ -170,7 +171,11 @@ impl TenantDocument {
             aliases,
             business_hours,
             region_rules: self.region_rules.clone(),
-            call_in_groups: arcs(&self.call_in_groups),
+            call_in_groups: self
+                .call_in_groups
+                .iter()
+                .map(|(name, it)| (name.clone(), Arc::new(it.resolve())))
+                .collect(),
             captcha: self.captcha.clone(),
             push: self.push.clone(),
             webhooks: self.webhooks.clone(),

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
+use domain::call_in::CallInGroup;
 use domain::capacity::{CapacityRule, DayPlaces};
 use domain::hours::{BusinessHours, Range, Week};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::ids::{ApiKeyId, CallInGroupName, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{Clock, SettingsStore, StoreError};
 use domain::queue::{QueueSettings, SlotMinutes};
@@ -26,6 +27,10 @@ const SALES: &str = "sales";
 const STRICT: &str = "strict";
 /// Its capacity rule: five callbacks in each half hour of the office.
 const OFFICE: &str = "office";
+/// Its call-in group, with access codes and one number.
+const MOBILE: &str = "mobile";
+/// That number: of those that are set aside for examples.
+const MOBILE_NUMBER: &str = "+18005550199";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -104,5 +109,8 @@ fn document() -> Result<TenantDocument, DemoError> {
         ..CapacityRule::default()
     };
     let capacity_rules = [(OFFICE.to_owned(), rule)].into();
-    Ok(TenantDocument { capacity_rules, ..TenantDocument::with_queues(TENANT, queues) })
+    let mobile = CallInGroup { numbers: vec![MOBILE_NUMBER.to_owned()], ..CallInGroup::default() };
+    let mobile = (CallInGroupName::new(MOBILE).map_err(|error| invalid(&error))?, mobile);
+    let call_in_groups = [mobile].into();
+    Ok(TenantDocument { capacity_rules, call_in_groups, ..TenantDocument::with_queues(TENANT, queues) })
 }

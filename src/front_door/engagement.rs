@@ -1,6 +1,7 @@
 //! The public API, one file per family of operations.
 
 pub(crate) mod availability;
+pub(crate) mod call_in;
 pub(crate) mod callbacks;
 pub(crate) mod schemas;
 pub(crate) mod waits;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
         .routes(routes!(availability::availability))
+        .routes(routes!(call_in::create))
 }
 
 /// A request whose caller may ask what it asks, with its body.

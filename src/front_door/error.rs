@@ -1,6 +1,8 @@
 //! What a refusal looks like: one table from meaning to HTTP status and envelope code, and one place that
 //! turns the errors of the ports into it.
 
+mod call_in;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

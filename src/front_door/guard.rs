@@ -62,6 +62,13 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/credentials/{kind}/{name}",
     "/ges/v1/api-keys/validate",
     "/ges/v1/errors",
+    "/engagement/v3/call-in/requests/create",
+    "/ges/v1/call-in/match",
+    "/ges/v1/call-in/requests",
+    "/ges/v1/call-in/requests/{id}/cancel",
+    "/ges/v1/callbacks/{id}",
+    "/ges/v1/callbacks/{id}/user-data",
+    "/ges/v1/queues/{name}/watermark",
 ];
 
 /// What stands for every path without a route.

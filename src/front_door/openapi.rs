@@ -22,6 +22,7 @@ use super::router;
         (name = "Waits", description = "Expected waits, and what queues offer."),
         (name = "Availability", description = "Ask for free times."),
         (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),
+        (name = "CallIn", description = "Numbers for customers to call, with a code to be recognised by."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )
 )]

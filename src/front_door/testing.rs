@@ -1,5 +1,7 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
+pub(crate) mod call_in;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,6 +67,7 @@ pub(crate) enum Mood {
 }
 
 pub(crate) struct Fake {
+    pub(crate) call_in: call_in::Answers,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
@@ -97,6 +100,7 @@ impl Fake {
             dependencies: vec![database],
         };
         Self {
+            call_in: call_in::Answers::default(),
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
@@ -234,6 +238,8 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         desk: fake.clone(),
         waits: fake.clone(),
         availability: fake.clone(),
+        call_ins: fake.clone(),
+        flow: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

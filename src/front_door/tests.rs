@@ -1,7 +1,9 @@
 //! The service of each listener, called without a socket.
 
 mod availability;
+mod call_in;
 mod create;
+mod flow;
 mod fuzz;
 mod internal;
 mod limits;

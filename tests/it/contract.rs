@@ -12,6 +12,7 @@ const OPERATIONS: &[&str] = &[
     "/callbacks/availability/{service-name}",
     "/callbacks/queue-status/{queue-name}",
     "/estimated-wait-time",
+    "/call-in/requests/create",
 ];
 
 fn contract() -> Value {

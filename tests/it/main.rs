@@ -19,6 +19,7 @@ mod harness;
 
 mod availability;
 mod bad_input;
+mod call_in;
 mod configuration;
 mod contract;
 mod dashboards;

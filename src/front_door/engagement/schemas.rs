@@ -1,6 +1,7 @@
 //! The shapes of the public API: those that are written, and those that only describe what `wire` reads.
 
 pub(crate) mod availability;
+pub(crate) mod call_in;
 
 use domain::ids::CallbackId;
 use serde::Serialize;

@@ -123,7 +123,7 @@ pub(super) enum WorkRefusals {
 /// Refusals of internal operations on one callback.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum OneRefusals {
+pub(super) enum OneRefusals {
     /// No such callback in this tenant, or no such tenant.
     #[response(status = 404)]
     NotFound(ErrorResponse),
@@ -266,7 +266,7 @@ pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
     if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
 }
 
-fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
+pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
     let text = id.map(|Path(text)| text).unwrap_or_default();
     wire::parse_id("The id in the path", &text)
 }
