@@ -162,9 +162,9 @@ fn a_tenant_without_a_rate_gets_no_more_than_its_share() {
     let folder = tenants::folder(
         &["noisy", "quiet"].map(|name| document(name, QueueSettings::unlimited(), TenantLimits::default())),
     );
-    let options = Options::fast().with("GES_MAX_REQUESTS_IN_FLIGHT", 96);
+    let options = Options::fast().with("GES_MAX_REQUESTS_IN_FLIGHT", 160);
     let service = Service::start_in(folder, options);
-    let (quiet, noisy, took) = flood(&service, 128);
+    let (quiet, noisy, took) = flood(&service, 180);
     println!(
         "noisy: {} booked and {} refused in {took:?}, p99 {:?}; quiet: {} booked, p99 {:?}",
         noisy.booked,
