@@ -15,6 +15,7 @@
     reason = "these tests judge the program by the clock on the wall, as its users do"
 )]
 
+mod handbook;
 mod harness;
 
 mod availability;
