@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub use program::Ges;
 
+use crate::blinds::KeyedBlinds;
 use crate::clock::SystemClock;
 use crate::config::{Config, Data};
 use crate::front_door::{
@@ -114,6 +115,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         settings: store.clone(),
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
+        blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
         routing: simulator.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
@@ -127,6 +129,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let door = Door {
         desk: tree.desk(),
         waits: tree.waits(),
+        availability: tree.availability(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,
@@ -208,7 +211,7 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
-/// The master key. One is made only where no API key and no secret depends on an older one.
+/// The key that all others come from. It is made only where no API key and no secret depends on an older one.
 async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
         return Ok(MasterKey::new(key.0));

@@ -8,6 +8,8 @@ mod lateness;
 mod limits;
 mod load;
 mod memory;
+mod neighbours;
+mod questions;
 mod seed;
 mod table;
 mod target;
@@ -31,10 +33,14 @@ pub use limits::serve_constant;
 pub enum Section {
     /// Durable creates and retrieves per second beside the limits of their parts.
     Throughput,
+    /// Questions about free times beside retrieves.
+    Questions,
     /// Memory idle and with active sessions.
     Memory,
     /// Database bytes per scheduled callback.
     Bytes,
+    /// What a tenant feels of another that floods.
+    Neighbours,
     /// Lateness of 2,000 callbacks over three minutes.
     Lateness,
     /// 100,000 callbacks due in one minute.
@@ -102,8 +108,10 @@ pub async fn run(options: BenchOptions) -> Result<(), BenchError> {
     for section in sections {
         match section {
             Section::Throughput => throughput::run(scale).await?,
+            Section::Questions => questions::run(scale).await?,
             Section::Memory => memory::run(scale).await?,
             Section::Bytes => bytes_per_callback::run(scale).await?,
+            Section::Neighbours => neighbours::run(scale).await?,
             Section::Lateness => lateness::run(lateness::Load::steady(scale)).await?,
             Section::Burst => lateness::run(lateness::Load::burst(scale)).await?,
         }

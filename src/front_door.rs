@@ -17,6 +17,7 @@ mod guard;
 mod internal;
 mod keys;
 mod openapi;
+mod rates;
 mod reply;
 mod router;
 mod server;
@@ -31,7 +32,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, SettingsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, SettingsDesk, StoreError,
+    WaitDesk,
 };
 
 use crate::provisioning::Provisioning;
@@ -48,6 +50,8 @@ pub struct Door {
     pub desk: Arc<dyn Desk>,
     /// Tells expected waits and what queues offer.
     pub waits: Arc<dyn WaitDesk>,
+    /// Tells which slots can be booked.
+    pub availability: Arc<dyn AvailabilityDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

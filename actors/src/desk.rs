@@ -1,5 +1,6 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
+pub(crate) mod availability;
 mod settings;
 mod waits;
 
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Unserved,
+    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -53,7 +54,7 @@ impl Desk {
 
 #[async_trait]
 impl DeskPort for Desk {
-    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<Submitted, SubmitError> {
         self.ask(tenant, |reply| TenantMsg::Submit { new: Box::new(new), reply }).await
     }
 

@@ -11,6 +11,7 @@ mod budget;
 pub(crate) mod bystander;
 mod children;
 mod facts;
+mod recount;
 mod work;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use domain::callback::{Callback, Canceller, Effect, Input, NewCallback, Signal};
 use domain::event::{ActorKind, Event};
 use domain::ids::{CallbackId, QueueName};
-use domain::ports::{Details, Due, SubmitError, Unserved};
+use domain::ports::{Details, Due, SubmitError, Submitted, Unserved};
 use domain::tenant::Tenant;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Semaphore, oneshot};
@@ -30,8 +31,10 @@ use crate::task;
 use budget::Budgets;
 use children::Children;
 pub(crate) use facts::TenantFacts;
+pub(crate) use recount::Counted;
+use recount::Counting;
 
-pub(crate) type SubmitReply = oneshot::Sender<Result<CallbackId, SubmitError>>;
+pub(crate) type SubmitReply = oneshot::Sender<Result<Submitted, SubmitError>>;
 
 /// Messages to a tenant.
 pub(crate) enum TenantMsg {
@@ -43,6 +46,8 @@ pub(crate) enum TenantMsg {
     Signal { id: CallbackId, signal: Signal, reply: SignalReply },
     /// From its own task: an immediate callback with a place is durable; give it a session.
     Booked { callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details> },
+    /// From its own task: a write of another callback has ended this one. The sweep knows what is due without it.
+    Changed { id: CallbackId },
     /// From its own tasks and itself: the place taken for this callback finds no session.
     PlaceUnused { id: CallbackId },
     /// From its own task: an input found our callback with an attempt under way and no session. Answered in any case.
@@ -61,6 +66,10 @@ pub(crate) enum TenantMsg {
     ParkEnded { id: CallbackId },
     /// From the supervisor: new settings.
     SettingsChanged { tenant: Arc<Tenant> },
+    /// From itself and its own tasks: the places of queues may not be counted by their slots.
+    Recount,
+    /// From its own task: a count has ended.
+    Recounted { counted: Counted },
     /// From the supervisor: end every session once no call of its is in flight; answered when none is left.
     Drain { reply: oneshot::Sender<()> },
 }
@@ -81,6 +90,7 @@ pub(crate) struct State {
     children: Children,
     /// Tasks that put scheduled callbacks off.
     putting_off: Arc<Semaphore>,
+    counting: Counting,
     draining: Option<oneshot::Sender<()>>,
     meter: Meter,
 }
@@ -97,6 +107,8 @@ impl Actor for TenantActor {
         let meter = Meter::new(ActorKind::Tenant, args.node.ports.observer.clone(), args.waiting);
         let me = meter.address(&me);
         args.node.note(Event::TenantKnown { tenant: args.tenant.name.clone() });
+        // Settings may have changed, or a count may have been broken off, while nobody was here.
+        me.hint(TenantMsg::Recount);
         Ok(State {
             node: args.node,
             facts: Arc::new(TenantFacts::new(args.tenant)),
@@ -104,6 +116,7 @@ impl Actor for TenantActor {
             budgets: Budgets::default(),
             children: Children::default(),
             putting_off: Arc::new(Semaphore::new(work::PUTTING_OFF)),
+            counting: Counting::default(),
             draining: None,
             meter,
         })
@@ -121,6 +134,7 @@ impl Actor for TenantActor {
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
             TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,
+            TenantMsg::Changed { id } => state.on_changed(id),
             TenantMsg::PlaceUnused { id } => state.on_place_unused(id).await,
             TenantMsg::Found { callback, input, caller } => state.on_found(callback, input, caller).await,
             TenantMsg::Work { due } => state.on_work(due).await,
@@ -130,6 +144,8 @@ impl Actor for TenantActor {
             TenantMsg::Restart { id } => state.on_restart(id).await,
             TenantMsg::ParkEnded { id } => state.children.recovered(id),
             TenantMsg::SettingsChanged { tenant } => state.on_settings_changed(tenant).await,
+            TenantMsg::Recount => state.on_recount(),
+            TenantMsg::Recounted { counted } => state.on_recounted(counted),
             TenantMsg::Drain { reply } => state.on_drain(reply),
         }
         Ok(())
@@ -169,6 +185,13 @@ impl State {
             session.send(SessionMsg::Signal { signal, reply })
         {
             self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        }
+    }
+
+    /// The row of a callback is not as its session knows it. Without a session whatever is left to do is due.
+    fn on_changed(&self, id: CallbackId) {
+        if let Some(session) = self.children.find(id) {
+            session.hint(SessionMsg::Changed);
         }
     }
 
@@ -217,6 +240,7 @@ impl State {
         self.node.note(Event::TenantKnown { tenant: tenant.name.clone() });
         self.budgets.set_limits(&tenant);
         self.facts.replace(tenant);
+        self.on_recount();
         for queue in self.budgets.queues_with_waiters() {
             self.call_up(&queue).await;
         }

@@ -4,11 +4,13 @@
 mod callbacks {
     mod failing;
     mod flow;
+    mod limits;
     mod load;
     mod places;
     mod scheduled;
     mod settings;
     mod signals;
+    mod slots;
     pub(super) mod support;
     mod waits;
 }

@@ -15,6 +15,7 @@
 //! - **Owed**: what is still to be done outside after a callback has ended.
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
+pub mod availability;
 pub mod booking;
 pub mod call_in;
 pub mod callback;
@@ -22,6 +23,7 @@ pub mod capacity;
 pub mod captcha;
 pub mod document;
 pub mod event;
+pub mod fair;
 pub mod health;
 pub mod hours;
 pub mod ids;
@@ -37,5 +39,6 @@ pub mod secret;
 pub mod setting;
 pub mod slots;
 pub mod tenant;
+pub mod throttle;
 pub mod wait;
 pub mod webhooks;

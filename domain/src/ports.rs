@@ -4,7 +4,9 @@
 //! Every call ends in one of three ways: done, *surely not done*, or *perhaps done*. Adapters put a
 //! deadline on everything they do; callers may rely on an answer.
 
+mod availability;
 mod inward;
+mod limits;
 mod secrets;
 mod stores;
 mod tenants;
@@ -13,7 +15,9 @@ mod world;
 
 use std::sync::Arc;
 
+pub use availability::*;
 pub use inward::*;
+pub use limits::*;
 pub use secrets::*;
 pub use stores::*;
 pub use tenants::*;
@@ -31,6 +35,8 @@ pub struct Ports {
     pub nodes: Arc<dyn NodeStore>,
     /// Where the door looks callers up.
     pub key_ring: Arc<dyn KeyRing>,
+    /// What values are kept as that are counted.
+    pub blinds: Arc<dyn Blinds>,
     /// The routing engine.
     pub routing: Arc<dyn Routing>,
     /// Time.

@@ -15,12 +15,12 @@ use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::capacity::CapacityRule;
 use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::QueueName;
 use crate::number_rules::NumberRule;
 use crate::numbers::Region;
 use crate::setting::Checks;
+use crate::slots::Layout;
 pub use call::CallOptions;
 
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
@@ -240,8 +240,8 @@ pub struct Queue {
     pub settings: QueueSettings,
     /// When it is served.
     pub hours: Arc<BusinessHours>,
-    /// The rule that lays out its slots; none if its own slot length and capacity hold.
-    pub capacity: Option<Arc<CapacityRule>>,
+    /// Its slots and their places: by its capacity rule, or else by its own slot length and capacity.
+    pub layout: Layout,
     /// The rule that judges its numbers.
     pub numbers: Option<Arc<NumberRule>>,
 }
@@ -254,7 +254,8 @@ impl Queue {
             HoursRef::InPlace(hours) => hours.clone(),
             HoursRef::Named(_) => Arc::default(),
         };
-        Self { settings, hours, capacity: None, numbers: None }
+        let layout = Layout::even(hours.zone(), settings.slot_minutes, settings.slot_capacity);
+        Self { settings, hours, layout, numbers: None }
     }
 }
 
@@ -409,6 +410,8 @@ impl QueueSettings {
     pub const MAX_QUEUED: u32 = 10_000_000;
     /// Most windows of a throttle.
     pub const MAX_THROTTLE_WINDOWS: usize = 4;
+    /// Most parameters that are counted per day: each costs a row per value.
+    pub const MAX_THROTTLE_PARAMETERS: usize = 8;
     /// Allowed times to live, in seconds: a minute to 14 days.
     pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
     /// Allowed execution buffers, in seconds: none to an hour.
@@ -422,16 +425,7 @@ impl QueueSettings {
         checks.within("immediateBlackoutSeconds", self.immediate_blackout_seconds, 0..=DAY);
         checks.within("minLeadSeconds", self.min_lead_seconds, 0..=7 * DAY);
         checks.within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY);
-        checks.within("duplicateLimit", self.duplicate_limit, 1..=100);
-        checks.within("throttleDailyLimit", self.throttle_daily_limit, 0..=1_000_000);
-        checks.within("throttleWindows", self.throttle_windows.len(), 0..=Self::MAX_THROTTLE_WINDOWS);
-        for (position, window) in self.throttle_windows.iter().enumerate() {
-            checks.at(format!("throttleWindows.{position}"), |checks| {
-                checks.within("limit", window.limit, 0..=1_000_000);
-                checks.within("seconds", window.seconds, 1..=DAY);
-            });
-        }
-        checks.within("maxQueued", self.max_queued, 0..=Self::MAX_QUEUED);
+        crate::throttle::check(self, checks);
         checks.within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS);
         checks.within("executionBufferSeconds", self.execution_buffer_seconds, Self::EXECUTION_BUFFER_SECONDS);
         checks.within("handOffLimit", self.hand_off_limit, Self::HAND_OFF_LIMIT);

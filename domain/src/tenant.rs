@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::call_in::CallInGroup;
-use crate::capacity::CapacityRule;
+use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::{QueueName, TenantId};
@@ -21,6 +21,7 @@ use crate::number_rules::NumberRule;
 use crate::push::PushSettings;
 use crate::queue::{Queue, QueueSettings};
 use crate::setting::{Checks, SettingError};
+use crate::slots::Layout;
 use crate::webhooks::WebhookEndpoint;
 
 /// Everything that a tenant has set, as one document. A key that is not known is refused, for a misspelt one
@@ -121,7 +122,7 @@ impl TenantDocument {
             self.business_hours.iter().map(|(name, hours)| (name.clone(), Arc::new(hours.clone()))).collect();
         let shared = Shared {
             hours: &business_hours,
-            capacity: arcs(&self.capacity_rules),
+            capacity: self.capacity_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.places()))).collect(),
             numbers: arcs(&self.number_rules),
             regions: &self.region_rules,
         };
@@ -218,7 +219,7 @@ fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
 /// What the queues of a document name.
 struct Shared<'a> {
     hours: &'a BTreeMap<String, Arc<BusinessHours>>,
-    capacity: BTreeMap<String, Arc<CapacityRule>>,
+    capacity: BTreeMap<String, Arc<WeekPlaces>>,
     numbers: BTreeMap<String, Arc<NumberRule>>,
     regions: &'a BTreeMap<String, Vec<String>>,
 }
@@ -230,10 +231,16 @@ impl Shared<'_> {
             HoursRef::Named(name) => named("hours", "businessHours", self.hours, Some(name), checks),
         };
         named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
+        let hours = hours.unwrap_or_default();
+        let rule = named("capacityRule", "capacityRules", &self.capacity, settings.capacity_rule.as_ref(), checks);
+        let layout = match rule {
+            Some(rule) => Layout::by_rule(hours.zone(), rule),
+            None => Layout::even(hours.zone(), settings.slot_minutes, settings.slot_capacity),
+        };
         Queue {
             settings: settings.clone(),
-            hours: hours.unwrap_or_default(),
-            capacity: named("capacityRule", "capacityRules", &self.capacity, settings.capacity_rule.as_ref(), checks),
+            hours,
+            layout,
             numbers: named("numberRule", "numberRules", &self.numbers, settings.number_rule.as_ref(), checks),
         }
     }

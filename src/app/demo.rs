@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
+use domain::capacity::{CapacityRule, DayPlaces};
 use domain::hours::{BusinessHours, Range, Week};
 use domain::ids::{ApiKeyId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{Clock, SettingsStore, StoreError};
-use domain::queue::QueueSettings;
+use domain::queue::{QueueSettings, SlotMinutes};
 use domain::tenant::TenantDocument;
 use thiserror::Error;
 
@@ -21,6 +22,10 @@ pub(super) const TENANT: &str = "demo";
 pub(super) const SUPPORT: &str = "support";
 /// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
 const SALES: &str = "sales";
+/// Its queue with the limits that a real one has: one waiting callback of a number, three for now in a day.
+const STRICT: &str = "strict";
+/// Its capacity rule: five callbacks in each half hour of the office.
+const OFFICE: &str = "office";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -78,9 +83,26 @@ fn document() -> Result<TenantDocument, DemoError> {
     // No buffer and no throttle: whoever tries the demo wants the call at the very second, again and again.
     let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
-    let sales = QueueSettings { hours: BusinessHours::weekly(New_York, office).into(), ..support.clone() };
-    let queues = [(SUPPORT, support), (SALES, sales)];
+    let sales = QueueSettings {
+        hours: BusinessHours::weekly(New_York, office).into(),
+        capacity_rule: Some(OFFICE.to_owned()),
+        ..support.clone()
+    };
+    let strict = QueueSettings {
+        duplicate_limit: 1,
+        throttle_daily_limit: 3,
+        execution_buffer_seconds: 0,
+        ..QueueSettings::default()
+    };
+    let queues = [(SUPPORT, support), (SALES, sales), (STRICT, strict)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
-    Ok(TenantDocument::with_queues(TENANT, queues))
+    let five = DayPlaces::from([("09:00-17:00".to_owned(), 5)]);
+    let rule = CapacityRule {
+        slot_minutes: SlotMinutes::new(30).map_err(|error| invalid(&error))?,
+        week: [("mon-fri".to_owned(), five)].into(),
+        ..CapacityRule::default()
+    };
+    let capacity_rules = [(OFFICE.to_owned(), rule)].into();
+    Ok(TenantDocument { capacity_rules, ..TenantDocument::with_queues(TENANT, queues) })
 }

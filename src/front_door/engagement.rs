@@ -1,5 +1,6 @@
 //! The public API, one file per family of operations.
 
+pub(crate) mod availability;
 pub(crate) mod callbacks;
 pub(crate) mod schemas;
 pub(crate) mod waits;
@@ -19,6 +20,7 @@ use super::body::{self, Whole};
 use super::error::{Kind, Problem};
 use super::guard::Context;
 use super::keys::Caller;
+use super::rates;
 use super::router::Shared;
 
 const API_KEY: &str = "x-api-key";
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::retrieve))
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
+        .routes(routes!(availability::availability))
 }
 
 /// A request whose caller may ask what it asks, with its body.
@@ -41,7 +44,7 @@ pub(crate) struct Entered {
     pub(crate) body: Whole,
 }
 
-/// The first checks of every operation, in their order: key, scope, body.
+/// The first checks of every operation, in their order: key, rate and share of the tenant, scope, body.
 pub(crate) async fn enter(shared: &Shared, request: Request, scope: Scope) -> Result<Entered, Problem> {
     let (mut parts, body) = request.into_parts();
     let (context, caller) = admit(shared, &mut parts, scope)?;
@@ -77,11 +80,17 @@ fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, A
     let caller = parts.headers.get(API_KEY).and_then(|key| shared.door.keys.find_bytes(key.as_bytes()));
     let caller = caller.ok_or_else(|| Problem::new(Kind::NoKey, "Missing or unknown API key in X-API-Key."))?;
     context.belongs_to(&caller.tenant_name);
+    rates::let_in(shared, &context, &caller)?;
     if !caller.allows(scope) {
         let rule = format!("The API key lacks the scope {}.", scope.name());
         return Err(Problem::new(Kind::Forbidden, rule));
     }
     Ok((context, caller))
+}
+
+/// A path whose name is no percent-encoded UTF-8.
+pub(crate) fn unreadable_path() -> Problem {
+    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
 }
 
 /// What the guard knows of the request.

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::ports::{CancelError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use domain::ports::{AvailabilityError, CancelError, SaveError, SignalError, StoreError, SubmitError, Unserved};
 use domain::setting::SettingError;
+use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
 
 use super::wire::time::Stamp;
@@ -39,6 +40,10 @@ pub(crate) enum Kind {
     Closed,
     SlotFull,
     NotCancellable,
+    Paused,
+    TooSoon,
+    ClosesSoon,
+    SlotUnlikely,
     Failed,
     Busy,
 }
@@ -59,7 +64,7 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 23] = [
+pub(crate) const TABLE: [Row; 27] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
@@ -81,6 +86,10 @@ pub(crate) const TABLE: [Row; 23] = [
     row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
     row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
     row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),
+    row(Kind::Paused, StatusCode::BAD_REQUEST, 7040, "service-paused"),
+    row(Kind::TooSoon, StatusCode::BAD_REQUEST, 501, "too-soon"),
+    row(Kind::ClosesSoon, StatusCode::BAD_REQUEST, 7042, "closes-soon"),
+    row(Kind::SlotUnlikely, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-unlikely"),
     row(Kind::Failed, StatusCode::INTERNAL_SERVER_ERROR, 500, "failed"),
     BUSY,
 ];
@@ -102,15 +111,22 @@ pub(crate) struct Problem {
     pub(crate) kind: Kind,
     /// One sentence that names the field and the rule. Never a value that the client sent.
     pub(crate) message: Cow<'static, str>,
-    /// Nearest slots with places, for [`Kind::SlotFull`].
+    /// Nearest slots with places, for [`Kind::SlotFull`] and [`Kind::SlotUnlikely`].
     pub(crate) slots: Option<Vec<(DateTime<Utc>, u32)>>,
+    /// Seconds after which it would pass, where that is known.
+    pub(crate) wait_seconds: Option<u32>,
     /// Everything that is wrong with a settings document.
     pub(crate) mistakes: Option<Vec<SettingError>>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), slots: None, mistakes: None }
+        Self { kind, message: message.into(), slots: None, wait_seconds: None, mistakes: None }
+    }
+
+    /// The same request would pass after so many seconds.
+    pub(crate) fn after(self, seconds: u32) -> Self {
+        Self { wait_seconds: Some(seconds), ..self }
     }
 
     /// A member that breaks a rule of form: `field` and `rule` make one sentence.
@@ -120,7 +136,7 @@ impl Problem {
 
     /// Whether a client does right to try again by itself.
     pub(crate) fn retry_after(&self) -> Option<u32> {
-        (self.kind == Kind::Busy).then_some(RETRY_AFTER_SECONDS)
+        self.wait_seconds.or((self.kind == Kind::Busy).then_some(RETRY_AFTER_SECONDS))
     }
 
     pub(crate) fn shed() -> Self {
@@ -128,8 +144,9 @@ impl Problem {
     }
 
     /// A booking whose outcome is not known. Only with a key may a client repeat it unasked.
-    pub(crate) fn submit(error: SubmitError, has_key: bool) -> Self {
+    pub(crate) fn submit(error: SubmitError, has_key: bool, now: DateTime<Utc>) -> Self {
         match error {
+            SubmitError::Limited(reached) => limited(&reached, now),
             SubmitError::Unserved(Unserved::Perhaps) if !has_key => Self::new(
                 Kind::Failed,
                 "It is not known whether the callback was booked; with an Idempotency-Key the request could be \
@@ -162,6 +179,9 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::UnknownQueue => Self::new(Kind::UnknownService, "serviceName names no configured service."),
+            SubmitError::Paused => {
+                Self::new(Kind::Paused, "The service takes no callbacks for the time being; it is paused.")
+            }
             SubmitError::ImmediateDisabled => {
                 Self::new(Kind::UnknownService, "The service is not configured for immediate callbacks.")
             }
@@ -172,6 +192,13 @@ impl From<SubmitError> for Problem {
             SubmitError::ImpossibleNumber => {
                 Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")
             }
+            SubmitError::TooSoon { earliest, lead_seconds } => Self::new(
+                Kind::TooSoon,
+                format!(
+                    "desiredTime is too soon: minLeadSeconds is {lead_seconds}, and the earliest that can be booked is {}.",
+                    Stamp(earliest)
+                ),
+            ),
             SubmitError::TooFarAhead { latest } => Self::bad(
                 "desiredTime",
                 format!("is too far ahead; the latest that can be booked is {}", Stamp(latest)),
@@ -183,14 +210,74 @@ impl From<SubmitError> for Problem {
                 }
                 Self::new(Kind::Closed, message + ".")
             }
+            SubmitError::ClosesSoon { closes_at, blackout_seconds } => Self::new(
+                Kind::ClosesSoon,
+                format!(
+                    "The office closes at {}, and takes no immediate callbacks in the last {blackout_seconds} s before \
+                     (immediateBlackoutSeconds).",
+                    Stamp(closes_at)
+                ),
+            ),
+            SubmitError::SlotUnlikely { wait_seconds, slot_end, proposals, .. } => Self {
+                slots: Some(proposals),
+                ..Self::new(
+                    Kind::SlotUnlikely,
+                    format!(
+                        "The callback would hardly be served in its slot (alwaysCheckCapacity): the expected wait is \
+                         {wait_seconds} s, and the slot ends at {}.",
+                        Stamp(slot_end)
+                    ),
+                )
+            },
             SubmitError::SlotFull { proposals } => Self {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
             },
+            SubmitError::Limited(reached) => Self::new(Kind::Throttled, limit_message(&reached)),
             SubmitError::KeyReused => {
                 Self::new(Kind::KeyReused, "Idempotency-Key was used before with another request body.")
             }
             SubmitError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+/// A counted rule as a client hears of it: with its name, its number, and the wait if that depends on time alone.
+fn limited(reached: &LimitReached, now: DateTime<Utc>) -> Problem {
+    let problem = Problem::new(Kind::Throttled, limit_message(reached));
+    match reached.until {
+        Some(until) => {
+            // Rounded up: who waits so long has waited long enough.
+            let seconds = (until - now).num_milliseconds().max(1).saturating_add(999) / 1000;
+            problem.after(u32::try_from(seconds).unwrap_or(u32::MAX))
+        }
+        None => problem,
+    }
+}
+
+fn limit_message(reached: &LimitReached) -> String {
+    let limit = reached.limit;
+    let mut message = match &reached.rule {
+        LimitRule::Duplicates => format!("The limit of {limit} waiting callbacks for the same phoneNumber is reached"),
+        LimitRule::Day { parameter } => {
+            format!("The limit of {limit} immediate callbacks per day for the same {parameter} is reached")
+        }
+        LimitRule::Window { seconds } => {
+            format!("The service's limit of {limit} callbacks in {seconds} seconds is reached")
+        }
+        LimitRule::Depth => format!("The service's limit of {limit} active callbacks is reached"),
+    };
+    if let Some(until) = reached.until {
+        let _ = write!(message, "; try again after {}", Stamp(until));
+    }
+    message + "."
+}
+
+impl From<AvailabilityError> for Problem {
+    fn from(error: AvailabilityError) -> Self {
+        match error {
+            AvailabilityError::UnknownQueue => Self::new(Kind::UnknownService, "The path names no configured service."),
+            AvailabilityError::Unserved(unserved) => unserved.into(),
         }
     }
 }
@@ -255,7 +342,8 @@ mod tests {
     #[test]
     fn an_unknown_outcome_invites_a_repetition_only_under_a_key() {
         let perhaps = || SubmitError::Unserved(Unserved::Perhaps);
-        assert_eq!(Problem::submit(perhaps(), true).retry_after(), Some(RETRY_AFTER_SECONDS));
-        assert_eq!(Problem::submit(perhaps(), false).retry_after(), None);
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(Problem::submit(perhaps(), true, now).retry_after(), Some(RETRY_AFTER_SECONDS));
+        assert_eq!(Problem::submit(perhaps(), false, now).retry_after(), None);
     }
 }

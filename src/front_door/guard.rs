@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::event::Event;
+use domain::fair::FairPermit;
 use domain::ids::CorrelationId;
 use http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout};
@@ -18,6 +19,7 @@ use tracing::Instrument as _;
 
 use super::error::{Kind, Problem};
 use super::failures::Failure;
+use super::rates::Rate;
 use super::reply::{self, Style};
 use super::router::{Shared, Side};
 use super::{body, milliseconds};
@@ -27,11 +29,12 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 31] = [
+pub(crate) const ROUTES: &[&str] = &[
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
     "/engagement/v3/callbacks/queue-status/{queue-name}",
+    "/engagement/v3/callbacks/availability/{service-name}",
     "/engagement/v3/estimated-wait-time",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
@@ -71,13 +74,20 @@ pub(crate) struct Context(Arc<Known>);
 struct Known {
     corr_id: CorrelationId,
     tenant: OnceLock<Arc<str>>,
+    rate: OnceLock<Rate>,
+    share: OnceLock<FairPermit<Arc<str>>>,
     body_read: AtomicBool,
 }
 
 impl Context {
     fn new() -> Self {
-        let known = Known { corr_id: CorrelationId::generate(), tenant: OnceLock::new(), body_read: false.into() };
-        Self(Arc::new(known))
+        Self(Arc::new(Known {
+            corr_id: CorrelationId::generate(),
+            tenant: OnceLock::new(),
+            rate: OnceLock::new(),
+            share: OnceLock::new(),
+            body_read: false.into(),
+        }))
     }
 
     pub(crate) fn corr_id(&self) -> CorrelationId {
@@ -88,6 +98,21 @@ impl Context {
     pub(crate) fn belongs_to(&self, tenant: &Arc<str>) {
         let _ = self.0.tenant.set(Arc::clone(tenant));
         tracing::Span::current().record("tenant.name", tenant.as_ref());
+    }
+
+    /// Whose request it is, once that is known.
+    pub(crate) fn tenant(&self) -> Option<Arc<str>> {
+        self.0.tenant.get().cloned()
+    }
+
+    /// The request counts against a rate, which its answer tells.
+    pub(crate) fn is_rated(&self, rate: Rate) {
+        let _ = self.0.rate.set(rate);
+    }
+
+    /// The request holds a share of its tenant until it is over.
+    pub(crate) fn holds(&self, share: FairPermit<Arc<str>>) {
+        let _ = self.0.share.set(share);
     }
 
     /// From here on a deadline that passes is ours, not the client's.
@@ -130,6 +155,9 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         }
         let took = began.elapsed();
         let status = response.status().as_u16();
+        if let Some(rate) = context.0.rate.get() {
+            rate.tell(response.headers_mut());
+        }
         let duration_ms = milliseconds(took);
         tracing::info!(status, code, duration_ms, "request answered");
         shared.door.observer.note(Event::Answered { tenant, method, route, status, took });
@@ -190,7 +218,7 @@ fn names_tenant(headers: &HeaderMap) -> bool {
 
 fn route(request: &Request) -> &'static str {
     let Some(matched) = request.extensions().get::<MatchedPath>() else { return UNKNOWN_ROUTE };
-    ROUTES.into_iter().find(|route| *route == matched.as_str()).unwrap_or(UNKNOWN_ROUTE)
+    ROUTES.iter().copied().find(|route| *route == matched.as_str()).unwrap_or(UNKNOWN_ROUTE)
 }
 
 fn method(method: &Method) -> &'static str {

@@ -20,6 +20,7 @@ use super::router;
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
+        (name = "Availability", description = "Ask for free times."),
         (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )

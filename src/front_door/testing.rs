@@ -9,14 +9,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use domain::availability::{Availability, Question};
 use domain::callback::{Canceller, NewCallback, Reply, Signal};
 use domain::event::Event;
 use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
-    CallbackView, CancelError, Clock, Desk, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError, StoreError,
-    SubmitError, Unserved,
+    AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
+    Parked, SaveError, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use domain::tenant::TenantDocument;
 use http::Request;
@@ -34,6 +35,8 @@ use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, P
 
 pub(crate) const KEY: &str = "demo-key";
 pub(crate) const READ_ONLY_KEY: &str = "read-only-key";
+/// Of another tenant, which has no limits.
+pub(crate) const NEIGHBOURS_KEY: &str = "neighbours-key";
 pub(crate) const CREATE: &str = "/engagement/v3/callbacks/create";
 pub(crate) const CANCEL: &str = "/engagement/v3/callbacks/cancel";
 pub(crate) const RETRIEVE: &str = "/engagement/v3/callbacks/retrieve";
@@ -63,14 +66,16 @@ pub(crate) enum Mood {
 
 pub(crate) struct Fake {
     pub(crate) mood: Mutex<Mood>,
-    pub(crate) submit: Mutex<Result<CallbackId, SubmitError>>,
+    pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
+    pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     pub(crate) waits: waits::FakeWaits,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
+    pub(crate) asked: Mutex<Vec<Question>>,
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
 }
@@ -93,14 +98,16 @@ impl Fake {
         };
         Self {
             mood: Mutex::new(Mood::Answers),
-            submit: Mutex::new(Ok(id())),
+            submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
+            availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
             waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
+            asked: Mutex::default(),
             signals: Mutex::default(),
             events: Mutex::default(),
         }
@@ -127,7 +134,7 @@ impl Fake {
 
 #[async_trait]
 impl Desk for Fake {
-    async fn submit(&self, _: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+    async fn submit(&self, _: TenantId, new: NewCallback) -> Result<Submitted, SubmitError> {
         self.booked.lock().unwrap().push(new);
         self.mood().await;
         self.submit.lock().unwrap().clone()
@@ -142,6 +149,15 @@ impl Desk for Fake {
     async fn retrieve(&self, _: TenantId, _: CallbackId) -> Result<CallbackView, Unserved> {
         self.mood().await;
         self.retrieve.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl AvailabilityDesk for Fake {
+    async fn availability(&self, _: TenantId, question: Question) -> Result<Availability, AvailabilityError> {
+        self.asked.lock().unwrap().push(question);
+        self.mood().await;
+        self.availability.lock().unwrap().clone()
     }
 }
 
@@ -190,25 +206,34 @@ impl Observer for Fake {
 
 /// A door and the fake behind it.
 pub(crate) fn door() -> (Door, Arc<Fake>) {
+    door_of(TenantDocument::with_queues("demo", []))
+}
+
+/// As [`door`], for a tenant of these settings.
+fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     let fake = Arc::new(Fake::new());
     let keys = Arc::new(KeyRing::new(SUB_KEY));
-    let tenant = TenantDocument::with_queues("demo", []).resolve(TenantId::from_name("demo")).unwrap();
-    let key = |text: &str, scopes: &[Scope]| ApiKey {
+    let tenant = document.resolve(TenantId::from_name("demo")).unwrap();
+    let neighbour = TenantDocument::with_queues("neighbour", []).resolve(TenantId::from_name("neighbour")).unwrap();
+    let key = |tenant: TenantId, text: &str, scopes: &[Scope]| ApiKey {
         id: ApiKeyId::generate(),
-        tenant: tenant.id,
+        tenant,
         hash: hash_key(&SUB_KEY, text),
         label: text.into(),
         scopes: scopes.to_vec(),
         created_at: DateTime::UNIX_EPOCH,
         revoked_at: None,
     };
-    keys.replace(
-        std::slice::from_ref(&tenant),
-        vec![key(KEY, &Scope::ALL), key(READ_ONLY_KEY, &[Scope::CallbacksRead])],
-    );
+    let ring = vec![
+        key(tenant.id, KEY, &Scope::ALL),
+        key(tenant.id, READ_ONLY_KEY, &[Scope::CallbacksRead]),
+        key(neighbour.id, NEIGHBOURS_KEY, &Scope::ALL),
+    ];
+    keys.replace(&[tenant, neighbour], ring);
     let door = Door {
         desk: fake.clone(),
         waits: fake.clone(),
+        availability: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),
@@ -242,6 +267,13 @@ impl House {
     pub(crate) fn with(side: Side, settings: DoorSettings) -> Self {
         let (door, fake) = door();
         Self { fake, router: router(Arc::new(Shared::new(side, &settings, door))) }
+    }
+
+    /// The public listener of a tenant of these settings.
+    pub(crate) fn of(document: TenantDocument, limits: DoorLimits) -> Self {
+        let (door, fake) = door_of(document);
+        let settings = settings(limits);
+        Self { fake, router: router(Arc::new(Shared::new(Side::External, &settings, door))) }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

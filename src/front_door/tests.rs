@@ -1,8 +1,10 @@
 //! The service of each listener, called without a socket.
 
+mod availability;
 mod create;
 mod fuzz;
 mod internal;
+mod limits;
 mod settings;
 mod waits;
 

@@ -19,6 +19,7 @@ mod nodes;
 mod open;
 mod queries;
 mod readers;
+mod recount;
 mod rows;
 mod settings;
 mod statement;
@@ -30,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use domain::ids::TenantId;
 use domain::ports::Observer;
 
 use super::combiner::{Combiner, Limits, WriteStats};
@@ -147,6 +149,11 @@ impl SqliteStore {
     /// Commands that wait to be written.
     pub fn writes_waiting(&self) -> usize {
         self.combiner.waiting()
+    }
+
+    /// The most batches that a write of a tenant had to wait for, the one in flight when it came included. For tests.
+    pub fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.combiner.longest_wait(Some(tenant))
     }
 
     /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile

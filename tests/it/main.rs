@@ -17,14 +17,18 @@
 
 mod harness;
 
+mod availability;
 mod bad_input;
 mod configuration;
 mod contract;
 mod dashboards;
 mod documents;
 mod http_properties;
+mod idempotency;
 mod lateness;
+mod limits;
 mod metrics;
+mod places;
 mod recovery;
 mod routing_contract;
 mod secrets_in_output;

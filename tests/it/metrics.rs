@@ -48,7 +48,12 @@ fn every_event() -> Vec<Event> {
         answered(None, 401),
         Event::BodyTooLong,
         Event::Shed,
-        Event::SlotFull { tenant },
+        Event::SlotFull { tenant: tenant.clone() },
+        Event::DuplicateLimitReached { tenant: tenant.clone() },
+        Event::Throttled { tenant: tenant.clone(), rule: "window" },
+        Event::OverRate { tenant: tenant.clone() },
+        Event::OverShare { tenant },
+        Event::BatchesWaited { batches: 1 },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
     ];
@@ -59,6 +64,8 @@ fn every_event() -> Vec<Event> {
             Event::Fired { .. } | Event::SubmitFailed | Event::Parked { .. } | Event::ActorStarted(_) => {}
             Event::ActorStopped(_) | Event::Handled { .. } | Event::Restarted { .. } | Event::PanicCaught => {}
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
+            Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
+            Event::OverShare { .. } | Event::BatchesWaited { .. } => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
         }
     }

@@ -12,6 +12,7 @@ use domain::ports::StoreError;
 #[allow(missing_docs)]
 pub enum Op {
     Book,
+    Known,
     Save,
     Load,
     Details,
@@ -23,6 +24,7 @@ pub enum Op {
     Unpark,
     Parked,
     PlacesTaken,
+    Recount,
     Purge,
     WorkCounts,
     Tenants,

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Cause, Saving, State};
+use domain::callback::{Callback, Cause, Idempotency, Saving, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
+use domain::slots::Grid;
 
+use super::limits::Counts;
 use super::{Fault, Faults, Op};
 
 /// One stored callback with everything of it.
@@ -28,10 +30,12 @@ pub struct Row {
 }
 
 #[derive(Default)]
-struct Tables {
-    rows: BTreeMap<CallbackId, Row>,
-    slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
-    keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+pub(super) struct Tables {
+    pub(super) rows: BTreeMap<CallbackId, Row>,
+    pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
+    pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+    pub(super) counts: Counts,
+    pub(super) grids: HashMap<(TenantId, QueueName), Grid>,
 }
 
 /// The store.
@@ -91,30 +95,7 @@ impl FakeStore {
 }
 
 impl Tables {
-    fn book(&mut self, booking: Booking) -> Booked {
-        let callback = booking.callback;
-        if let Some(key) = booking.idempotency
-            && let Some((body, id)) = self.keys.get(&(callback.tenant, key.key))
-        {
-            return if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused };
-        }
-        if let Some(slot) = callback.slot {
-            let taken = self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default();
-            if *taken >= booking.slot_capacity {
-                return Booked::SlotFull;
-            }
-            *taken += 1;
-        }
-        if let Some(key) = booking.idempotency {
-            self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
-        }
-        let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
-        let details = Details { options: booking.options, user_data: booking.user_data };
-        self.rows.insert(callback.id, Row { callback, details, history, parked: None });
-        Booked::New
-    }
-
-    fn save(&mut self, change: Change) -> Result<(), SaveError> {
+    pub(super) fn save(&mut self, change: Change) -> Result<(), SaveError> {
         let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
         if row.callback.tenant != change.callback.tenant {
             return Err(SaveError::NotFound);
@@ -127,6 +108,10 @@ impl Tables {
         let (tenant, queue) = (row.callback.tenant, row.callback.queue.clone());
         let Saving { cause, implied, give_back, take } = change.saving;
         if let Some(slot) = take {
+            let counted_by = *self.grids.entry((tenant, queue.clone())).or_insert(change.grid);
+            if counted_by != change.grid {
+                return Err(SaveError::Conflict);
+            }
             let taken = self.slots.entry((tenant, queue.clone(), slot)).or_default();
             if *taken >= change.slot_capacity {
                 return Err(SaveError::SlotFull);
@@ -147,6 +132,30 @@ impl Tables {
         }
         row.history.push(entry(&row.callback, cause, implied, change.at));
         Ok(())
+    }
+
+    fn recount(&mut self, tenant: TenantId, grids: &BTreeMap<QueueName, Grid>, at: DateTime<Utc>) -> u64 {
+        let mut moved = 0;
+        for row in self.rows.values_mut().filter(|row| row.callback.tenant == tenant) {
+            let callback = &mut row.callback;
+            let Some(grid) = grids.get(&callback.queue) else { continue };
+            let Some(slot) = callback.slot.as_mut().filter(|_| callback.state != State::Completed) else { continue };
+            let to = grid.slot_start(callback.desired_time);
+            if *slot == to || callback.desired_time < at - TimeDelta::hours(2) {
+                continue;
+            }
+            let of = |start| (tenant, callback.queue.clone(), start);
+            if let Some(taken) = self.slots.get_mut(&of(*slot)) {
+                *taken -= 1;
+            }
+            *self.slots.entry(of(to)).or_default() += 1;
+            *slot = to;
+            callback.version += 1;
+            row.history.push(entry(&row.callback, Cause::Recounted, Vec::new(), at));
+            moved += 1;
+        }
+        self.grids.extend(grids.iter().map(|(name, grid)| ((tenant, name.clone()), *grid)));
+        moved
     }
 
     fn claim(&mut self, claim: &Claim) -> Vec<Due> {
@@ -263,7 +272,7 @@ impl Row {
     }
 }
 
-fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Utc>) -> HistoryEntry {
+pub(super) fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Utc>) -> HistoryEntry {
     HistoryEntry { version: callback.version, at, cause, state: callback.state, implied, attempt: callback.attempt }
 }
 
@@ -271,6 +280,15 @@ fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Ut
 impl CallbackStore for FakeStore {
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
         self.run(Op::Book, None, |tables| tables.book(booking)).await
+    }
+
+    async fn known(
+        &self,
+        tenant: TenantId,
+        key: Idempotency,
+        _at: DateTime<Utc>,
+    ) -> Result<Option<Booked>, StoreError> {
+        self.run(Op::Known, None, |tables| tables.known(tenant, key)).await
     }
 
     async fn save(&self, change: Change) -> Result<(), SaveError> {
@@ -356,6 +374,15 @@ impl CallbackStore for FakeStore {
             of_queue.map(|((.., at), taken)| (*at, *taken)).collect()
         })
         .await
+    }
+
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.run(Op::Recount, None, |tables| tables.recount(tenant, grids, at)).await
     }
 
     async fn purge(&self, desired_before: DateTime<Utc>, _at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {

@@ -114,11 +114,15 @@ pub enum Cause {
     Parked = 18,
     /// Taken up again by an operator.
     Unparked = 19,
+    /// Another of the same number was booked in its place.
+    Replaced = 20,
+    /// Its slot is another one since the queue's slots changed.
+    Recounted = 21,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Booked,
         Self::Claimed,
         Self::Taken,
@@ -139,6 +143,8 @@ impl Cause {
         Self::LateSignal,
         Self::Parked,
         Self::Unparked,
+        Self::Replaced,
+        Self::Recounted,
     ];
 
     /// Small number for storage; never changes its meaning.
@@ -174,6 +180,8 @@ impl Cause {
             Self::LateSignal => "late-signal",
             Self::Parked => "parked",
             Self::Unparked => "unparked",
+            Self::Replaced => "replaced",
+            Self::Recounted => "recounted",
         }
     }
 }

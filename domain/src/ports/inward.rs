@@ -7,12 +7,13 @@ use thiserror::Error;
 use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State, StepError};
 use crate::ids::{CallbackId, TenantId};
 use crate::numbers::PhoneNumber;
+use crate::throttle::LimitReached;
 
 /// What the public API asks of the service. The door knows this and nothing behind it.
 #[async_trait]
 pub trait Desk: Send + Sync {
     /// Books a callback. `Ok` means it is durable.
-    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError>;
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<Submitted, SubmitError>;
 
     /// Cancels a callback. Cancelling again what was cancelled is done again.
     async fn cancel(&self, tenant: TenantId, id: CallbackId, by: Canceller) -> Result<(), CancelError>;
@@ -34,6 +35,28 @@ pub trait SettingsDesk: Send + Sync {
     /// Reads all settings and keys again, whether they have changed or not. `Ok` once they are in force, with the
     /// instant of that.
     async fn refresh(&self) -> Result<DateTime<Utc>, Unserved>;
+}
+
+/// What a booking came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The callback that is made.
+    pub id: CallbackId,
+    /// Why it is this one.
+    pub how: How,
+}
+
+/// How a booking came to its callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was booked now.
+    Booked,
+    /// It was booked now, and the oldest one of the same number has ended for it.
+    Replaced,
+    /// The same number waits already, and nothing was booked.
+    Existing,
+    /// It had been booked before, under the same key.
+    Replayed,
 }
 
 /// A callback as a client may see it.
@@ -73,6 +96,9 @@ pub enum SubmitError {
     /// The tenant has no such queue.
     #[error("the service is not configured")]
     UnknownQueue,
+    /// The queue takes no callbacks for the time being.
+    #[error("the queue is paused")]
+    Paused,
     /// The queue does not take callbacks for now.
     #[error("the queue takes no immediate callbacks")]
     ImmediateDisabled,
@@ -85,11 +111,27 @@ pub enum SubmitError {
     /// No such number can exist.
     #[error("not a possible phone number")]
     ImpossibleNumber,
+    /// Wanted sooner than the queue allows.
+    #[error("sooner than can be booked")]
+    TooSoon {
+        /// The first instant that can be booked.
+        earliest: DateTime<Utc>,
+        /// The least time between a booking and the call.
+        lead_seconds: u32,
+    },
     /// Wanted later than may be booked.
     #[error("later than can be booked")]
     TooFarAhead {
         /// The last instant that can be booked.
         latest: DateTime<Utc>,
+    },
+    /// For now, and so shortly before closing that the queue takes none any more.
+    #[error("the office closes soon")]
+    ClosesSoon {
+        /// When it closes.
+        closes_at: DateTime<Utc>,
+        /// How long before that callbacks for now are refused.
+        blackout_seconds: u32,
     },
     /// Outside the queue's hours.
     #[error("the office is closed at that time")]
@@ -97,12 +139,27 @@ pub enum SubmitError {
         /// When it opens next, if that is known.
         next_opening: Option<DateTime<Utc>>,
     },
+    /// It was to be served in its own slot, which ends before the expected wait.
+    #[error("the callback would hardly be served in its slot")]
+    SlotUnlikely {
+        /// Expected wait of the queue.
+        wait_seconds: i32,
+        /// End of the slot.
+        slot_end: DateTime<Utc>,
+        /// Start of the first slot that may serve it.
+        first: DateTime<Utc>,
+        /// From that one on, the nearest slots with places, ascending, with their free places; at most 10.
+        proposals: Vec<(DateTime<Utc>, u32)>,
+    },
     /// The slot has no place left.
     #[error("no place is left at that time")]
     SlotFull {
         /// The nearest slots with places, ascending, with their free places; at most 10.
         proposals: Vec<(DateTime<Utc>, u32)>,
     },
+    /// A counted rule is at its limit.
+    #[error("a limit of the queue is reached")]
+    Limited(LimitReached),
     /// The key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,

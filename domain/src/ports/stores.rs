@@ -9,7 +9,9 @@ use thiserror::Error;
 use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
+use crate::slots::Grid;
 use crate::tenant::{Tenant, TenantDocument};
+use crate::throttle::{BookingLimits, LimitReached};
 
 /// How a call to a store failed. The texts are for operators and hold no values of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -49,6 +51,8 @@ pub struct SlotClaim {
     pub start: DateTime<Utc>,
     /// Places that the slot has in all, as known now.
     pub capacity: u32,
+    /// The grid that has a slot there.
+    pub grid: Grid,
 }
 
 /// One booking: everything of it is written, or nothing.
@@ -58,18 +62,22 @@ pub struct Booking {
     pub callback: Callback,
     /// Places of the slot, if the callback holds one.
     pub slot_capacity: u32,
+    /// The grid of the queue by which it was judged.
+    pub grid: Grid,
     /// Rare members.
     pub options: Options,
     /// Compact JSON text.
     pub user_data: Option<String>,
     /// Makes a repetition recognisable.
     pub idempotency: Option<Idempotency>,
+    /// What is counted before it is kept, in the same transaction.
+    pub limits: BookingLimits,
     /// When it was booked (database time).
     pub booked_at: DateTime<Utc>,
 }
 
 /// What became of a booking that reached the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Booked {
     /// Kept.
     New,
@@ -79,6 +87,22 @@ pub enum Booked {
     KeyReused,
     /// The slot has no place left. Nothing was kept.
     SlotFull,
+    /// The number waits already, under this id, and the tenant wants that to be the answer. Nothing but the key was
+    /// kept.
+    Duplicate(CallbackId),
+    /// Kept, and in the same write this callback of the same number has ended, as [`crate::throttle::replacement`] does
+    /// it.
+    Replaced {
+        /// The other callback.
+        id: CallbackId,
+        /// Where it stood.
+        from: State,
+    },
+    /// A counted rule refuses it. Nothing was kept.
+    Limited(LimitReached),
+    /// The places of the queue are counted, or being counted, by another grid than the booking's, so that its slot
+    /// means nothing. Nothing was kept. It may be judged again by the settings of that moment.
+    OtherGrid,
 }
 
 /// One conditional write of a callback.
@@ -86,6 +110,8 @@ pub enum Booked {
 pub struct Change {
     /// The callback as it shall be.
     pub callback: Callback,
+    /// Where it stood before.
+    pub from: State,
     /// The version that it was stepped from; anything else stored is a conflict.
     pub expected_version: u32,
     /// If set, the row must also belong to this incarnation.
@@ -94,6 +120,8 @@ pub struct Change {
     pub saving: Saving,
     /// Places of the slot in `saving.take`, if there is one.
     pub slot_capacity: u32,
+    /// The grid that the slot in `saving.take` belongs to. If the queue is counted by another one, it is a conflict.
+    pub grid: Grid,
     /// When (database time), for the history.
     pub at: DateTime<Utc>,
 }
@@ -200,8 +228,14 @@ pub struct WorkCounts {
 /// Keeps callbacks. Every write is atomic and durable before it is `Ok`.
 #[async_trait]
 pub trait CallbackStore: Send + Sync {
-    /// Keeps a new callback with its slot, details, history and key.
+    /// Keeps a new callback with its slot, details, history and key. Judged before anything is written, in this order:
+    /// the key, the places of the slot, the counted rules in the order of [`BookingLimits`]. The place of a callback that
+    /// ends for this one counts as free.
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError>;
+
+    /// What became of the booking that was kept under a key: [`Booked::Existing`] or [`Booked::KeyReused`]; none if none
+    /// was kept.
+    async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError>;
 
     /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all. A parked callback
     /// stays set aside, without a `wake_at`, until it ends or is taken up again.
@@ -243,6 +277,23 @@ pub trait CallbackStore: Send + Sync {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError>;
+
+    /// Counts the places of queues by other grids from now on: every unfinished callback that holds a slot, and is
+    /// wanted at most two hours before `at` or later, gets the slot that its desired time has in the new grid, whether
+    /// or not that has so many places, with a new version. Finished callbacks stay counted where they were.
+    ///
+    /// From its beginning to its end, bookings by other grids, and by the new one too, are [`Booked::OtherGrid`], so
+    /// that no slot is oversold meanwhile. Queues that are counted by their grid already cost one read, so it may be
+    /// repeated at any time, by every node; broken off, it is finished by whoever repeats it. If two nodes count by
+    /// different grids, the one that began last goes on, and the other gets [`StoreError::NotDone`].
+    ///
+    /// Returns how many callbacks were moved.
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError>;
 
     /// Removes settled callbacks wanted before `desired_before`, with everything of theirs, and idempotency
     /// keys and slots that are past their use. At most `limit` callbacks; returns how many.

@@ -101,6 +101,9 @@ pub trait Clock: Send + Sync {
 pub trait KeyRing: Send + Sync {
     /// Replaces everything that was known.
     fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>);
+
+    /// So many nodes live and share the limits of the tenants. Told with every heartbeat.
+    fn share_among(&self, _nodes: u32) {}
 }
 
 /// Hears facts. Must not wait.

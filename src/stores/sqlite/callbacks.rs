@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
-use domain::callback::{Callback, Cause, Options};
+use domain::callback::{Callback, Cause, Idempotency, Options};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
+use domain::slots::Grid;
 
 use super::SqliteStore;
 use super::command::{Book, Command, Forget, Outcome, Own, Remove};
-use super::queries::Candidate;
+use super::queries::{Candidate, PastUse};
 use super::readers::Reader;
 use super::rows::check_storable;
 use super::writer::KEY_LIFE;
@@ -28,6 +29,9 @@ const MAX_FORGET_STEPS: usize = 40;
 /// How long after its start a slot is kept: no slot is longer than two hours, and operators like to look back.
 const SLOT_LIFE: Duration = Duration::hours(24);
 
+/// How long a count is kept after its end, for bookings that were judged by a clock a little behind.
+const COUNT_LIFE: Duration = Duration::hours(1);
+
 /// Below so many free pages (8 MB) the file is not shortened: they will be used again.
 const MIN_FREE_PAGES: i64 = 1_000;
 
@@ -35,7 +39,7 @@ const MIN_FREE_PAGES: i64 = 1_000;
 const MAX_SHRINK_STEPS: usize = 4;
 
 /// An outcome of another kind than the command's own cannot be; if it were, nothing could be said of the write.
-fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
+pub(super) fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
     debug_assert!(false, "an outcome of another command: {outcome:?}");
     Err(StoreError::PerhapsDone("the outcome was of another command".to_owned()))
 }
@@ -55,7 +59,7 @@ fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
 
 impl SqliteStore {
     /// Rows of one command of background work: what one batch takes of it.
-    fn step_rows(&self) -> usize {
+    pub(super) fn step_rows(&self) -> usize {
         self.limits.background_rows().max(1)
     }
 
@@ -111,9 +115,9 @@ impl SqliteStore {
 
     async fn forget_past(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
         for _ in 0..MAX_FORGET_STEPS {
-            let (keys, slots) = (at - KEY_LIFE, at - SLOT_LIFE);
-            let past: Forget = self.readers.read(move |reader| reader.past_use(keys, slots, FORGET_ROWS)).await?;
-            if past.keys.is_empty() && past.slots.is_empty() {
+            let before = PastUse { keys: at - KEY_LIFE, slots: at - SLOT_LIFE, counts: at - COUNT_LIFE };
+            let past: Forget = self.readers.read(move |reader| reader.past_use(before, FORGET_ROWS)).await?;
+            if past.rows() == 0 {
                 break;
             }
             self.combiner.submit(Command::Forget(past)).await?;
@@ -142,7 +146,9 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         user_data: booking.user_data.as_deref().map(pack),
         callback: booking.callback,
         slot_capacity: booking.slot_capacity,
+        grid: booking.grid,
         idempotency: booking.idempotency,
+        limits: booking.limits,
         booked_at: booking.booked_at,
     })
 }
@@ -155,6 +161,10 @@ impl CallbackStore for SqliteStore {
             Outcome::Booked(booked) => Ok(booked),
             other => unexpected(&other),
         }
+    }
+
+    async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError> {
+        self.readers.read(move |reader| reader.known(tenant, &key, at)).await
     }
 
     async fn save(&self, change: Change) -> Result<(), SaveError> {
@@ -223,6 +233,15 @@ impl CallbackStore for SqliteStore {
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
         let queue = queue.clone();
         self.readers.read(move |reader| reader.places_taken(tenant, &queue, from, to)).await
+    }
+
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.count_anew(tenant, grids, at).await
     }
 
     async fn purge(&self, desired_before: DateTime<Utc>, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {

@@ -7,7 +7,10 @@ use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Applied, ApplyError, Booked, Change, SaveError};
+use domain::slots::Grid;
+use domain::throttle::BookingLimits;
 
+use super::recount::{MoveRow, Moves, Naming};
 use super::tenants::Apply;
 use crate::stores::combiner;
 
@@ -19,6 +22,8 @@ pub(super) enum Command {
     Unpark { tenant: TenantId, id: CallbackId, at: DateTime<Utc> },
     Own(Own),
     Remove(Remove),
+    MoveSlots(Moves),
+    NameGrids(Naming),
     Forget(Forget),
     Shrink,
     Apply(Vec<Apply>),
@@ -30,9 +35,12 @@ pub(super) enum Command {
 pub(super) struct Book {
     pub(super) callback: Callback,
     pub(super) slot_capacity: u32,
+    /// The grid that it was judged by.
+    pub(super) grid: Grid,
     pub(super) options: Option<Vec<u8>>,
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,
+    pub(super) limits: BookingLimits,
     pub(super) booked_at: DateTime<Utc>,
 }
 
@@ -68,6 +76,16 @@ pub(super) struct Forget {
     pub(super) keys: Vec<i64>,
     /// Queue and start of slots.
     pub(super) slots: Vec<(i64, i64)>,
+    /// Queue, end of the day, and counted value.
+    pub(super) values: Vec<(i64, i64, Vec<u8>)>,
+    /// Queue, length of the window, and end of a part.
+    pub(super) windows: Vec<(i64, i64, i64)>,
+}
+
+impl Forget {
+    pub(super) fn rows(&self) -> usize {
+        self.keys.len() + self.slots.len() + self.values.len() + self.windows.len()
+    }
 }
 
 /// What became of a command.
@@ -92,7 +110,30 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
-            Self::Forget(_) | Self::Shrink | Self::Apply(_) | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
+            Self::MoveSlots(moves) => &moves.ids,
+            Self::NameGrids(_)
+            | Self::Forget(_)
+            | Self::Shrink
+            | Self::Apply(_)
+            | Self::AddKey(_)
+            | Self::RevokeKey { .. } => &[],
+        }
+    }
+
+    fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Book(book) => Some(book.callback.tenant),
+            Self::Save(change) => Some(change.callback.tenant),
+            Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
+            Self::Apply(all) => all.first().map(|one| one.tenant),
+            Self::AddKey(key) => Some(key.tenant),
+            Self::Own(_)
+            | Self::Remove(_)
+            | Self::MoveSlots(_)
+            | Self::NameGrids(_)
+            | Self::Forget(_)
+            | Self::Shrink
+            | Self::RevokeKey { .. } => None,
         }
     }
 
@@ -106,7 +147,9 @@ impl combiner::Command for Command {
             Self::Park { reason, .. } => reason.len(),
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
             Self::Remove(remove) => remove.ids.len() * 40,
-            Self::Forget(forget) => forget.keys.len() * 8 + forget.slots.len() * 16,
+            Self::MoveSlots(moves) => moves.ids.len() * (size_of::<CallbackId>() + size_of::<MoveRow>()),
+            Self::NameGrids(naming) => naming.len() * 100,
+            Self::Forget(forget) => forget.rows() * 64,
             Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
@@ -118,7 +161,9 @@ impl combiner::Command for Command {
         match self {
             Self::Own(own) => own.ids.len(),
             Self::Remove(remove) => remove.ids.len(),
-            Self::Forget(forget) => forget.keys.len() + forget.slots.len(),
+            Self::MoveSlots(moves) => moves.ids.len(),
+            Self::NameGrids(naming) => naming.len(),
+            Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
             _ => 0,
         }

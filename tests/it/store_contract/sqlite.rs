@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use domain::event::Event;
-use domain::ids::CallbackId;
+use domain::ids::{CallbackId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::StoreError;
 use domain::ports::{Booked, Booking, CallbackStore as _, NodeStore as _, Observer, Probe as _, SettingsStore as _};
@@ -102,6 +102,15 @@ impl Injector for SqliteInjector {
             keys: count("idempotency_keys"),
             slots: count("slots"),
         }
+    }
+
+    fn counts(&self) -> u64 {
+        let mut connection = connect(self.folder.path());
+        number(&mut connection, "(SELECT count(*) FROM counted_values) + (SELECT count(*) FROM counted_windows)")
+    }
+
+    fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.store.longest_wait(tenant)
     }
 }
 

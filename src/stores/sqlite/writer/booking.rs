@@ -5,13 +5,14 @@ use diesel::sql_types::{BigInt, Binary};
 use diesel::{QueryResult, SqliteConnection};
 use domain::callback::{Cause, Idempotency};
 use domain::ids::CallbackId;
-use domain::ports::{Booked, SlotClaim};
+use domain::ports::{Booked, Change, SlotClaim};
 use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
+use super::limits::Verdict;
 use super::{AddHistory, Writer};
 
 /// How long a key makes repetitions recognisable.
@@ -41,14 +42,28 @@ impl Writer {
         let callback = &book.callback;
         let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
         if let Some(idempotency) = &book.idempotency
-            && let Some(known) = find_key(&mut self.connection, key, idempotency, book.booked_at)?
+            && let Some(known) = find_key(&mut self.connection, key.tenant, idempotency, book.booked_at)?
         {
             return Ok(known);
         }
+        self.name_first_grid(key, book.grid)?;
+        if callback.slot.is_some() && self.is_counted_by_another(key.queue, book.grid)? {
+            return Ok(Booked::OtherGrid);
+        }
+        let replaced = match self.judge_limits(book, key)? {
+            Verdict::Keep(replaced) => replaced,
+            Verdict::Answer(Booked::Duplicate(id)) => {
+                self.remember_key(book, key, id)?;
+                return Ok(Booked::Duplicate(id));
+            }
+            Verdict::Answer(answer) => return Ok(answer),
+        };
+        let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
-            let claim = SlotClaim { start, capacity: book.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Booked::SlotFull);
+            match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Booked::SlotFull),
+                Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
         }
         let uuid = callback.id.as_uuid();
@@ -67,20 +82,45 @@ impl Writer {
                 i64::from(callback.attempt).into(),
             ],
         )?;
-        if let Some(idempotency) = &book.idempotency {
-            execute::<AddKeyRow>(
-                &mut self.connection,
-                &[
-                    key.tenant.into(),
-                    CREATE.into(),
-                    idempotency.key.as_slice().into(),
-                    idempotency.body.as_slice().into(),
-                    id.into(),
-                    millis(book.booked_at).into(),
-                ],
-            )?;
+        self.count_depth(key.queue, None, callback.state)?;
+        self.count_booking(book, key)?;
+        self.remember_key(book, key, callback.id)?;
+        Ok(replaced.unwrap_or(Booked::New))
+    }
+
+    /// Writes the end of a callback in whose place another is booked.
+    fn end_for_another(&mut self, change: &Change) -> QueryResult<Booked> {
+        // It was read in this transaction, so nothing can have changed; if it had, nothing of the batch may stay.
+        self.save(change)?.map_err(|_| diesel::result::Error::RollbackTransaction)?;
+        Ok(Booked::Replaced { id: change.callback.id, from: change.from })
+    }
+
+    fn remember_key(&mut self, book: &Book, key: QueueKey, id: CallbackId) -> QueryResult<()> {
+        let Some(idempotency) = &book.idempotency else { return Ok(()) };
+        let uuid = id.as_uuid();
+        let binds = [
+            key.tenant.into(),
+            CREATE.into(),
+            idempotency.key.as_slice().into(),
+            idempotency.body.as_slice().into(),
+            uuid.as_bytes().as_slice().into(),
+            millis(book.booked_at).into(),
+        ];
+        execute::<AddKeyRow>(&mut self.connection, &binds).map(|_| ())
+    }
+
+    /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
+    /// their arrival, and the last place goes once.
+    pub(super) fn take_slot(&mut self, key: QueueKey, claim: SlotClaim) -> QueryResult<Taken> {
+        if self.is_counted_by_another(key.queue, claim.grid)? {
+            return Ok(Taken::OtherGrid);
         }
-        Ok(Booked::New)
+        if claim.capacity == 0 {
+            return Ok(Taken::Full);
+        }
+        let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
+        let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
+        Ok(if taken { Taken::Taken } else { Taken::Full })
     }
 
     fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
@@ -93,13 +133,14 @@ impl Writer {
     }
 }
 
-fn find_key(
+/// What was kept under a key, if anything was.
+pub(in crate::stores::sqlite) fn find_key(
     connection: &mut SqliteConnection,
-    key: QueueKey,
+    tenant: i64,
     idempotency: &Idempotency,
     at: DateTime<Utc>,
 ) -> QueryResult<Option<Booked>> {
-    let binds = [key.tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
+    let binds = [tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
     let Some((callback, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else { return Ok(None) };
     if body != idempotency.body {
         return Ok(Some(Booked::KeyReused));
@@ -108,17 +149,14 @@ fn find_key(
     Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
 }
 
-/// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
-/// of their arrival, and the last place goes once.
-pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
-    if claim.capacity == 0 {
-        return Ok(false);
-    }
-    let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
-    Ok(execute::<TakeSlot>(connection, &binds)? > 0)
+/// What became of a place that was wanted.
+pub(super) enum Taken {
+    Taken,
+    Full,
+    OtherGrid,
 }
 
 /// Gives a place back. A slot that is past and purged needs none.
-pub(super) fn give_slot_back(connection: &mut SqliteConnection, key: QueueKey, at: DateTime<Utc>) -> QueryResult<()> {
-    execute::<GiveSlotBack>(connection, &[key.queue.into(), millis(at).into()]).map(|_| ())
+pub(super) fn give_slot_back(connection: &mut SqliteConnection, queue: i64, at: DateTime<Utc>) -> QueryResult<()> {
+    execute::<GiveSlotBack>(connection, &[queue.into(), millis(at).into()]).map(|_| ())
 }

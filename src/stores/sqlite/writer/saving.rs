@@ -9,7 +9,7 @@ use domain::ports::{Change, SaveError, SlotClaim};
 
 use super::super::rows::{FORMAT, check_format, implied_code, millis, stored};
 use super::super::statement::{execute, first, statements};
-use super::booking::{give_slot_back, take_slot};
+use super::booking::{Taken, give_slot_back};
 use super::{AddHistory, Writer};
 
 statements! {
@@ -46,7 +46,8 @@ impl Writer {
     pub(super) fn save(&mut self, change: &Change) -> QueryResult<Result<(), SaveError>> {
         let callback = &change.callback;
         let moves_slots = change.saving.take.is_some() || change.saving.give_back.is_some();
-        let key = if moves_slots {
+        let moves_depth = change.from.is_active() != callback.state.is_active();
+        let key = if moves_slots || moves_depth {
             Some(self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?)
         } else {
             None
@@ -55,9 +56,10 @@ impl Writer {
             if let Err(refusal) = self.check_condition(change)? {
                 return Ok(Err(refusal));
             }
-            let claim = SlotClaim { start, capacity: change.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Err(SaveError::SlotFull));
+            match self.take_slot(key, SlotClaim { start, capacity: change.slot_capacity, grid: change.grid })? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Err(SaveError::SlotFull)),
+                Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),
             }
         }
         if self.update(change)? == 0 {
@@ -66,7 +68,10 @@ impl Writer {
             return Ok(Err(self.check_condition(change)?.err().unwrap_or(SaveError::Conflict)));
         }
         if let (Some(start), Some(key)) = (change.saving.give_back, key) {
-            give_slot_back(&mut self.connection, key, start)?;
+            give_slot_back(&mut self.connection, key.queue, start)?;
+        }
+        if let Some(key) = key {
+            self.count_depth(key.queue, Some(change.from), callback.state)?;
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();
