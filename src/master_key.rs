@@ -192,8 +192,7 @@ mod tests {
     #[test]
     fn every_use_has_a_key_of_its_own() {
         let master = MasterKey::new([7; 32]);
-        let uses =
-            [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::Fingerprints, KeyUse::CountedValues];
+        let uses = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::Fingerprints, KeyUse::CountedValues];
         let keys: std::collections::HashSet<_> = uses.map(|key_use| master.sub_key(key_use)).into();
         assert_eq!(keys.len(), uses.len());
         assert_eq!(format!("{master:?}"), "MasterKey(…)");
