@@ -211,7 +211,7 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
-/// The key that all others come from. It is made only where no API key and no secret depends on an older one.
+/// The master key. One is made only where no API key and no secret depends on an older one.
 async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
         return Ok(MasterKey::new(key.0));

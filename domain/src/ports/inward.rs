@@ -29,14 +29,6 @@ pub trait Inbox: Send + Sync {
     async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError>;
 }
 
-/// What may be asked about the settings in force.
-#[async_trait]
-pub trait SettingsDesk: Send + Sync {
-    /// Reads all settings and keys again, whether they have changed or not. `Ok` once they are in force, with the
-    /// instant of that.
-    async fn refresh(&self) -> Result<DateTime<Utc>, Unserved>;
-}
-
 /// What a booking came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {
@@ -57,6 +49,14 @@ pub enum How {
     Existing,
     /// It had been booked before, under the same key.
     Replayed,
+}
+
+/// What may be asked about the settings in force.
+#[async_trait]
+pub trait SettingsDesk: Send + Sync {
+    /// Reads all settings and keys again, whether they have changed or not. `Ok` once they are in force, with the
+    /// instant of that.
+    async fn refresh(&self) -> Result<DateTime<Utc>, Unserved>;
 }
 
 /// A callback as a client may see it.
