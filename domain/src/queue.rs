@@ -134,8 +134,8 @@ pub struct QueueSettings {
     pub throttle_daily_limit: u32,
     /// `_enable_throttle_header_parameters`: a header of that name counts before the body. Default true.
     pub throttle_headers: bool,
-    /// `_throttle_callbacks_per_service_<n>` within `_throttle_ttl_<n>`: at most 4 windows. Default 500 in 300 s and
-    /// 1,000 in 3,600 s.
+    /// `_throttle_callbacks_per_service_<n>` within `_throttle_ttl_<n>`: bookings of the queue in so many seconds, at
+    /// most 4 windows. Default 500 in 300 s and 1,000 in 3,600 s.
     #[schemars(length(max = 4))]
     pub throttle_windows: Vec<ThrottleWindow>,
     /// `max_queued_callbacks_per_service`: active callbacks of the queue, 0 to 10,000,000. Default 1,000.

@@ -14,7 +14,13 @@ pub fn queue_keys() -> String {
     let mut table = "| key | the product's name | meaning | default |\n| --- | --- | --- | --- |\n".to_owned();
     for key in fields::<QueueSettings>() {
         let property = schema.pointer(&format!("/$defs/QueueSettings/properties/{key}"));
-        let names = product::names_of(key).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let names: Vec<_> = match *key {
+            "throttleWindows" => {
+                vec!["`_throttle_callbacks_per_service_<n>`".to_owned(), "`_throttle_ttl_<n>`".to_owned()]
+            }
+            key => product::names_of(key).map(|name| format!("`{name}`")).collect(),
+        };
+        let names = names.join(", ");
         let description = property.and_then(|it| it.get("description")).and_then(Value::as_str).unwrap_or_default();
         let default = property.and_then(|it| it.get("default"));
         let default = default.filter(|it| !it.is_null()).map(|it| format!("`{it}`")).unwrap_or_default();
@@ -31,6 +37,12 @@ fn meaning(description: &str) -> String {
         _ => line,
     };
     let line = line.split(" Default ").next().unwrap_or_default();
+    let line = match (line.find(" (`_"), line.find("`)")) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}{}", &line.get(..from).unwrap_or_default(), &line.get(to + 2..).unwrap_or_default())
+        }
+        _ => line.to_owned(),
+    };
     let mut letters = line.chars();
     let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
     capital.replace('|', "\\|")

@@ -44,7 +44,7 @@ pub(super) struct Document {
     max_capacity: Option<u32>,
     /// Has no place in a rule, so that it is refused with a reason.
     #[serde(rename = "_timezone")]
-    #[schemars(with = "Option<serde_json::Value>")]
+    #[schemars(skip)]
     zone: Option<IgnoredAny>,
     /// Names of the service and of its days: nothing to keep.
     #[serde(rename = "_capacity")]

@@ -135,6 +135,7 @@ impl combiner::Command for Command {
             Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
             Self::ReplaceUserData(replace) => Some(replace.tenant),
             Self::CallIn(command) => command.tenant(),
+            Self::Apply(all) => all.first().map(|one| one.tenant),
             Self::AddKey(key) => Some(key.tenant),
             Self::Own(_)
             | Self::Remove(_)
@@ -142,7 +143,6 @@ impl combiner::Command for Command {
             | Self::NameGrids(_)
             | Self::Forget(_)
             | Self::Shrink
-            | Self::Apply(_)
             | Self::RevokeKey { .. } => None,
         }
     }
