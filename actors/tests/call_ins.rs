@@ -43,7 +43,7 @@ async fn start() -> Service {
         ("germany", group("+498001234567", true, "DE")),
     ];
     let groups = groups.map(|(name, group)| (CallInGroupName::new(name).unwrap(), group));
-    let aliased = QueueSettings { aliases: vec!["help".parse().unwrap()], ..QueueSettings::default() };
+    let aliased = QueueSettings { aliases: vec!["help".parse().unwrap()], ..QueueSettings::unlimited() };
     let document = TenantDocument {
         call_in_groups: groups.into(),
         ..TenantDocument::with_queues(TENANT, [(queue_name(), aliased)])

@@ -218,7 +218,7 @@ async fn long_answers_need_a_share_of_the_memory() {
         *house.fake.availability.lock().unwrap() = Ok(free(slots));
         assert_eq!(ask(&house, PATH).await.status, expected, "{slots}");
     }
-    assert_eq!(house.fake.count(|event| matches!(event, Event::Shed)), 1);
+    assert_eq!(house.fake.count(|event| matches!(event, Event::OverShare { .. })), 1);
 }
 
 proptest! {

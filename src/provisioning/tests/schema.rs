@@ -26,7 +26,7 @@ fn schema_and_reader_agree() {
         queue(json!({"throttleWindows": [{"limit": 1, "seconds": 60}], "overridable": ["surveyRP"], "aliases": ["b"]})),
         captcha(json!({"provider": "turnstile", "siteKey": "s", "secretKey": {"env": "K"}})),
         json!({"tenant": "acme", "keys": {"web": {"scopes": ["callbacks-read"], "key": {"sealed": "0"}}}}),
-        json!({"tenant": "acme", "callInGroups": {"m": {"numbers": ["1"]}}, "regionRules": {"eu": ["EU"]}}),
+        json!({"tenant": "acme", "callInGroups": {"m": {"numbers": ["+18005550199"]}}, "regionRules": {"eu": ["EU"]}}),
     ];
     let bad = [
         json!({}),
