@@ -61,7 +61,7 @@ impl Writer {
         let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
             match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
-                Taken::Taken => {}
+                Taken::Place => {}
                 Taken::Full => return Ok(Booked::SlotFull),
                 Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
@@ -120,7 +120,7 @@ impl Writer {
         }
         let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
         let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
-        Ok(if taken { Taken::Taken } else { Taken::Full })
+        Ok(if taken { Taken::Place } else { Taken::Full })
     }
 
     fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
@@ -151,7 +151,7 @@ pub(in crate::stores::sqlite) fn find_key(
 
 /// What became of a place that was wanted.
 pub(super) enum Taken {
-    Taken,
+    Place,
     Full,
     OtherGrid,
 }
