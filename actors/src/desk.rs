@@ -1,6 +1,7 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
 pub(crate) mod availability;
+mod settings;
 mod waits;
 
 use std::sync::Arc;

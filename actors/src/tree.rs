@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{AvailabilityDesk, Desk as DeskPort, Inbox, Ports, StoreError, WaitDesk};
+use domain::ports::{AvailabilityDesk, Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError, WaitDesk};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -120,6 +120,11 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for whoever asks about the settings in force.
+    pub fn settings(&self) -> Arc<dyn SettingsDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

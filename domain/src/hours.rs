@@ -11,12 +11,14 @@
 //! - An interval holds its start and not its end: open until 17:00 means closed at 17:00:00.
 
 mod reference;
+mod schema;
 mod week;
 
 use std::fmt;
 
 use chrono::{DateTime, Datelike as _, Days, Duration, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,9 +40,10 @@ enum Calendar {
     Weekly(Weekly),
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Weekly {
+    #[schemars(with = "String")]
     zone: Tz,
     weekly: Week,
 }

@@ -7,7 +7,9 @@
 mod availability;
 mod inward;
 mod limits;
+mod secrets;
 mod stores;
+mod tenants;
 mod waits;
 mod world;
 
@@ -16,7 +18,9 @@ use std::sync::Arc;
 pub use availability::*;
 pub use inward::*;
 pub use limits::*;
+pub use secrets::*;
 pub use stores::*;
+pub use tenants::*;
 pub use waits::*;
 pub use world::*;
 

@@ -1,6 +1,11 @@
-//! What only the internal listener serves: health, metrics, routing's signals, and parked callbacks.
+//! What only the internal listener serves: health, metrics, routing's signals, parked callbacks, and settings.
 
+mod admin;
+mod credentials;
+mod errors;
 mod health;
+mod tables;
+mod tenants;
 mod work;
 
 use std::sync::Arc;
@@ -9,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::router::Shared;
+pub(super) use admin::Mistake;
 
 /// The operations that only the internal listener serves.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -21,4 +27,24 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
+        .merge(settings())
+}
+
+/// Tenants as code, and what belongs to them.
+fn settings() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::read, tenants::write))
+        .routes(routes!(tenants::validate))
+        .routes(routes!(tenants::revisions))
+        .routes(routes!(tenants::revision))
+        .routes(routes!(tenants::read_part, tenants::write_part, tenants::remove_part))
+        .routes(routes!(tenants::schema))
+        .routes(routes!(tables::read, tables::write))
+        .routes(routes!(tables::refresh))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::put, credentials::remove))
+        .routes(routes!(credentials::put_named, credentials::remove_named))
+        .routes(routes!(credentials::validate_key))
+        .routes(routes!(errors::list))
 }

@@ -34,3 +34,4 @@ mod routing_contract;
 mod secrets_in_output;
 mod shutdown;
 mod store_contract;
+mod tenants;

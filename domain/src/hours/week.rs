@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::Weekday;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -19,7 +20,7 @@ pub enum HoursError {
 
 /// From one wall-clock time to another. If `to` is not later than `from`, it is on the next day: `22:00` to
 /// `06:00` is a night, `00:00` to `00:00` (as `00:00` to `24:00`) a whole day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RangeText", into = "RangeText")]
 pub struct Range {
     /// Minutes since midnight, 0 to 1439.
@@ -28,7 +29,7 @@ pub struct Range {
     to: u16,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RangeText {
     from: String,
@@ -93,11 +94,11 @@ impl fmt::Display for Range {
 }
 
 /// The ranges of each day, at most [`Week::MAX_RANGES`] a day. Ranges may touch and overlap.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "WeekDocument", into = "WeekDocument")]
 pub struct Week([Vec<Range>; 7]);
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct WeekDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
