@@ -90,11 +90,6 @@ fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, A
     Ok((context, caller))
 }
 
-/// A path whose name is no percent-encoded UTF-8.
-pub(crate) fn unreadable_path() -> Problem {
-    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
-}
-
 /// What the guard knows of the request.
 pub(crate) fn context(extensions: &mut http::Extensions) -> Result<Context, Problem> {
     // Every route is behind the guard, so it is always there.

@@ -54,7 +54,7 @@ impl Writer {
         let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
             match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
-                Taken::Taken => {}
+                Taken::Place => {}
                 Taken::Full => return Ok(Booked::SlotFull),
                 Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
@@ -99,7 +99,7 @@ impl Writer {
         }
         let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
         let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
-        Ok(if taken { Taken::Taken } else { Taken::Full })
+        Ok(if taken { Taken::Place } else { Taken::Full })
     }
 
     /// The row of the rare members and user data of something; none if there is neither.
@@ -126,7 +126,7 @@ pub(in crate::stores::sqlite) fn known_booking(
 
 /// What became of a place that was wanted.
 pub(super) enum Taken {
-    Taken,
+    Place,
     Full,
     OtherGrid,
 }
