@@ -32,7 +32,7 @@ use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
-pub use parts::{Auth, Choices, Data, Limits, Listeners, Log, MasterKeySetting, Routing, Sim, Telemetry};
+pub use parts::{Auth, Choices, Data, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry};
 pub use reader::{Mistake, shape};
 pub use secret::{Key32, Secret};
 pub use sources::{Origin, Sources};
@@ -50,6 +50,8 @@ pub struct Config {
     pub sim: Sim,
     /// How much is let in.
     pub limits: Limits,
+    /// How services outside are called.
+    pub outward: Outward,
     /// Log lines.
     pub log: Log,
     /// Traces and metrics.
@@ -110,6 +112,7 @@ impl Config {
         let choices = Choices::read(reader);
         let sim = Sim::read(reader);
         let limits = Limits::read(reader);
+        let outward = Outward::read(reader);
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let keys = MasterKeySetting::read(reader);
@@ -126,6 +129,7 @@ impl Config {
             choices: choices?,
             sim: sim?,
             limits: limits?,
+            outward: outward?,
             log: log?,
             telemetry: telemetry?,
             keys: keys?,

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bench;
 pub mod blinds;
 pub mod cli;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod front_door;

@@ -1,9 +1,13 @@
 //! What the observer is told: facts for metrics and reports, never personal data.
 
+mod outward;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::callback::{Cause, State};
+
+pub use outward::{CallEnd, Outward};
 
 /// Kinds of actors, as they appear in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -246,5 +250,14 @@ pub enum Event {
     Purged {
         /// Callbacks.
         callbacks: u64,
+    },
+    /// A call to the outside ended, with all its repetitions.
+    CalledOut {
+        /// What was called.
+        to: Outward,
+        /// How it ended.
+        end: CallEnd,
+        /// From its start to its end.
+        took: Duration,
     },
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kinds::Kind;
-use super::parts::{Choices, Data, Limits, Listeners, Log, MasterKeySetting, Sim, Telemetry};
+use super::parts::{Choices, Data, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry};
 use super::reader::{Reader, service_link};
 
 /// One setting as it is documented.
@@ -42,6 +42,7 @@ pub fn settings() -> Vec<Setting> {
         Choices::settings(),
         Sim::settings(),
         Limits::settings(),
+        Outward::settings(),
         Log::settings(),
         Telemetry::settings(),
         MasterKeySetting::settings(),
@@ -94,7 +95,6 @@ pub const RESERVED: &[(&str, Reserved)] = &[
     ("GES_DECRYPT_PASSWORD", Reserved::NoEffect),
     ("GES_TLS_CERT", Reserved::Refused),
     ("GES_TLS_KEY", Reserved::Refused),
-    ("GES_CA_FILES", Reserved::NoEffect),
 ];
 
 /// Refuses what is set and cannot be honoured.

@@ -146,21 +146,21 @@ impl Kind for Folder {
     }
 }
 
-/// Folders, separated by commas.
-pub(super) struct Folders;
+/// Files or folders, separated by commas.
+pub(super) struct Paths;
 
-impl Folders {
-    /// More folders than this are a mistake.
+impl Paths {
+    /// More paths than this are a mistake.
     const MAX: usize = 16;
 }
 
-impl Kind for Folders {
+impl Kind for Paths {
     type Value = Vec<PathBuf>;
 
     fn read(&self, text: &str) -> Option<Vec<PathBuf>> {
-        let folders: Option<Vec<_>> =
+        let paths: Option<Vec<_>> =
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Folder.read(part)).collect();
-        folders.filter(|folders| folders.len() <= Self::MAX)
+        paths.filter(|paths| paths.len() <= Self::MAX)
     }
 
     fn allowed(&self) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::catalogue::{Setting, describe};
 use super::kinds::{
-    Address, Base64Key, Decimal, Folder, Folders, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, SWITCH,
+    Address, Base64Key, Decimal, Folder, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, Paths, SWITCH,
     Seconds, SecretText, Url, WebAddress, whole,
 };
 use super::reader::Reader;
@@ -82,7 +82,7 @@ part! {
         node_name: String = value("GES_NODE_NAME", Name, "ges");
         /// Folders of secret files, one value per file: the file `DB-USER` sets `GES_DB_USER`, `GES-MASTER-KEY`
         /// sets `GES_MASTER_KEY`. Hidden files are left out; a line break at the end is no part of the value.
-        config_folders: Vec<PathBuf> = value("GES_CONFIG_FOLDERS", Folders, "");
+        config_folders: Vec<PathBuf> = value("GES_CONFIG_FOLDERS", Paths, "");
     }
 }
 
@@ -147,6 +147,23 @@ part! {
         /// that balancers look elsewhere. SIGINT (Ctrl-C) does not wait. Too small costs callers refused
         /// connections during a rolling upgrade.
         drain: Duration = value("GES_DRAIN_SECONDS", Seconds(0, 300), "5");
+    }
+}
+
+part! {
+    /// How services outside are called: CAPTCHA, statistics, push, webhooks.
+    struct Outward, "Calls to the outside" {
+        /// Files in PEM form with certificate authorities that are trusted beside the system's own, for services
+        /// with private certificates. Read at the start.
+        ca_files: Vec<PathBuf> = value("GES_CA_FILES", Paths, "");
+        /// Proxy through which services outside are called, those of the routing engine excepted. It then looks
+        /// names up, so it is the proxy that has to keep tenants' URLs away from private addresses. The usual
+        /// variables of the environment (`HTTPS_PROXY` and the like) are not read.
+        http_proxy: Option<Url> = optional("GES_HTTP_PROXY", WebAddress);
+        /// Whether URLs that a tenant names (webhooks, push over HTTP, CAPTCHA and statistics servers) may lead to
+        /// private, loopback and link-local addresses and be plain HTTP. True lets whoever may write a tenant's
+        /// settings reach what stands beside the service; for tests, and where tenants are the operator's own.
+        allow_private: bool = value("GES_ALLOW_PRIVATE_DESTINATIONS", SWITCH, "false");
     }
 }
 

@@ -11,7 +11,7 @@ use domain::nearest::nearest;
 
 use super::catalogue::{RESERVED, Reserved, file_key, known_names};
 use super::file::{self, Node};
-use super::kinds::{Folders, Kind as _};
+use super::kinds::{Kind as _, Paths};
 use super::reader::{Mistake, service_link};
 
 /// Longest secret file; the product's largest is a small JSON document.
@@ -71,7 +71,7 @@ pub(super) fn gather(sources: Sources) -> Gathered {
     let from_file = sources.file.map(|path| gathered.read_file(&path)).unwrap_or_default();
     let folders =
         gathered.text("GES_CONFIG_FOLDERS").or_else(|| from_file.get("GES_CONFIG_FOLDERS").map(|v| v.text.clone()));
-    for folder in folders.and_then(|text| Folders.read(&text)).unwrap_or_default() {
+    for folder in folders.and_then(|text| Paths.read(&text)).unwrap_or_default() {
         gathered.take_folder(&folder);
     }
     for (name, value) in from_file {

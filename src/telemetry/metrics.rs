@@ -357,6 +357,11 @@ impl Observer for Metrics {
                 to.commit_commands.record(rough(commands), &[]);
             }
             Event::Purged { callbacks } => to.purged_callbacks.add(callbacks, &[]),
+            Event::CalledOut { to: callee, end, took } => {
+                let callee = KeyValue::new("to", callee.name());
+                to.outward_calls.add(1, &[callee.clone(), KeyValue::new("end", end.name())]);
+                to.outward_call.record(took.as_secs_f64(), &[callee]);
+            }
         }
     }
 }

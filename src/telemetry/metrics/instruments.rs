@@ -117,6 +117,8 @@ const HANDLE_SECONDS: [f64; 10] = [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 
 const COMMIT_SECONDS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 /// Seconds of lateness: 250 ms is the promise, 60 s is an alert.
 const LATENESS_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 600.0, 7200.0];
+/// Seconds of a call to the outside: from a neighbour's answer to the longest deadline.
+const OUTWARD_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
 /// Things that wait or go together.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 8192.0];
 
@@ -227,6 +229,10 @@ instruments! {
     shed_requests: count "ges_requests_shed_total" [] Always;
     /// Callbacks removed after their time in the records.
     purged_callbacks: count "ges_callbacks_purged_total" [] Always;
+    /// Calls to services outside, by how they ended: `ok` (2xx), `refused` (other statuses below 500), `failed` (5xx), `not-done` (no connection), `perhaps` (no whole answer), `resting` (not tried, because it failed too often lately).
+    outward_calls: count "ges_outward_calls_total" ["to", "end"] FirstEvent;
+    /// Seconds that calls to services outside took, with their repetitions.
+    outward_call: histogram "ges_outward_call_seconds" ["to"] FirstEvent, OUTWARD_SECONDS;
     /// Actors that a supervisor started again, by why the one before ended.
     supervisor_restarts: count "ges_supervisor_restarts_total" ["supervisor", "child", "reason"] FirstEvent;
     /// Actors that run now.
