@@ -9,6 +9,7 @@
 //! serves all of it and what operators, metrics and routing need.
 
 mod body;
+mod cors;
 mod docs;
 mod engagement;
 mod error;

@@ -21,6 +21,7 @@ pub mod call_in;
 pub mod callback;
 pub mod capacity;
 pub mod captcha;
+pub mod cors;
 pub mod document;
 pub mod event;
 pub mod fair;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::call_in::{CallInGroup, Group};
 use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
+use crate::cors;
 use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
@@ -60,7 +61,8 @@ pub struct TenantDocument {
     pub webhooks: BTreeMap<String, WebhookEndpoint>,
     /// How much it may ask.
     pub limits: TenantLimits,
-    /// Origins of web pages that may call the public API from a browser. Default none.
+    /// Origins of web pages that may call the public API from a browser: `https://shop.example`, or `*` for all, at
+    /// most 64. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
     /// API keys by label. If the section is there, it is complete: a key that is not in it is revoked.
@@ -200,15 +202,7 @@ impl TenantDocument {
                 regions.iter().for_each(|region| checks.line(name, Some(region)));
             }
         });
-        checks.at("corsOrigins", |checks| {
-            for (position, origin) in self.cors_origins.iter().enumerate() {
-                let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-                if !host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*', ' '])) {
-                    let rule = "has to be an origin such as https://www.example.com";
-                    checks.broken(&position.to_string(), Some(&format!("{origin:?}")), rule);
-                }
-            }
-        });
+        cors::check_origins(&self.cors_origins, checks);
         let keys = self.keys.iter().flatten();
         checks.at("keys", |checks| {
             keys.for_each(|(label, key)| checks.at(label, |checks| key.check(label, checks)));

@@ -24,7 +24,7 @@ use super::keys::Caller;
 use super::rates;
 use super::router::Shared;
 
-const API_KEY: &str = "x-api-key";
+pub(super) const API_KEY: &str = "x-api-key";
 
 /// The operations that both listeners serve.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {

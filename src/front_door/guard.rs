@@ -17,6 +17,7 @@ use http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
+use super::cors::Cors;
 use super::error::{Kind, Problem};
 use super::failures::Failure;
 use super::rates::Rate;
@@ -135,6 +136,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
     let route = route(&request);
     let method = method(request.method());
     let style = Style::asked_by(request.headers());
+    let cors = Cors::of(&shared, &request);
     request.extensions_mut().insert(context.clone());
     // The level of errors, so that the id is in every line whatever the configured level.
     let span = tracing::error_span!(
@@ -146,7 +148,10 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         tenant.name = tracing::field::Empty,
     );
     async {
-        let mut response = admit(&shared, route, &context, request, next).await;
+        let mut response = match cors.preflight() {
+            Some(response) => response,
+            None => admit(&shared, route, &context, request, next).await,
+        };
         let problem = response.extensions_mut().remove::<Problem>();
         let mut code = 0;
         let tenant = context.0.tenant.get().cloned();
@@ -160,6 +165,7 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
                 shared.door.failures.note(tenant, failure);
             }
         }
+        cors.tell(&mut response);
         let took = began.elapsed();
         let status = response.status().as_u16();
         if let Some(rate) = context.0.rate.get() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use domain::cors;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, KeyHash, Scope};
 use domain::ports;
@@ -87,6 +88,8 @@ struct Known {
     callers: HashMap<KeyHash, Arc<Caller>>,
     tenants: HashMap<TenantId, Arc<str>>,
     gates: HashMap<TenantId, Arc<Gate>>,
+    /// Of tenants that allow any.
+    origins: HashMap<TenantId, Vec<String>>,
 }
 
 impl KeyRing {
@@ -128,6 +131,21 @@ impl KeyRing {
         self.began.elapsed()
     }
 
+    /// Whether any tenant allows any web page of another origin.
+    pub(crate) fn any_origins(&self) -> bool {
+        !self.known.load().origins.is_empty()
+    }
+
+    /// Whether any tenant allows pages of `origin`.
+    pub(crate) fn anybody_allows(&self, origin: &str) -> bool {
+        self.known.load().origins.values().any(|origins| cors::allows(origins, origin))
+    }
+
+    /// Whether a tenant allows pages of `origin`.
+    pub(crate) fn allows(&self, tenant: TenantId, origin: &str) -> bool {
+        self.known.load().origins.get(&tenant).is_some_and(|origins| cors::allows(origins, origin))
+    }
+
     /// The name of a tenant.
     pub(crate) fn tenant_name(&self, id: TenantId) -> Option<Arc<str>> {
         self.known.load().tenants.get(&id).cloned()
@@ -144,6 +162,8 @@ impl ports::KeyRing for KeyRing {
             kept.unwrap_or_else(|| Arc::new(Gate::new(tenant)))
         };
         let gates = tenants.iter().map(|tenant| (tenant.id, gate(tenant))).collect();
+        let origins = tenants.iter().filter(|tenant| !tenant.cors_origins.is_empty());
+        let origins = origins.map(|tenant| (tenant.id, tenant.cors_origins.clone())).collect();
         let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(&tenant.name))).collect();
         let callers = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
             let tenant_name = Arc::clone(tenants.get(&key.tenant)?);
@@ -152,7 +172,7 @@ impl ports::KeyRing for KeyRing {
             Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, label, scopes })))
         });
         let callers = callers.collect();
-        self.known.store(Arc::new(Known { callers, tenants, gates }));
+        self.known.store(Arc::new(Known { callers, tenants, gates, origins }));
     }
 
     fn share_among(&self, nodes: u32) {

@@ -45,7 +45,7 @@ pub(crate) const RETRIEVE: &str = "/engagement/v3/callbacks/retrieve";
 /// What every test books, cancels and retrieves.
 pub(crate) const ID: &str = "0192f0a0-0000-7000-8000-000000000001";
 
-const SUB_KEY: [u8; 32] = [3; 32];
+pub(crate) const SUB_KEY: [u8; 32] = [3; 32];
 
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
     super::wire::time::parse(text).unwrap()
@@ -271,15 +271,16 @@ impl House {
     }
 
     pub(crate) fn with(side: Side, settings: DoorSettings) -> Self {
-        let (door, fake) = door();
+        Self::behind(side, settings, door())
+    }
+
+    pub(crate) fn behind(side: Side, settings: DoorSettings, (door, fake): (Door, Arc<Fake>)) -> Self {
         Self { fake, router: router(Arc::new(Shared::new(side, &settings, door))) }
     }
 
     /// The public listener of a tenant of these settings.
     pub(crate) fn of(document: TenantDocument, limits: DoorLimits) -> Self {
-        let (door, fake) = door_of(document);
-        let settings = settings(limits);
-        Self { fake, router: router(Arc::new(Shared::new(Side::External, &settings, door))) }
+        Self::behind(Side::External, settings(limits), door_of(document))
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -2,6 +2,7 @@
 
 mod availability;
 mod call_in;
+mod cors;
 mod create;
 mod flow;
 mod fuzz;

@@ -63,7 +63,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("", "limits.burst: has to be 1 to 1000000, not 0"),
     (
         r#""corsOrigins": ["https://good.example", "good.example/"]"#,
-        "corsOrigins.1: has to be an origin such as https://www.example.com, not \"good.example/\"",
+        "corsOrigins.1: has to be an origin such as https://www.example.com (lower case, no path), or *, not \"good.example/\"",
     ),
     (r#""regionRules": {"eu": []}"#, "regionRules.eu: has to be 1 to 20, not 0"),
     (
