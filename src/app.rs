@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
-use domain::ports::{Clock, Observer, Ports, SettingsStore, TenantStore as _};
+use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore, TenantStore as _};
 use thiserror::Error;
 
 pub use program::Ges;
 
 use crate::blinds::KeyedBlinds;
+use crate::clients::captcha::CaptchaClient;
+use crate::clients::gws::{GwsAddresses, GwsClient};
+use crate::clients::http::{HttpClient, HttpSettings, Private, SetupError as HttpSetupError};
 use crate::clock::SystemClock;
-use crate::config::{Config, Data};
+use crate::config::{Config, Data, Url};
 use crate::front_door::{
     self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
     StoreParking,
@@ -52,6 +55,9 @@ pub enum AppError {
     /// The simulator.
     #[error("cannot start the simulator")]
     Simulator(#[from] SimulatorError),
+    /// The client of services outside.
+    #[error("cannot set up calls to the outside")]
+    Http(#[from] HttpSetupError),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -99,6 +105,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     drop(tokio::task::spawn_blocking(domain::numbers::PhoneNumber::prepare));
     let metrics = Arc::new(Metrics::new(metrics_settings(config, log_failures))?);
     let observer: Arc<dyn Observer> = metrics.clone();
+    let http = Arc::new(HttpClient::new(&http_settings(config), observer.clone())?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let data_dir = config.data.data_dir.as_path();
     let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
@@ -110,6 +117,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     // Whoever needs a secret of a tenant asks the vault.
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
+    let secrets: Arc<dyn Secrets> = vault.clone();
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -119,6 +127,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
         routing: simulator.clone(),
+        captcha: Arc::new(CaptchaClient::new(http.clone(), secrets.clone())),
+        statistics: Arc::new(GwsClient::new(http, secrets, gws_addresses(config))),
         clock: clock.clone(),
         observer: observer.clone(),
         connectors: vec![],
@@ -135,6 +145,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         call_ins: tree.call_in_desk(),
         flow: tree.flow_desk(),
         inbox: tree.inbox(),
+        captcha: tree.captcha_desk(),
+        statistics: tree.statistics_desk(),
         keys: key_ring,
         observer,
         clock: clock.clone(),
@@ -227,6 +239,20 @@ async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, A
 
 fn simulator_settings(config: &Config) -> SimulatorSettings {
     SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents }
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    let outward = &config.outward;
+    HttpSettings {
+        ca_files: outward.ca_files.clone(),
+        proxy: outward.http_proxy.as_ref().map(ToString::to_string),
+        private: if outward.allow_private { Private::Allowed } else { Private::Refused },
+    }
+}
+
+fn gws_addresses(config: &Config) -> GwsAddresses {
+    let text = |url: &Option<Url>| url.as_ref().map(ToString::to_string);
+    GwsAddresses { auth: text(&config.gws.auth), stats: text(&config.gws.stats) }
 }
 
 fn metrics_settings(config: &Config, log_failures: Arc<AtomicU64>) -> MetricsSettings {

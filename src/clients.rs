@@ -1,3 +1,6 @@
 //! Clients of what stands outside and speaks HTTP: one HTTP client with its limits, and what is said through it.
 
+pub mod captcha;
+pub mod gws;
 pub mod http;
+mod shared;

@@ -32,7 +32,7 @@ use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
-pub use parts::{Auth, Choices, Data, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry};
+pub use parts::{Auth, Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry};
 pub use reader::{Mistake, shape};
 pub use secret::{Key32, Secret};
 pub use sources::{Origin, Sources};
@@ -52,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// How services outside are called.
     pub outward: Outward,
+    /// Where statistics come from.
+    pub gws: Gws,
     /// Log lines.
     pub log: Log,
     /// Traces and metrics.
@@ -113,6 +115,7 @@ impl Config {
         let sim = Sim::read(reader);
         let limits = Limits::read(reader);
         let outward = Outward::read(reader);
+        let gws = Gws::read(reader);
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let keys = MasterKeySetting::read(reader);
@@ -130,6 +133,7 @@ impl Config {
             sim: sim?,
             limits: limits?,
             outward: outward?,
+            gws: gws?,
             log: log?,
             telemetry: telemetry?,
             keys: keys?,

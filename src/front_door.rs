@@ -33,8 +33,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CallbackStore, Clock, Desk, FlowDesk, Inbox, Observer, Parked, SaveError,
-    SettingsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, Inbox, Observer, Parked,
+    SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 
 use crate::provisioning::Provisioning;
@@ -59,6 +59,10 @@ pub struct Door {
     pub flow: Arc<dyn FlowDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
+    /// Answers what operators ask about captchas.
+    pub captcha: Arc<dyn CaptchaDesk>,
+    /// Answers with statistics.
+    pub statistics: Arc<dyn StatisticsDesk>,
     /// Knows the callers. The tree fills it.
     pub keys: Arc<KeyRing>,
     /// Hears of every answer.

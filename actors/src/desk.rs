@@ -2,8 +2,10 @@
 
 pub(crate) mod availability;
 mod call_in;
+mod captcha;
 mod flow;
 mod settings;
+mod statistics;
 mod waits;
 
 use std::sync::Arc;

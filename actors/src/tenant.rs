@@ -9,6 +9,7 @@
 mod booking;
 mod budget;
 pub(crate) mod bystander;
+mod captcha;
 mod children;
 mod facts;
 mod recount;
@@ -29,6 +30,7 @@ use crate::node::Node;
 use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply};
 use crate::task;
 use budget::Budgets;
+use captcha::{Pass, Tokens};
 use children::Children;
 pub(crate) use facts::TenantFacts;
 pub(crate) use recount::Counted;
@@ -40,6 +42,8 @@ pub(crate) type SubmitReply = oneshot::Sender<Result<Submitted, SubmitError>>;
 pub(crate) enum TenantMsg {
     /// From the desk: judge and keep a booking. Answered in any case.
     Submit { new: Box<NewCallback>, reply: SubmitReply },
+    /// From its own task: the captcha of this booking is good. Answered in any case.
+    Checked { new: Box<NewCallback>, pass: Pass, reply: SubmitReply },
     /// From the desk. Answered in any case.
     Cancel { id: CallbackId, by: Canceller, reply: CancelReply },
     /// From the desk. Answered in any case.
@@ -88,6 +92,7 @@ pub(crate) struct State {
     me: Address<TenantMsg>,
     budgets: Budgets,
     children: Children,
+    tokens: Arc<Tokens>,
     /// Tasks that put scheduled callbacks off.
     putting_off: Arc<Semaphore>,
     counting: Counting,
@@ -115,6 +120,7 @@ impl Actor for TenantActor {
             me,
             budgets: Budgets::default(),
             children: Children::default(),
+            tokens: Arc::default(),
             putting_off: Arc::new(Semaphore::new(work::PUTTING_OFF)),
             counting: Counting::default(),
             draining: None,
@@ -130,7 +136,8 @@ impl Actor for TenantActor {
     ) -> Result<(), ActorProcessingErr> {
         let _handling = state.meter.begin();
         match message {
-            TenantMsg::Submit { new, reply } => state.on_submit(*new, reply),
+            TenantMsg::Submit { new, reply } => state.on_submit(*new, None, reply),
+            TenantMsg::Checked { new, pass, reply } => state.on_submit(*new, Some(pass), reply),
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
             TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,

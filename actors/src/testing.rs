@@ -9,6 +9,7 @@
 
 mod bookings;
 mod call_in;
+mod captcha;
 mod clock;
 #[cfg(test)]
 mod collect;
@@ -34,6 +35,7 @@ use domain::queue::QueueSettings;
 use domain::tenant::{Tenant, TenantDocument};
 
 pub use call_in::FakeCallIns;
+pub use captcha::{FakeCaptcha, FakeStatistics};
 pub use clock::TestClock;
 #[cfg(test)]
 pub(crate) use collect::{Collected, collect};
@@ -69,6 +71,10 @@ pub struct World {
     pub nodes: Arc<FakeNodes>,
     /// Routing.
     pub routing: Arc<FakeRouting>,
+    /// Captcha providers.
+    pub captcha: Arc<FakeCaptcha>,
+    /// The statistics service.
+    pub statistics: Arc<FakeStatistics>,
     /// What the observer heard.
     pub recorder: Arc<Recorder>,
     /// What the door would know.
@@ -101,6 +107,8 @@ impl World {
             store: Arc::new(FakeStore::new(Arc::clone(&faults))),
             call_ins: Arc::new(FakeCallIns::new(Arc::clone(&faults))),
             routing: Arc::new(FakeRouting::new(Arc::clone(&faults), Arc::clone(&clock))),
+            captcha: Arc::new(FakeCaptcha::new(Arc::clone(&faults))),
+            statistics: Arc::default(),
             recorder: Arc::new(Recorder::default()),
             key_ring: Arc::new(FakeKeyRing::default()),
             probes: vec![
@@ -128,6 +136,8 @@ impl World {
             key_ring: self.key_ring.clone(),
             blinds: Arc::new(FakeBlinds),
             routing: self.routing.clone(),
+            captcha: self.captcha.clone(),
+            statistics: self.statistics.clone(),
             clock: self.clock.clone(),
             observer: self.recorder.clone(),
             connectors: self.connectors.iter().map(|it| Arc::clone(it) as Arc<dyn Connector>).collect(),
@@ -167,6 +177,7 @@ pub fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         options: Options::default(),
         idempotency: None,
         counted_headers: Vec::new(),
+        captcha: None,
     }
 }
 

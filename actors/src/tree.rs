@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, SettingsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, SettingsDesk, StatisticsDesk,
+    StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
@@ -122,6 +123,16 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for what is asked about captchas.
+    pub fn captcha_desk(&self) -> Arc<dyn CaptchaDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for what is asked about statistics.
+    pub fn statistics_desk(&self) -> Arc<dyn StatisticsDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod callbacks {
+    mod captcha;
     mod failing;
     mod flow;
     mod limits;
@@ -11,6 +12,7 @@ mod callbacks {
     mod settings;
     mod signals;
     mod slots;
+    mod statistics;
     pub(super) mod support;
     mod waits;
 }

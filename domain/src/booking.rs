@@ -60,6 +60,7 @@ type Check = fn(&Facts<'_>) -> Result<(), SubmitError>;
 /// The checks behind the queue's existence, in the order in which a client hears of them. A new rule joins
 /// the list at its place.
 const CHECKS: &[Check] = &[
+    captcha_is_there,
     times::not_paused,
     kind_is_offered,
     number_is_possible,
@@ -74,9 +75,9 @@ const CHECKS: &[Check] = &[
 /// in seconds as routing tells it, if it can.
 ///
 /// # Errors
-/// The first rule that the booking breaks, in this order: the queue exists, it is not paused, it offers callbacks
-/// of the kind, the number is possible, the time is neither too near nor too far ahead, the queue does not close
-/// too soon, it is open then, and its slot is likely to serve it if that was asked for.
+/// The first rule that the booking breaks, in this order: the queue exists, a captcha token is there if it needs one,
+/// it is not paused, it offers callbacks of the kind, the number is possible, the time is neither too near nor too far
+/// ahead, the queue does not close too soon, it is open then, and its slot is likely to serve it if that was asked for.
 pub fn judge(
     tenant: &Tenant,
     new: &NewCallback,
@@ -102,6 +103,8 @@ struct Facts<'a> {
     always_check_capacity: bool,
     /// Seconds, if routing can tell.
     expected_wait: Option<i32>,
+    needs_captcha: bool,
+    has_captcha: bool,
     now: DateTime<Utc>,
 }
 
@@ -122,6 +125,8 @@ impl<'a> Facts<'a> {
             scheduled: scheduled_time(new, now),
             always_check_capacity: new.always_check_capacity,
             expected_wait,
+            needs_captcha: tenant.captcha.needed_by(settings).is_some(),
+            has_captcha: new.captcha.is_some(),
             now,
         })
     }
@@ -150,6 +155,11 @@ impl<'a> Facts<'a> {
 fn scheduled_time(new: &NewCallback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let wanted = new.desired_time?;
     (wanted > now || new.always_check_capacity).then_some(wanted.max(now))
+}
+
+/// Only that a token came: what it is worth is asked last, because asking uses it up.
+fn captcha_is_there(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    if facts.needs_captcha && !facts.has_captcha { Err(SubmitError::CaptchaMissing) } else { Ok(()) }
 }
 
 fn kind_is_offered(facts: &Facts<'_>) -> Result<(), SubmitError> {

@@ -1,5 +1,6 @@
 //! What the observer is told: facts for metrics and reports, never personal data.
 
+mod captcha;
 mod outward;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use crate::callback::{Cause, State};
 
+pub use captcha::CaptchaEnd;
 pub use outward::{CallEnd, Outward};
 
 /// Kinds of actors, as they appear in metrics.
@@ -250,6 +252,13 @@ pub enum Event {
     Purged {
         /// Callbacks.
         callbacks: u64,
+    },
+    /// A captcha provider was asked about a booking's token.
+    CaptchaAsked {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// What came of it.
+        end: CaptchaEnd,
     },
     /// A call to the outside ended, with all its repetitions.
     CalledOut {

@@ -25,6 +25,7 @@ pub mod cors;
 pub mod document;
 pub mod event;
 pub mod fair;
+pub mod gws;
 pub mod health;
 pub mod hours;
 pub mod ids;

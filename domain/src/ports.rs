@@ -6,10 +6,12 @@
 
 mod availability;
 mod call_in;
+mod captcha;
 mod flow;
 mod inward;
 mod limits;
 mod secrets;
+mod statistics;
 mod stores;
 mod tenants;
 mod waits;
@@ -19,10 +21,12 @@ use std::sync::Arc;
 
 pub use availability::*;
 pub use call_in::*;
+pub use captcha::*;
 pub use flow::*;
 pub use inward::*;
 pub use limits::*;
 pub use secrets::*;
+pub use statistics::*;
 pub use stores::*;
 pub use tenants::*;
 pub use waits::*;
@@ -47,6 +51,10 @@ pub struct Ports {
     pub blinds: Arc<dyn Blinds>,
     /// The routing engine.
     pub routing: Arc<dyn Routing>,
+    /// Captcha providers.
+    pub captcha: Arc<dyn Captcha>,
+    /// The statistics service.
+    pub statistics: Arc<dyn Statistics>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Metrics and reports.

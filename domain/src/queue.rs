@@ -15,6 +15,7 @@ use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::captcha::QueueCaptcha;
 use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::QueueName;
 use crate::number_rules::NumberRule;
@@ -211,6 +212,9 @@ pub struct QueueSettings {
     /// `_overwritable_options`: names of options that a booking may override: `language`, `priority`, `routePoint`,
     /// `surveyRP`. Default all of them.
     pub overridable: Vec<Overridable>,
+    /// Which captcha bookings need: `inherit` (what the tenant's settings say), `none`, or the name of a key set.
+    /// Default `inherit`.
+    pub captcha: QueueCaptcha,
     /// Options that are passed to routing as they are, by the product's key (`_agent_preview`, …). Default none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routing_options: BTreeMap<String, String>,
@@ -372,6 +376,7 @@ impl Default for QueueSettings {
                 Overridable::RoutePoint,
                 Overridable::SurveyRoutePoint,
             ],
+            captcha: QueueCaptcha::Inherit,
             routing_options: BTreeMap::new(),
         }
     }

@@ -71,11 +71,29 @@ impl Checks {
         }
     }
 
+    /// A URL, if it is there, has to be one that can be called: `http` or `https`, a host, no credentials.
+    pub fn url(&mut self, key: &str, text: Option<&str>) {
+        let good = |text: &str| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@');
+            host && text.len() <= MAX_URL_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(text) = text.filter(|text| !good(text)) {
+            // It may hold credentials: only what it should be is told.
+            let shown = format!("a text of {} characters", text.chars().count());
+            self.broken(key, Some(&shown), "has to be an http or https URL without credentials");
+        }
+    }
+
     /// Everything that was noted, in the order of the document; nothing if it can be used.
     pub fn into_errors(self) -> Vec<SettingError> {
         self.errors
     }
 }
+
+/// Longest URL.
+pub const MAX_URL_BYTES: usize = 2_048;
 
 /// How much of a value is repeated.
 const MAX_SHOWN_CHARS: usize = 64;

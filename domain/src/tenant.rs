@@ -14,6 +14,7 @@ use crate::call_in::{CallInGroup, Group};
 use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::cors;
+use crate::gws::GwsSettings;
 use crate::hours::{BusinessHours, HoursRef};
 use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
@@ -61,6 +62,9 @@ pub struct TenantDocument {
     pub webhooks: BTreeMap<String, WebhookEndpoint>,
     /// How much it may ask.
     pub limits: TenantLimits,
+    /// Who asks the statistics service in the tenant's name. Default none: statistics are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gws: Option<GwsSettings>,
     /// Origins of web pages that may call the public API from a browser: `https://shop.example`, or `*` for all, at
     /// most 64. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -95,6 +99,8 @@ pub struct Tenant {
     pub webhooks: BTreeMap<String, WebhookEndpoint>,
     /// How much it may ask.
     pub limits: TenantLimits,
+    /// Who asks the statistics service in its name.
+    pub gws: Option<GwsSettings>,
     /// Origins of web pages that may call the public API from a browser.
     pub cors_origins: Vec<String>,
 }
@@ -156,6 +162,10 @@ impl TenantDocument {
             groups.for_each(|(name, group)| checks.at(name.as_str(), |checks| group.check(checks)));
         });
         checks.at("captcha", |checks| self.captcha.check(checks));
+        checks.at("queues", |checks| self.captcha.check_queues(&self.queues, checks));
+        if let Some(gws) = &self.gws {
+            checks.at("gws", |checks| gws.check(checks));
+        }
         checks.at("push", |checks| self.push.check(checks));
         checks.at("webhooks", |checks| {
             self.webhooks.iter().for_each(|(name, endpoint)| checks.at(name, |checks| endpoint.check(checks)));
@@ -182,6 +192,7 @@ impl TenantDocument {
             push: self.push.clone(),
             webhooks: self.webhooks.clone(),
             limits: self.limits.clone(),
+            gws: self.gws.clone(),
             cors_origins: self.cors_origins.clone(),
         })
     }

@@ -102,6 +102,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
             user_data: None,
             idempotency: None,
             limits: BookingLimits::default(),
+            captcha: None,
             booked_at: from,
         }
     };

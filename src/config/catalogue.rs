@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kinds::Kind;
-use super::parts::{Choices, Data, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry};
+use super::parts::{Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry};
 use super::reader::{Reader, service_link};
 
 /// One setting as it is documented.
@@ -43,6 +43,7 @@ pub fn settings() -> Vec<Setting> {
         Sim::settings(),
         Limits::settings(),
         Outward::settings(),
+        Gws::settings(),
         Log::settings(),
         Telemetry::settings(),
         MasterKeySetting::settings(),
@@ -83,10 +84,8 @@ pub const RESERVED: &[(&str, Reserved)] = &[
     ("GES_ORS_NODES", Reserved::NoEffect),
     ("GES_URS_NODES", Reserved::NoEffect),
     ("GES_REGION_AFFINITY", Reserved::NoEffect),
-    ("GES_GWS_AUTH", Reserved::NoEffect),
     ("GES_GWS_ENV", Reserved::NoEffect),
     ("GES_GWS_CONF", Reserved::NoEffect),
-    ("GES_GWS_STATS", Reserved::NoEffect),
     ("GES_GWS_PUBLIC_AUTH", Reserved::NoEffect),
     ("GES_AUTHENTICATION_CLIENT_ID", Reserved::NoEffect),
     ("GES_AUTHENTICATION_CLIENT_PASSWORD", Reserved::NoEffect),

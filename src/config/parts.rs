@@ -168,6 +168,18 @@ part! {
 }
 
 part! {
+    /// Where Genesys Web Services are.
+    struct Gws, "Genesys Web Services" {
+        /// Base address of the authentication service, for tenants whose settings name none. Scheme `http` is put in
+        /// if absent.
+        auth: Option<Url> = optional("GES_GWS_AUTH", HostOrUrl);
+        /// Base address of the statistics service, for tenants whose settings name none. Scheme `http` is put in if
+        /// absent. Without it such tenants get no statistics.
+        stats: Option<Url> = optional("GES_GWS_STATS", HostOrUrl);
+    }
+}
+
+part! {
     /// Log lines.
     struct Log, "Log" {
         /// Least important lines that are written: ERROR, WARN, INFO, DEBUG or TRACE (FATAL reads as ERROR).

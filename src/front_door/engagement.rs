@@ -4,6 +4,7 @@ pub(crate) mod availability;
 pub(crate) mod call_in;
 pub(crate) mod callbacks;
 pub(crate) mod schemas;
+pub(crate) mod statistics;
 pub(crate) mod waits;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(waits::queue_status))
         .routes(routes!(availability::availability))
         .routes(routes!(call_in::create))
+        .routes(routes!(statistics::get_statistic_ex))
 }
 
 /// A request whose caller may ask what it asks, with its body.

@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::ports::{AvailabilityError, CancelError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use domain::ports::{
+    AvailabilityError, CancelError, NoVerdict, SaveError, SignalError, StatisticsError, StoreError, SubmitError,
+    Unserved, VerifyError,
+};
 use domain::setting::SettingError;
 use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
@@ -24,6 +27,7 @@ pub(crate) enum Kind {
     BadParameter,
     NoKey,
     NoToken,
+    NoCredentials,
     Forbidden,
     NotFound,
     WrongMethod,
@@ -66,10 +70,11 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 27] = [
+pub(crate) const TABLE: [Row; 28] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
+    row(Kind::NoCredentials, StatusCode::UNAUTHORIZED, 401, "statistics-credentials"),
     row(Kind::Forbidden, StatusCode::FORBIDDEN, 403, "forbidden"),
     row(Kind::NotFound, StatusCode::NOT_FOUND, 404, "not-found"),
     row(Kind::WrongMethod, StatusCode::METHOD_NOT_ALLOWED, 405, "wrong-method"),
@@ -181,6 +186,11 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::UnknownQueue => Self::new(Kind::UnknownService, "serviceName names no configured service."),
+            SubmitError::CaptchaMissing => Self::bad("captchaToken", "is required"),
+            SubmitError::CaptchaRefused(refusal) => Self::bad("captchaToken", refusal.to_string()),
+            SubmitError::CaptchaUnavailable => {
+                Self::new(Kind::Busy, "captchaToken cannot be checked just now; nothing was done.")
+            }
             SubmitError::Paused => {
                 Self::new(Kind::Paused, "The service takes no callbacks for the time being; it is paused.")
             }
@@ -300,6 +310,43 @@ impl From<SignalError> for Problem {
         match error {
             SignalError::Refused(refused) => Self::new(Kind::Conflict, format!("The signal was refused: {refused}.")),
             SignalError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<StatisticsError> for Problem {
+    fn from(error: StatisticsError) -> Self {
+        match error {
+            StatisticsError::NoCredentials => {
+                Self::new(Kind::NoCredentials, "No credentials for the statistics service are registered.")
+            }
+            StatisticsError::CredentialsRefused => {
+                Self::new(Kind::NoCredentials, "The statistics service refuses the registered credentials.")
+            }
+            StatisticsError::RequestRefused => {
+                Self::new(Kind::BadParameter, "The statistics service refuses the request.")
+            }
+            StatisticsError::NotConfigured => Self::new(Kind::Failed, "No statistics service is configured."),
+            StatisticsError::Unavailable(why) => {
+                tracing::warn!(why, "the statistics service cannot be asked");
+                Self::new(Kind::Failed, "The statistics service cannot be asked just now.")
+            }
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::UnknownSiteKey => Self::bad("siteKey", "is that of no key set"),
+            VerifyError::Refused(refusal) => Self::bad("captchaToken", refusal.to_string()),
+            VerifyError::NoVerdict(NoVerdict::Misconfigured(why)) => {
+                Self::new(Kind::Failed, format!("The key set cannot be used: {why}."))
+            }
+            VerifyError::NoVerdict(NoVerdict::Unavailable(why)) => {
+                Self::new(Kind::Busy, format!("The captcha provider cannot be asked: {why}."))
+            }
+            VerifyError::Unserved(unserved) => unserved.into(),
         }
     }
 }

@@ -70,6 +70,9 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/callbacks/{id}",
     "/ges/v1/callbacks/{id}/user-data",
     "/ges/v1/queues/{name}/watermark",
+    "/engagement/v3/statistics/operations/get-statistic-ex",
+    "/ges/v1/captcha/verify",
+    "/ges/v1/captcha/test-page",
 ];
 
 /// What stands for every path without a route.

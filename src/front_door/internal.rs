@@ -3,6 +3,7 @@
 
 mod admin;
 mod call_in;
+mod captcha;
 mod credentials;
 mod errors;
 mod flow;
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(flow::callback))
         .routes(routes!(flow::attach))
         .routes(routes!(flow::watermark))
+        .routes(routes!(captcha::verify))
+        .routes(routes!(captcha::test_page))
         .merge(settings())
 }
 

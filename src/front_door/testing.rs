@@ -1,6 +1,7 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
 pub(crate) mod call_in;
+mod captcha;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,13 +14,14 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::availability::{Availability, Question};
 use domain::callback::{Canceller, NewCallback, Reply, Signal};
+use domain::captcha::CaptchaKeys;
 use domain::event::Event;
 use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
     AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
-    Parked, SaveError, SignalError, StoreError, SubmitError, Submitted, Unserved,
+    Parked, SaveError, SignalError, StatisticsError, StoreError, SubmitError, Submitted, Unserved, VerifyError,
 };
 use domain::tenant::TenantDocument;
 use http::Request;
@@ -75,6 +77,10 @@ pub(crate) struct Fake {
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     pub(crate) waits: waits::FakeWaits,
+    pub(crate) verify: Mutex<Result<(), VerifyError>>,
+    pub(crate) key_set: Mutex<Option<CaptchaKeys>>,
+    pub(crate) statistics: Mutex<Result<Arc<str>, StatisticsError>>,
+    pub(crate) asked_statistics: Mutex<Vec<(String, Duration)>>,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
@@ -108,6 +114,10 @@ impl Fake {
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
             waits: waits::FakeWaits::default(),
+            verify: Mutex::new(Ok(())),
+            key_set: Mutex::default(),
+            statistics: Mutex::new(Ok("{}".into())),
+            asked_statistics: Mutex::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
@@ -241,6 +251,8 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         call_ins: fake.clone(),
         flow: fake.clone(),
         inbox: fake.clone(),
+        captcha: fake.clone(),
+        statistics: fake.clone(),
         keys,
         observer: fake.clone(),
         clock: fake.clone(),

@@ -2,6 +2,7 @@
 
 mod availability;
 mod call_in;
+mod captcha;
 mod cors;
 mod create;
 mod flow;
@@ -9,6 +10,7 @@ mod fuzz;
 mod internal;
 mod limits;
 mod settings;
+mod statistics;
 mod waits;
 
 use std::sync::Arc;

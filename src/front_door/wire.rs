@@ -8,10 +8,12 @@
 
 pub(crate) mod availability;
 pub(crate) mod call_in;
+pub(crate) mod captcha;
 pub(crate) mod create;
 pub(crate) mod flow;
 pub(crate) mod query;
 pub(crate) mod signal;
+pub(crate) mod statistics;
 pub(crate) mod time;
 mod user_data;
 pub(crate) mod waits;
@@ -235,6 +237,13 @@ pub(crate) fn callback_id(body: &[u8]) -> Result<CallbackId, Problem> {
 /// Reads a callback id out of `field`.
 pub(crate) fn parse_id(field: &str, text: &str) -> Result<CallbackId, Problem> {
     text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
+}
+
+/// A hash that is long enough to tell what clients send apart, and says nothing of it.
+pub(crate) fn short_hash(bytes: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut short);
+    short
 }
 
 /// Passes over the value of a member that nobody knows, however deep it is.

@@ -39,6 +39,8 @@ pub(super) fn check_form(kind: CredentialKind, name: &str, secret: &Secret) -> R
         CredentialKind::Push if name == "fcm" => service_account(text),
         CredentialKind::Push | CredentialKind::Webhook => line(16, 512),
         CredentialKind::Captcha => line(8, 256),
+        // The secret of a client; a user is an object.
+        CredentialKind::Gws if !text.starts_with('{') => line(1, 512),
         CredentialKind::Gws => {
             let user: Option<Value> = serde_json::from_str(text).ok();
             let has =
@@ -86,7 +88,7 @@ pub fn secret_of_body(kind: CredentialKind, body: &Value) -> Result<Secret, &'st
     .ok_or(match kind {
         CredentialKind::Push => "must be the JSON key file of a service account, or an object with secret",
         CredentialKind::Captcha => "must be an object with secretKey",
-        CredentialKind::Gws => "must be an object with userName and password",
+        CredentialKind::Gws => "must be an object with userName and password, or with secret",
         CredentialKind::Webhook => "must be an object with secret",
     })
 }
@@ -213,7 +215,7 @@ const fn section(kind: CredentialKind) -> &'static str {
         CredentialKind::Push => "push",
         CredentialKind::Captcha => "captcha",
         CredentialKind::Webhook => "webhooks",
-        CredentialKind::Gws => "statistics",
+        CredentialKind::Gws => "gws",
     }
 }
 

@@ -357,6 +357,9 @@ impl Observer for Metrics {
                 to.commit_commands.record(rough(commands), &[]);
             }
             Event::Purged { callbacks } => to.purged_callbacks.add(callbacks, &[]),
+            Event::CaptchaAsked { tenant, end } => {
+                to.captcha_checks.add(1, &[labelled("tenant", &tenant), KeyValue::new("end", end.name())]);
+            }
             Event::CalledOut { to: callee, end, took } => {
                 let callee = KeyValue::new("to", callee.name());
                 to.outward_calls.add(1, &[callee.clone(), KeyValue::new("end", end.name())]);

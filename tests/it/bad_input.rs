@@ -134,6 +134,18 @@ fn a_newer_database_is_refused_and_kept() {
 }
 
 #[test]
+fn a_file_without_certificate_authorities_is_refused() {
+    let folder = Folder::new();
+    let path = folder.beside("authorities.pem");
+    for (content, why) in [(None, "no such file"), (Some("-----BEGIN NOTHING-----"), "no pem certificate")] {
+        content.inspect(|content| std::fs::write(&path, content).unwrap());
+        let output = serve(&folder, &Options::default().with("GES_CA_FILES", path.display()));
+        assert_one_clear_line(&output, &["ges_ca_files", "authorities.pem", why]);
+    }
+    assert_eq!(contents(&folder.data()), BTreeMap::new(), "something was made before the file was read");
+}
+
+#[test]
 fn a_second_service_on_the_same_data_is_refused() {
     let service = Service::start(Options::fast());
     assert_one_clear_line(&serve(service.folder(), &Options::default()), &["in use"]);

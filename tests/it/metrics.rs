@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::callback::{Cause, State};
-use domain::event::{ActorKind, CallEnd, Event, Failure, Outward};
+use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, Outward};
 use domain::ports::Observer as _;
 use ges::telemetry::metrics::{METRICS, Metrics, MetricsSettings, Presence, Type, markdown};
 
@@ -60,6 +60,7 @@ fn every_event() -> Vec<Event> {
         Event::BatchesWaited { batches: 1 },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
+        Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
     ];
     // A new kind of event does not compile here until it is in the list above.
@@ -74,7 +75,7 @@ fn every_event() -> Vec<Event> {
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
             Event::OverShare { .. } | Event::BatchesWaited { .. } => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
-            Event::CalledOut { .. } => {}
+            Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}
         }
     }
     events

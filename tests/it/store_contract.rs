@@ -5,6 +5,7 @@ mod batches;
 mod bookings;
 mod call_in_records;
 mod call_ins;
+mod captcha;
 mod harness;
 mod limits;
 mod recounts;
@@ -58,6 +59,8 @@ contract! {
     recounts: move_bookings_to_the_slots_of_another_grid, say_what_they_moved_in_the_history,
         that_are_done_cost_nothing, leave_the_past_and_the_ended_alone, are_refused_places_of_another_grid,
         are_finished_by_whoever_comes_next, meet_cancels_and_bookings, keep_every_place_in_random_changes;
+    captcha: tokens_come_with_one_booking_of_their_tenant, a_refused_booking_leaves_its_token,
+        equal_tokens_in_one_batch_go_once, a_booking_is_found_by_its_key, old_tokens_are_forgotten;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
     tenants: documents_come_back_with_their_revision, a_booking_alone_makes_no_document,

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::availability::{self, Show};
 use domain::booking::{MAX_AHEAD, Plan, When, judge};
 use domain::callback::{Callback, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
+use domain::captcha::TokenRefusal;
 use domain::event::Event;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
@@ -14,9 +15,10 @@ use domain::queue::Queue;
 use domain::slots;
 use domain::tenant::Tenant;
 use domain::throttle::{BookingLimits, LimitReached, LimitRule};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::bystander::due_of;
+use super::captcha::Pass;
 use super::{State, SubmitReply, TenantFacts, TenantMsg};
 use crate::desk::availability::look;
 use crate::mailbox::Address;
@@ -46,6 +48,8 @@ const SEEN_THROUGH: TimeDelta = TimeDelta::seconds(5);
 struct Draft {
     booking: Booking,
     next: Next,
+    /// When the store has to have answered.
+    by: Instant,
 }
 
 /// What follows when it is kept.
@@ -81,7 +85,8 @@ impl Drop for HeldPlace {
 }
 
 impl State {
-    pub(super) fn on_submit(&mut self, new: NewCallback, reply: SubmitReply) {
+    /// Judges a booking and keeps it. `pass` is there once its captcha was judged good, if it needs one.
+    pub(super) fn on_submit(&mut self, new: NewCallback, pass: Option<Pass>, reply: SubmitReply) {
         // Nobody waits any more: the caller's deadline has passed in the mailbox.
         if reply.is_closed() {
             return;
@@ -95,15 +100,23 @@ impl State {
             Ok(plan) => plan,
             Err(refused) => return self.refuse(refused, tenant, new, now, reply),
         };
+        if pass.is_none()
+            && let Some(keys) = tenant.queues.get(&plan.terms.queue).and_then(|it| tenant.captcha.needed_by(it))
+        {
+            return self.check_captcha(new, keys.clone(), reply);
+        }
         let count = |queue: &Arc<Queue>| BookingLimits::of(queue, &plan, &new, now, self.node.ports.blinds.as_ref());
         let limits = tenant.queues.get(&plan.terms.queue).map(count).unwrap_or_default();
-        let (draft, mut place) = self.draft(new, plan, limits, now);
+        let (draft, mut place) = self.draft(new, plan, limits, pass.as_ref(), now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
         let work = async move {
             let (answer, follow_up, replaced) = match keep(&node, &facts, &me, draft).await {
                 Ok(Kept { submitted, follow_up, replaced }) => (Ok(submitted), follow_up, replaced),
                 Err(refused) => (Err(refused), None, None),
             };
+            if let Some(pass) = pass {
+                pass.settle(&answer);
+            }
             // It is durable or refused: the answer first, then what nobody waits for.
             drop(reply.send(answer));
             if let Some(id) = replaced {
@@ -152,7 +165,14 @@ impl State {
         task::spawn(&self.node, "a refusal that has to be looked up", work);
     }
 
-    fn draft(&mut self, new: NewCallback, plan: Plan, limits: BookingLimits, now: DateTime<Utc>) -> (Draft, HeldPlace) {
+    fn draft(
+        &mut self,
+        new: NewCallback,
+        plan: Plan,
+        limits: BookingLimits,
+        pass: Option<&Pass>,
+        now: DateTime<Utc>,
+    ) -> (Draft, HeldPlace) {
         let id = CallbackId::generate(now);
         let me = self.node.me;
         let (slot_capacity, grid) = (plan.when.slot().map_or(0, |slot| slot.capacity), plan.grid);
@@ -184,9 +204,11 @@ impl State {
             user_data: new.user_data,
             idempotency: new.idempotency,
             limits,
+            captcha: new.captcha.filter(|_| pass.is_some()).map(|token| token.hash),
             booked_at: now,
         };
-        (Draft { booking, next }, place)
+        let by = pass.map_or_else(Instant::now, |pass| pass.began) + BOOK_DEADLINE;
+        (Draft { booking, next, by }, place)
     }
 
     fn take_place(&mut self, id: CallbackId, queue: QueueName) -> bool {
@@ -219,12 +241,12 @@ enum FollowUp {
 }
 
 async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: Draft) -> Result<Kept, SubmitError> {
-    let Draft { booking, next } = draft;
+    let Draft { booking, next, by } = draft;
     let callback = booking.callback.clone();
     // The first submit needs the details; whatever starts later reads them then.
     let details = matches!(next, Next::Start(_))
         .then(|| Box::new(Details { options: booking.options.clone(), user_data: booking.user_data.clone() }));
-    let booked = timeout(BOOK_DEADLINE, book(node, facts, me, booking)).await;
+    let booked = timeout_at(by, book(node, facts, me, booking)).await;
     let booked = booked.map_err(|_| Unserved::Perhaps)?;
     let replaced = match booked {
         Ok(Booked::Replaced { id, from }) => {
@@ -259,6 +281,7 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
             Err(SubmitError::Limited(reached))
         }
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
+        Ok(Booked::TokenUsed) => Err(SubmitError::CaptchaRefused(TokenRefusal::Used)),
         Ok(Booked::SlotFull) => {
             node.note(Event::SlotFull { tenant: facts.name.clone() });
             let tenant = facts.current();

@@ -28,6 +28,9 @@ impl Tables {
         if let Some(known) = booking.idempotency.and_then(|key| self.known(callback.tenant, key)) {
             return known;
         }
+        if booking.captcha.is_some_and(|token| self.tokens.contains(&(callback.tenant, token))) {
+            return Booked::TokenUsed;
+        }
         let counted_by = *self.grids.entry((callback.tenant, callback.queue.clone())).or_insert(booking.grid);
         if callback.slot.is_some() && counted_by != booking.grid {
             return Booked::OtherGrid;
@@ -40,6 +43,7 @@ impl Tables {
                 if let Some(key) = booking.idempotency {
                     self.keys.insert((callback.tenant, key.key), (key.body, id));
                 }
+                self.tokens.extend(booking.captcha.map(|token| (callback.tenant, token)));
                 return Booked::Duplicate(id);
             }
             Verdict::Replace(change) => Some(change),
@@ -63,6 +67,7 @@ impl Tables {
         if let Some(key) = booking.idempotency {
             self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
         }
+        self.tokens.extend(booking.captcha.map(|token| (callback.tenant, token)));
         let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
         let details = Details { options: booking.options, user_data: booking.user_data };
         self.rows.insert(callback.id, Row { callback, details, history, parked: None });

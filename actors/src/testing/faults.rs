@@ -55,6 +55,8 @@ pub enum Op {
     Check,
     /// Of a connector.
     CloseClient,
+    /// A captcha provider is asked.
+    Captcha,
 }
 
 /// How it goes wrong.

@@ -1,6 +1,6 @@
 //! Callbacks in memory, with the outcomes that the real stores promise.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -34,6 +34,7 @@ pub(super) struct Tables {
     pub(super) rows: BTreeMap<CallbackId, Row>,
     pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
     pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+    pub(super) tokens: HashSet<(TenantId, [u8; 16])>,
     pub(super) counts: Counts,
     pub(super) grids: HashMap<(TenantId, QueueName), Grid>,
 }

@@ -29,6 +29,7 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         options: crate::callback::Options::default(),
         idempotency: None,
         counted_headers: Vec::new(),
+        captcha: None,
     }
 }
 

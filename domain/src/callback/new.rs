@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Callback, HandOff, State};
+use crate::captcha::CaptchaToken;
 use crate::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use crate::numbers::PhoneNumber;
 
@@ -93,6 +94,8 @@ pub struct NewCallback {
     pub idempotency: Option<Idempotency>,
     /// Headers of the request that a queue of the tenant counts, by name.
     pub counted_headers: Vec<(String, String)>,
+    /// Token of the solved captcha, if one was sent.
+    pub captcha: Option<CaptchaToken>,
 }
 
 /// What makes a repeated booking recognisable.

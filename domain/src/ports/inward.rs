@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State, StepError};
+use crate::captcha::TokenRefusal;
 use crate::ids::{CallbackId, TenantId};
 use crate::numbers::PhoneNumber;
 use crate::throttle::LimitReached;
@@ -96,6 +97,15 @@ pub enum SubmitError {
     /// The tenant has no such queue.
     #[error("the service is not configured")]
     UnknownQueue,
+    /// The queue needs a captcha, and no token came.
+    #[error("a captcha token is required")]
+    CaptchaMissing,
+    /// The token is not taken.
+    #[error("the captcha token {0}")]
+    CaptchaRefused(TokenRefusal),
+    /// The captcha provider cannot be asked just now. Nothing was kept; the token is not used up.
+    #[error("the captcha provider cannot be asked")]
+    CaptchaUnavailable,
     /// The queue takes no callbacks for the time being.
     #[error("the queue is paused")]
     Paused,

@@ -72,6 +72,8 @@ pub struct Booking {
     pub idempotency: Option<Idempotency>,
     /// What is counted before it is kept, in the same transaction.
     pub limits: BookingLimits,
+    /// Hash of the captcha token that came with it; no other booking of the tenant may bring the same.
+    pub captcha: Option<[u8; 16]>,
     /// When it was booked (database time).
     pub booked_at: DateTime<Utc>,
 }
@@ -85,6 +87,8 @@ pub enum Booked {
     Existing(CallbackId),
     /// The key had been used with another body. Nothing was kept.
     KeyReused,
+    /// The captcha token came with an earlier booking. Nothing was kept.
+    TokenUsed,
     /// The slot has no place left. Nothing was kept.
     SlotFull,
     /// The number waits already, under this id, and the tenant wants that to be the answer. Nothing but the key was

@@ -71,6 +71,7 @@ fn the_whole_document_prints_back() {
         "holdSeconds": 10,
         "attachUserData": "single_json",
         "overridable": ["priority"],
+        "captcha": "shop",
         "routingOptions": {"_agent_preview": "true"}
     }"#,
     )

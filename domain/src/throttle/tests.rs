@@ -48,6 +48,7 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         options: Options::default(),
         idempotency: None,
         counted_headers: vec![("deviceid".to_owned(), "from the header".to_owned())],
+        captcha: None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Entered, enter};
 use crate::front_door::error::Problem;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::wire::{self, create::new_callback};
+use crate::front_door::wire::{self, create::new_callback, short_hash};
 use crate::front_door::{rates, reply};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -222,10 +222,4 @@ pub(crate) fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<Ide
         return Err(Problem::bad("Idempotency-Key", "must have 1 to 255 visible ASCII characters"));
     }
     Ok(Some(Idempotency { key: short_hash(key), body: short_hash(body) }))
-}
-
-fn short_hash(bytes: &[u8]) -> [u8; 16] {
-    let mut short = [0; 16];
-    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut short);
-    short
 }

@@ -21,7 +21,7 @@ use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::{body, reply, wire};
 
-const TENANT: &str = "contactcenterid";
+pub(super) const TENANT: &str = "contactcenterid";
 
 /// Entries of a list unless asked otherwise, and at most.
 const USUAL_ENTRIES: usize = 100;

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use domain::callback::{NewCallback, OfferType, Options, PushTarget};
+use domain::captcha::TokenRefusal;
 use domain::ports::{SubmitError, Unserved};
 
 use crate::front_door::router::Side;
@@ -31,6 +32,7 @@ async fn the_least_that_can_be_booked() {
         options: Options::default(),
         idempotency: None,
         counted_headers: Vec::new(),
+        captcha: None,
     };
     assert_eq!(booked(format!("{{{MINIMAL}}}")).await, expected);
     let nulls = r#""desiredTime":null,"cbOfferType":null,"userData":null,"priority":null,"pushTargets":null,
@@ -51,6 +53,8 @@ async fn everything_that_can_be_said() {
     let target = PushTarget { channel: "FCM".into(), target: "token".into() };
     assert_eq!(new.desired_time, Some(at("2030-03-04T15:30:00.000Z")));
     assert!(new.always_check_capacity);
+    assert_eq!(new.captcha.as_ref().map(|token| token.text.reveal()), Some("t"));
+    assert!(!format!("{new:?}").contains("\"t\""), "tokens do not print");
     assert_eq!(new.user_data.as_deref(), Some(r#"{"topic":"billing","tier":2}"#));
     assert_eq!(
         new.options,
@@ -153,6 +157,10 @@ async fn every_refusal_of_the_desk_has_its_status_and_code() {
     let latest = at("2030-03-04T15:30:00.000Z");
     for (error, expected, message) in [
         (SubmitError::UnknownQueue, (400, 7040), "serviceName names no configured service."),
+        (SubmitError::CaptchaMissing, (400, 501), "captchaToken is required."),
+        (SubmitError::CaptchaRefused(TokenRefusal::LowScore), (400, 501), "captchaToken has too low a score."),
+        (SubmitError::CaptchaRefused(TokenRefusal::Used), (400, 501), "captchaToken was used before."),
+        (SubmitError::CaptchaUnavailable, (503, 500), "captchaToken cannot be checked just now; nothing was done."),
         (SubmitError::ImmediateDisabled, (400, 7040), "The service is not configured for immediate callbacks."),
         (SubmitError::ScheduledDisabled, (400, 7040), "The service is not configured for scheduled callbacks."),
         (SubmitError::NotANumber, (400, 7030), "phoneNumber is not a valid number."),

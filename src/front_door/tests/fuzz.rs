@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
+use crate::front_door::engagement::statistics::PATH as STATISTICS;
 use crate::front_door::router::Side;
 use crate::front_door::testing::{CANCEL, CREATE, House, ID};
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 26] = [
     "serviceName",
     "phoneNumber",
     "desiredTime",
@@ -28,6 +29,10 @@ const NAMES: [&str; 22] = [
     "id",
     "target",
     "x",
+    "data",
+    "statistics",
+    "objectId",
+    "objectType",
 ];
 
 fn value() -> impl Strategy<Value = String> {
@@ -76,7 +81,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let house = House::new(Side::External);
-            for path in [CREATE, CANCEL] {
+            for path in [CREATE, CANCEL, STATISTICS] {
                 let answer = house.post(path, body.clone()).await;
                 if answer.status == 200 {
                     assert_eq!(answer.json()["status"]["code"], 0);

@@ -360,7 +360,7 @@ async fn a_credential_in_use_stays() {
     let office = Office::new().await;
     let put = |body| office.ask("PUT", "/ges/v1/credentials/captcha/web").json(&body);
     let first = put(json!({"secretKey": "0x-first-secret"})).send().await.json();
-    let captcha = |fingerprint: &serde_json::Value| json!({"keys": {"web": {"provider": "hcaptcha", "siteKey": "s", "secretKey": {"sealed": fingerprint}}}});
+    let captcha = |fingerprint: &serde_json::Value| json!({"keys": {"web": {"provider": "hcaptcha", "siteKey": "s", "secretKey": {"sealed": fingerprint}, "minScore": 0.5, "whenUnavailable": "refuse"}}});
     let document = json!({"tenant": "demo", "captcha": captcha(&first["data"]["fingerprint"])});
     assert_eq!(office.ask("PUT", TENANT).json(&document).matching("*").send().await.status, 200);
     let second = put(json!({"secretKey": "0x-second-secret"})).send().await.json();

@@ -5,10 +5,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use domain::callback::{Idempotency, NewCallback, OfferType, Options, PushTarget};
+use domain::captcha::CaptchaToken;
+use domain::secret::Secret;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::user_data::UserData;
-use super::{Loose, Members, ObjectVisitor, object, skip, time};
+use super::{Loose, Members, ObjectVisitor, object, short_hash, skip, time};
 use crate::front_door::error::Problem;
 
 /// Longest name of a service in characters; no queue has a longer one.
@@ -209,8 +211,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for PushList<'a> {
 /// Reads a booking. `idempotency` comes from the request's head and the raw body.
 pub(crate) fn new_callback(body: &[u8], idempotency: Option<Idempotency>) -> Result<NewCallback, Problem> {
     let members: CreateMembers<'_> = object(body)?;
-    // Type-checked only: no tenant demands a captcha yet.
-    members.captcha_token.text("captchaToken", MAX_TOKEN_CHARS)?;
     Ok(NewCallback {
         service_name: members.service_name.required_text("serviceName", MAX_SERVICE_CHARS)?.into_owned(),
         phone_number: members.phone_number.required_text("phoneNumber", MAX_PHONE_CHARS)?.into_owned(),
@@ -237,7 +237,14 @@ pub(crate) fn new_callback(body: &[u8], idempotency: Option<Idempotency>) -> Res
         user_data: user_data(members.user_data)?,
         idempotency,
         counted_headers: Vec::new(),
+        captcha: captcha_token(members.captcha_token, "captchaToken")?,
     })
+}
+
+/// A token, if one came; the queue says whether it is needed.
+pub(crate) fn captcha_token(member: Loose<'_>, field: &str) -> Result<Option<CaptchaToken>, Problem> {
+    let token = member.text(field, MAX_TOKEN_CHARS)?;
+    Ok(token.map(|text| CaptchaToken { hash: short_hash(text.as_bytes()), text: Secret::new(text) }))
 }
 
 /// A time that cannot be read is refused, never taken for "now": nobody wants to be called by mistake.

@@ -148,6 +148,7 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         grid: booking.grid,
         idempotency: booking.idempotency,
         limits: booking.limits,
+        captcha: booking.captcha,
         booked_at: booking.booked_at,
     })
 }

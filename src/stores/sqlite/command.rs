@@ -45,6 +45,7 @@ pub(super) struct Book {
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,
     pub(super) limits: BookingLimits,
+    pub(super) captcha: Option<[u8; 16]>,
     pub(super) booked_at: DateTime<Utc>,
 }
 
@@ -78,6 +79,8 @@ pub(super) struct Remove {
 pub(super) struct Forget {
     /// Row numbers of idempotency keys.
     pub(super) keys: Vec<i64>,
+    /// Row numbers of captcha tokens.
+    pub(super) tokens: Vec<i64>,
     /// Queue and start of slots.
     pub(super) slots: Vec<(i64, i64)>,
     /// Queue, end of the day, and counted value.
@@ -88,7 +91,7 @@ pub(super) struct Forget {
 
 impl Forget {
     pub(super) fn rows(&self) -> usize {
-        self.keys.len() + self.slots.len() + self.values.len() + self.windows.len()
+        self.keys.len() + self.tokens.len() + self.slots.len() + self.values.len() + self.windows.len()
     }
 }
 

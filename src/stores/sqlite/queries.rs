@@ -52,6 +52,7 @@ statements! {
         WHERE wake_at IS NULL AND desired_time < ? AND state = 4 AND format = ?
         AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id)
         ORDER BY desired_time LIMIT ?";
+    OldestTokens -> (BigInt, BigInt) = "SELECT id, at FROM captcha_tokens ORDER BY id LIMIT ?";
     OldestKeys -> (BigInt, BigInt) = "SELECT id, at FROM idempotency_keys ORDER BY id LIMIT ?";
     // One short range per queue instead of a walk through all slots.
     PastSlots -> (BigInt, BigInt) = "SELECT s.queue, s.start FROM queues q CROSS JOIN slots s
@@ -313,6 +314,10 @@ impl Reader {
         let limit_at = millis(before.keys);
         let keys: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect();
         let left = limit.saturating_sub(keys.len());
+        let oldest: Vec<(i64, i64)> =
+            rows::<OldestTokens, _>(&mut self.connection, &[sql_limit(left).into()]).map_err(not_read)?;
+        let tokens: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect();
+        let left = left.saturating_sub(tokens.len());
         let binds: [Bind<'_>; 2] = [millis(before.slots).into(), sql_limit(left).into()];
         let slots = rows::<PastSlots, (i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
         let left = left.saturating_sub(slots.len());
@@ -321,7 +326,7 @@ impl Reader {
         let left = left.saturating_sub(values.len());
         let binds: [Bind<'_>; 2] = [millis(before.counts).into(), sql_limit(left).into()];
         let windows = rows::<PastParts, (i64, i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
-        Ok(Forget { keys, slots, values, windows })
+        Ok(Forget { keys, tokens, slots, values, windows })
     }
 
     pub(super) fn work_counts(&mut self) -> Result<WorkCounts, StoreError> {

@@ -229,6 +229,8 @@ instruments! {
     shed_requests: count "ges_requests_shed_total" [] Always;
     /// Callbacks removed after their time in the records.
     purged_callbacks: count "ges_callbacks_purged_total" [] Always;
+    /// Captcha tokens of bookings that a provider was asked about: `passed`, `refused`, `unavailable` (no verdict, and the booking was refused), `unverified` (no verdict, and the booking was taken all the same).
+    captcha_checks: count "ges_captcha_checks_total" ["tenant", "end"] FirstEvent;
     /// Calls to services outside, by how they ended: `ok` (2xx), `refused` (other statuses below 500), `failed` (5xx), `not-done` (no connection), `perhaps` (no whole answer), `resting` (not tried, because it failed too often lately).
     outward_calls: count "ges_outward_calls_total" ["to", "end"] FirstEvent;
     /// Seconds that calls to services outside took, with their repetitions.

@@ -50,6 +50,7 @@ pub(crate) struct Rows {
     pub(crate) history: u64,
     pub(crate) details: u64,
     pub(crate) keys: u64,
+    pub(crate) tokens: u64,
     pub(crate) slots: u64,
 }
 
@@ -151,6 +152,7 @@ pub(crate) fn booking(callback: Callback) -> Booking {
         user_data: None,
         idempotency: None,
         limits: BookingLimits::default(),
+        captcha: None,
         booked_at: noon(),
     }
 }

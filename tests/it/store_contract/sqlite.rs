@@ -100,6 +100,7 @@ impl Injector for SqliteInjector {
             history: count("history"),
             details: count("details"),
             keys: count("idempotency_keys"),
+            tokens: count("captcha_tokens"),
             slots: count("slots"),
         }
     }

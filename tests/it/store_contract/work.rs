@@ -272,7 +272,11 @@ pub(crate) async fn a_purge_takes_only_settled_and_old(start: &Start) {
         assert!(store.callbacks.load(tenant(), kept.id).await.unwrap().is_some());
     }
     let rows = store.injector.rows();
-    assert_eq!(rows, Rows { callbacks: 4, history: 7, details: 0, keys: 0, slots: 0 }, "with everything of it");
+    assert_eq!(
+        rows,
+        Rows { callbacks: 4, history: 7, details: 0, keys: 0, tokens: 0, slots: 0 },
+        "with everything of it"
+    );
 }
 
 pub(crate) async fn a_purge_is_bounded(start: &Start) {

@@ -16,6 +16,8 @@ use super::limits::Verdict;
 use super::{AddHistory, Writer};
 
 statements! {
+    FindToken -> (BigInt) = "SELECT id FROM captcha_tokens WHERE tenant = ? AND token = ?";
+    AddToken = "INSERT INTO captcha_tokens (tenant, token, at) VALUES (?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
     // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
     // every page in case that it has to undo that statement alone.
@@ -39,6 +41,11 @@ impl Writer {
         if let Some(known) = known_booking(&keyed, &mut self.connection)? {
             return Ok(known);
         }
+        if let Some(token) = &book.captcha
+            && is_token_used(&mut self.connection, key.tenant, token)?
+        {
+            return Ok(Booked::TokenUsed);
+        }
         self.name_first_grid(key, book.grid)?;
         if callback.slot.is_some() && self.is_counted_by_another(key.queue, book.grid)? {
             return Ok(Booked::OtherGrid);
@@ -47,6 +54,7 @@ impl Writer {
             Verdict::Keep(replaced) => replaced,
             Verdict::Answer(Booked::Duplicate(id)) => {
                 keyed.remember(&mut self.connection, id.as_uuid().as_bytes())?;
+                self.remember_token(book, key)?;
                 return Ok(Booked::Duplicate(id));
             }
             Verdict::Answer(answer) => return Ok(answer),
@@ -78,6 +86,7 @@ impl Writer {
         self.count_depth(key.queue, None, callback.state)?;
         self.count_booking(book, key)?;
         keyed.remember(&mut self.connection, id)?;
+        self.remember_token(book, key)?;
         Ok(replaced.unwrap_or(Booked::New))
     }
 
@@ -86,6 +95,12 @@ impl Writer {
         // It was read in this transaction, so nothing can have changed; if it had, nothing of the batch may stay.
         self.save(change)?.map_err(|_| diesel::result::Error::RollbackTransaction)?;
         Ok(Booked::Replaced { id: change.callback.id, from: change.from })
+    }
+
+    fn remember_token(&mut self, book: &Book, key: QueueKey) -> QueryResult<()> {
+        let Some(token) = &book.captcha else { return Ok(()) };
+        let binds = [key.tenant.into(), token.as_slice().into(), millis(book.booked_at).into()];
+        execute::<AddToken>(&mut self.connection, &binds).map(|_| ())
     }
 
     /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
@@ -122,6 +137,11 @@ pub(in crate::stores::sqlite) fn known_booking(
         Known::Made(id) => Some(Booked::Existing(CallbackId::from_uuid(id))),
         Known::Reused => Some(Booked::KeyReused),
     })
+}
+
+fn is_token_used(connection: &mut SqliteConnection, tenant: i64, token: &[u8; 16]) -> QueryResult<bool> {
+    let binds = [tenant.into(), token.as_slice().into()];
+    Ok(first::<FindToken, (i64,)>(connection, &binds)?.is_some())
 }
 
 /// What became of a place that was wanted.

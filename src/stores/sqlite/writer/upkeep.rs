@@ -26,6 +26,7 @@ statements! {
     RemoveHistory = "DELETE FROM history WHERE callback = ?";
     RemoveDetails = "DELETE FROM details WHERE id = ?";
     RemoveKey = "DELETE FROM idempotency_keys WHERE id = ?";
+    RemoveToken = "DELETE FROM captcha_tokens WHERE id = ?";
     RemoveSlot = "DELETE FROM slots WHERE queue = ? AND start = ?";
     RemoveValue = "DELETE FROM counted_values WHERE queue = ? AND ends_at = ? AND value = ?";
     RemovePart = "DELETE FROM counted_windows WHERE queue = ? AND seconds = ? AND ends_at = ?";
@@ -88,6 +89,9 @@ impl Writer {
     pub(super) fn forget(&mut self, forget: &Forget) -> QueryResult<()> {
         for key in &forget.keys {
             execute::<RemoveKey>(&mut self.connection, &[(*key).into()])?;
+        }
+        for token in &forget.tokens {
+            execute::<RemoveToken>(&mut self.connection, &[(*token).into()])?;
         }
         for (queue, start) in &forget.slots {
             execute::<RemoveSlot>(&mut self.connection, &[(*queue).into(), (*start).into()])?;

@@ -1,0 +1,195 @@
+//! Genesys Web Services: tokens of the authentication service, and statistics asked with them.
+//!
+//! Each tenant asks with the credentials that it has registered. Answers are kept for five minutes; equal requests
+//! under way share one question, and so do equal requests for a token.
+
+mod answers;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::event::Outward;
+use domain::gws::GwsSettings;
+use domain::ids::TenantId;
+use domain::ports::{SecretError, Secrets, Statistics, StatisticsError};
+use domain::secret::SecretRef;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::http::{Answer, Call, CallError, HttpClient, NamedBy, Repeat};
+use super::shared::Shared;
+use answers::{Answers, Key};
+use tokens::{Token, Tokens};
+
+/// How long a question to the statistics service may take. With a token before it, it stays under the 10 s after
+/// which common clients give up.
+const ASK: Duration = Duration::from_secs(4);
+/// How long a token may take.
+const TOKEN: Duration = Duration::from_secs(3);
+/// Path of the one operation that is passed on.
+const GET_STATISTIC_EX: &str = "/statistics/v3/operations/get-statistic-ex";
+/// Path of the request for a token.
+const OAUTH_TOKEN: &str = "/auth/v3/oauth/token";
+
+/// Base addresses for tenants that name none.
+#[derive(Debug, Clone, Default)]
+pub struct GwsAddresses {
+    /// The authentication service.
+    pub auth: Option<String>,
+    /// The statistics service.
+    pub stats: Option<String>,
+}
+
+/// Asks GWS over HTTP.
+pub struct GwsClient {
+    inner: Arc<Inner>,
+    questions: Shared<Key, Result<Arc<str>, StatisticsError>>,
+}
+
+struct Inner {
+    http: Arc<HttpClient>,
+    secrets: Arc<dyn Secrets>,
+    addresses: GwsAddresses,
+    answers: Answers,
+    tokens: Tokens,
+}
+
+/// Whose credentials.
+type Owner = (TenantId, GwsSettings);
+
+impl GwsClient {
+    /// Asks through `http`, with credentials from `secrets`, at `addresses` unless a tenant names its own.
+    pub fn new(http: Arc<HttpClient>, secrets: Arc<dyn Secrets>, addresses: GwsAddresses) -> Self {
+        let (answers, tokens) = (Answers::default(), Tokens::default());
+        Self { inner: Arc::new(Inner { http, secrets, addresses, answers, tokens }), questions: Shared::default() }
+    }
+}
+
+#[async_trait]
+impl Statistics for GwsClient {
+    async fn ask(
+        &self,
+        tenant: TenantId,
+        settings: &GwsSettings,
+        request: &str,
+        max_age: Duration,
+    ) -> Result<Arc<str>, StatisticsError> {
+        let key = Key::new(tenant, settings, request);
+        if let Some(known) = self.inner.answers.find(&key, max_age) {
+            return Ok(known);
+        }
+        let (inner, owner, request) = (self.inner.clone(), (tenant, settings.clone()), Bytes::from(request.to_owned()));
+        let work = async move {
+            let answer = inner.question(&owner, request).await?;
+            inner.answers.keep(key, answer.clone());
+            Ok(answer)
+        };
+        let failed = || Err(StatisticsError::Unavailable("the question was given up".to_owned()));
+        self.questions.run(key, work).await.unwrap_or_else(failed)
+    }
+}
+
+impl Inner {
+    /// Asks once, and once more with a new token if the first was refused: it may have been revoked.
+    async fn question(self: &Arc<Self>, owner: &Owner, request: Bytes) -> Result<Arc<str>, StatisticsError> {
+        let token = self.token(owner).await?;
+        let mut answer = self.send(owner, &token, request.clone()).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            self.tokens.reject(owner, &token);
+            let token = self.token(owner).await?;
+            answer = self.send(owner, &token, request).await?;
+        }
+        read(&answer)
+    }
+
+    async fn send(&self, owner: &Owner, token: &Token, request: Bytes) -> Result<Answer, StatisticsError> {
+        let (tenant, settings) = owner;
+        let (base, named_by) = base(*tenant, settings.stats_url.as_ref(), self.addresses.stats.as_ref())?;
+        let call = Call::post(Outward::Statistics, named_by, &format!("{base}{GET_STATISTIC_EX}"))
+            .and_then(|call| call.authorization(&format!("Bearer {}", token.text())))
+            .map_err(|error| unavailable(&error))?;
+        let call = call.json(request).within(ASK).repeat(Repeat::Harmless(1));
+        self.http.call(call).await.map_err(|error| unavailable(&error))
+    }
+
+    /// A token that is good for a while, from memory if there is one.
+    async fn token(self: &Arc<Self>, owner: &Owner) -> Result<Token, StatisticsError> {
+        let inner = self.clone();
+        self.tokens.get(owner, move |owner| async move { inner.fetch_token(&owner).await }).await
+    }
+
+    async fn fetch_token(&self, (tenant, settings): &Owner) -> Result<Token, StatisticsError> {
+        let (base, named_by) = base(*tenant, settings.auth_url.as_ref(), self.addresses.auth.as_ref())?;
+        let secret = self.secrets.reveal(*tenant, &settings.client_secret).await.map_err(|error| sealed(&error))?;
+        let user = match &settings.user {
+            Some(user) => Some(self.user(*tenant, user).await?),
+            None => None,
+        };
+        let mut form = vec![("client_id", settings.client_id.as_str()), ("scope", "*")];
+        match &user {
+            Some(user) => {
+                form.extend([("grant_type", "password"), ("username", &user.name), ("password", &user.password)]);
+            }
+            None => form.push(("grant_type", "client_credentials")),
+        }
+        let call = Call::post(Outward::StatisticsAuth, named_by, &format!("{base}{OAUTH_TOKEN}"))
+            .and_then(|call| call.authorization(&tokens::basic(&settings.client_id, secret.reveal())))
+            .map_err(|error| unavailable(&error))?;
+        let call = call.form(&form).within(TOKEN).repeat(Repeat::Harmless(1));
+        let answer = self.http.call(call).await.map_err(|error| unavailable(&error))?;
+        tokens::read(&answer)
+    }
+
+    async fn user(&self, tenant: TenantId, user: &SecretRef) -> Result<User, StatisticsError> {
+        let text = self.secrets.reveal(tenant, user).await.map_err(|error| sealed(&error))?;
+        // The library's own text may quote what it has read.
+        serde_json::from_str(text.reveal()).map_err(|_| StatisticsError::NoCredentials)
+    }
+}
+
+/// A user of GWS, as the secret holds it. No `Debug`.
+#[derive(Deserialize)]
+struct User {
+    #[serde(rename = "userName")]
+    name: String,
+    password: String,
+}
+
+/// The base address without a slash at its end, and whose it is.
+fn base<'a>(
+    tenant: TenantId,
+    own: Option<&'a String>,
+    common: Option<&'a String>,
+) -> Result<(&'a str, NamedBy), StatisticsError> {
+    let own = own.map(|url| (url, NamedBy::Tenant(tenant)));
+    let (url, named_by) =
+        own.or_else(|| common.map(|url| (url, NamedBy::Operator))).ok_or(StatisticsError::NotConfigured)?;
+    Ok((url.trim_end_matches('/'), named_by))
+}
+
+fn read(answer: &Answer) -> Result<Arc<str>, StatisticsError> {
+    match answer.status.as_u16() {
+        200..=299 => {
+            let text = std::str::from_utf8(&answer.body).ok();
+            let json = text.filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+            json.map(Into::into).ok_or_else(|| StatisticsError::Unavailable("its answer is no JSON".to_owned()))
+        }
+        401 | 403 => Err(StatisticsError::CredentialsRefused),
+        400 | 404 | 422 => Err(StatisticsError::RequestRefused),
+        status => Err(StatisticsError::Unavailable(format!("it answered with status {status}"))),
+    }
+}
+
+fn unavailable(error: &CallError) -> StatisticsError {
+    StatisticsError::Unavailable(error.to_string())
+}
+
+fn sealed(error: &SecretError) -> StatisticsError {
+    match error {
+        SecretError::Store(_) => StatisticsError::Unavailable(error.to_string()),
+        SecretError::NotSealed | SecretError::Unknown | SecretError::Unreadable => StatisticsError::NoCredentials,
+    }
+}
