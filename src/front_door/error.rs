@@ -231,6 +231,10 @@ impl From<SubmitError> for Problem {
                     ),
                 )
             },
+            SubmitError::NoAgents => Self::new(
+                Kind::Closed,
+                "No agent is logged in for the service; it takes no immediate callbacks until one is.",
+            ),
             SubmitError::SlotFull { proposals } => Self {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")

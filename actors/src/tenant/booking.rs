@@ -91,7 +91,7 @@ impl State {
         let wait = tenant
             .queue(&new.service_name)
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
-        let plan = match judge(&tenant, &new, wait, now) {
+        let plan = match judge(&tenant, &new, wait, now).and_then(|plan| self.staffed(&tenant, plan)) {
             Ok(plan) => plan,
             Err(refused) => return self.refuse(refused, tenant, new, now, reply),
         };
@@ -150,6 +150,17 @@ impl State {
             drop(reply.send(answer));
         };
         task::spawn(&self.node, "a refusal that has to be looked up", work);
+    }
+
+    /// `_logged_in_check`: a callback for now is refused while routing knows that nobody is there to make it. What
+    /// routing does not know refuses nothing.
+    fn staffed(&self, tenant: &Tenant, plan: Plan) -> Result<Plan, SubmitError> {
+        let checked = tenant.queues.get(&plan.terms.queue).is_some_and(|queue| queue.logged_in_check);
+        if !checked || plan.when != When::Immediate {
+            return Ok(plan);
+        }
+        let report = self.node.ports.routing.queue_report(tenant.id, &plan.terms.queue);
+        if report.is_some_and(|report| report.has_no_agents()) { Err(SubmitError::NoAgents) } else { Ok(plan) }
     }
 
     fn draft(&mut self, new: NewCallback, plan: Plan, limits: BookingLimits, now: DateTime<Utc>) -> (Draft, HeldPlace) {

@@ -151,6 +151,9 @@ pub enum SubmitError {
         /// From that one on, the nearest slots with places, ascending, with their free places; at most 10.
         proposals: Vec<(DateTime<Utc>, u32)>,
     },
+    /// A callback for now, and no agent is logged in.
+    #[error("no agent is logged in")]
+    NoAgents,
     /// The slot has no place left.
     #[error("no place is left at that time")]
     SlotFull {
