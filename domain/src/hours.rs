@@ -140,15 +140,25 @@ impl Weekly {
         })
     }
 
-    /// The instant of a wall-clock time, by the rules at the top of this file.
     fn occurrence(&self, wall: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
-        let found = self.zone.from_local_datetime(&wall);
-        let instant = match edge {
-            Edge::Opening => found.earliest(),
-            Edge::Closing => found.latest(),
-        };
-        instant.or_else(|| GapInfo::new(&wall, &self.zone)?.end).map(|at| at.to_utc())
+        occurrence(self.zone, wall, edge)
     }
+}
+
+/// The first instant at which a clock on the wall of `zone` shows `wall`, or, if a change of clocks skips it, the
+/// first instant after the gap. None only where no calendar reaches.
+pub fn first_instant(zone: Tz, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
+    occurrence(zone, wall, Edge::Opening)
+}
+
+/// The instant of a wall-clock time, by the rules at the top of this file.
+fn occurrence(zone: Tz, wall: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
+    let found = zone.from_local_datetime(&wall);
+    let instant = match edge {
+        Edge::Opening => found.earliest(),
+        Edge::Closing => found.latest(),
+    };
+    instant.or_else(|| GapInfo::new(&wall, &zone)?.end).map(|at| at.to_utc())
 }
 
 #[derive(Clone, Copy)]

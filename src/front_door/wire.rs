@@ -1,4 +1,5 @@
-//! Reads request bodies: bytes to well-formed domain values, or a refusal that names the member and the rule.
+//! Reads request bodies and query strings: bytes to well-formed domain values, or a refusal that names the member
+//! and the rule.
 //!
 //! The reading is lax where old clients are sloppy (unknown members, `null`, repeated members of which the last
 //! counts) and strict where a guess could book the wrong thing. No member is read into a tree: scalars become
@@ -6,6 +7,7 @@
 //! about one megabyte.
 
 pub(crate) mod create;
+pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod time;
 mod user_data;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use chrono::{Datelike, TimeZone};
+use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
 /// An instant as it goes out: UTC, milliseconds, `Z`. The Java client throws on anything without an offset.
@@ -33,9 +34,15 @@ impl Serialize for Stamp {
     }
 }
 
-/// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]][Z|±HH:MM|±HHMM]`, fraction of 1 to 9 digits. Without an offset it is
-/// UTC. Kept to the millisecond, as everything is stored.
+/// As [`parse_in`]; without an offset it is UTC.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
+    parse_in(text, Tz::UTC)
+}
+
+/// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]][Z|±HH:MM|±HHMM]`, fraction of 1 to 9 digits. Without an offset it is
+/// wall-clock time of `zone`: a time that the spring change skips is the first instant after the gap, one that the
+/// autumn change repeats is its first occurrence. Kept to the millisecond, as everything is stored.
+pub(crate) fn parse_in(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
     let mut rest = Scan(text.as_bytes());
     let year = rest.digits(4)?;
     rest.byte(b'-')?;
@@ -48,9 +55,13 @@ pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
     let minute = rest.digits(2)?;
     let (second, millis) = if rest.byte(b':').is_some() { (rest.digits(2)?, rest.fraction()?) } else { (0, 0) };
     let time = NaiveTime::from_hms_milli_opt(hour, minute, second, millis)?;
+    let wall = NaiveDateTime::new(date, time);
+    if rest.0.is_empty() {
+        return domain::hours::first_instant(zone, wall);
+    }
     let offset = rest.offset()?;
     rest.0.is_empty().then_some(())?;
-    offset.from_local_datetime(&NaiveDateTime::new(date, time)).single().map(|at| at.to_utc())
+    offset.from_local_datetime(&wall).single().map(|at| at.to_utc())
 }
 
 /// What is left to read.
@@ -86,13 +97,12 @@ impl Scan<'_> {
 
     fn offset(&mut self) -> Option<FixedOffset> {
         let sign = match self.0.first() {
-            None => return FixedOffset::east_opt(0),
             Some(b'Z') => {
                 self.byte(b'Z')?;
                 return FixedOffset::east_opt(0);
             }
             Some(b'+') => self.byte(b'+').map(|()| 1)?,
-            Some(_) => self.byte(b'-').map(|()| -1)?,
+            _ => self.byte(b'-').map(|()| -1)?,
         };
         let hours = self.digits(2).filter(|hours| *hours < 24)?;
         let _ = self.byte(b':');
@@ -124,6 +134,33 @@ mod tests {
             ("2028-02-29T00:00:00Z", "2028-02-29T00:00:00.000Z"),
         ] {
             assert_eq!(parse(text).map(|at| Stamp(at).to_string()).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_read_off_the_wall_of_the_zone() {
+        for (text, zone, expected) in [
+            ("2030-03-04T10:30:00", Tz::America__Toronto, "2030-03-04T15:30:00.000Z"),
+            ("2030-07-04T10:30", Tz::America__Toronto, "2030-07-04T14:30:00.000Z"),
+            ("2030-03-04T10:30:00.250", Tz::Asia__Kathmandu, "2030-03-04T04:45:00.250Z"),
+            // An offset wins over the zone.
+            ("2030-03-04T10:30:00Z", Tz::America__Toronto, "2030-03-04T10:30:00.000Z"),
+            ("2030-03-04T10:30:00+02:00", Tz::America__Toronto, "2030-03-04T08:30:00.000Z"),
+            // New York skips 02:00 to 03:00: the first instant after the gap, whatever of it was named.
+            ("2030-03-10T02:00", Tz::America__New_York, "2030-03-10T07:00:00.000Z"),
+            ("2030-03-10T02:59:59.999", Tz::America__New_York, "2030-03-10T07:00:00.000Z"),
+            ("2030-03-10T03:00", Tz::America__New_York, "2030-03-10T07:00:00.000Z"),
+            // It has 01:00 to 02:00 twice in autumn: the first.
+            ("2030-11-03T01:30", Tz::America__New_York, "2030-11-03T05:30:00.000Z"),
+            ("2030-11-03T02:00", Tz::America__New_York, "2030-11-03T07:00:00.000Z"),
+            // Samoa had no 2011-12-30 at all.
+            ("2011-12-30T12:00", Tz::Pacific__Apia, "2011-12-30T10:00:00.000Z"),
+        ] {
+            assert_eq!(
+                parse_in(text, zone).map(|at| Stamp(at).to_string()).as_deref(),
+                Some(expected),
+                "{text} {zone}"
+            );
         }
     }
 
