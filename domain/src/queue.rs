@@ -12,7 +12,7 @@ use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::CapacityRule;
-use crate::hours::{BusinessHours, HoursRef};
+use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
 use crate::number_rules::NumberRule;
 use crate::numbers::Region;
@@ -216,7 +216,7 @@ pub struct Queue {
     /// As the document has it.
     pub settings: QueueSettings,
     /// When it is served.
-    pub hours: Arc<BusinessHours>,
+    pub hours: Arc<Calendar>,
     /// The rule that lays out its slots; none if its own slot length and capacity hold.
     pub capacity: Option<Arc<CapacityRule>>,
     /// The rule that judges its numbers.
@@ -228,7 +228,7 @@ impl Queue {
     /// samples; a document is worked with through [`crate::tenant::TenantDocument::resolve`].
     pub fn standalone(settings: QueueSettings) -> Self {
         let hours = match &settings.hours {
-            HoursRef::InPlace(hours) => hours.clone(),
+            HoursRef::InPlace(hours) => Calendars::default().in_place(hours, &mut Checks::default()),
             HoursRef::Named(_) => Arc::default(),
         };
         Self { settings, hours, capacity: None, numbers: None }

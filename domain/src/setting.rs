@@ -36,10 +36,16 @@ pub struct Checks {
 
 impl Checks {
     /// Checks what stands at `key` below the present place.
-    pub fn at(&mut self, key: impl Into<String>, check: impl FnOnce(&mut Self)) {
+    pub fn at<T>(&mut self, key: impl Into<String>, check: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(key.into());
-        check(self);
+        let result = check(self);
         self.path.pop();
+        result
+    }
+
+    /// Notes what was noted elsewhere about the same document.
+    pub fn append(&mut self, other: Self) {
+        self.errors.extend(other.errors);
     }
 
     /// Notes a broken rule at `key` below the present place.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::call_in::CallInGroup;
 use crate::capacity::CapacityRule;
 use crate::captcha::CaptchaSettings;
-use crate::hours::{BusinessHours, HoursRef};
+use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{QueueName, TenantId};
 use crate::limits::TenantLimits;
 use crate::number_rules::NumberRule;
@@ -27,7 +27,7 @@ pub struct TenantDocument {
     /// Queues by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queues: BTreeMap<QueueName, QueueSettings>,
-    /// Calendars by name, for the queues' `hours`.
+    /// Calendars by name, for the queues' `hours` and for each other.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub business_hours: BTreeMap<String, BusinessHours>,
     /// Capacity rules by name, for the queues' `capacityRule`.
@@ -68,7 +68,7 @@ pub struct Tenant {
     /// The queue behind each other name.
     pub aliases: BTreeMap<QueueName, QueueName>,
     /// Calendars by name.
-    pub business_hours: BTreeMap<String, Arc<BusinessHours>>,
+    pub business_hours: BTreeMap<String, Arc<Calendar>>,
     /// Regions in order of preference by name.
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
@@ -106,10 +106,10 @@ impl TenantDocument {
     pub fn resolve(&self, id: TenantId) -> Result<Tenant, Vec<SettingError>> {
         let mut checks = Checks::default();
         checks.line("tenant", Some(&self.tenant));
-        let business_hours: BTreeMap<_, _> =
-            self.business_hours.iter().map(|(name, hours)| (name.clone(), Arc::new(hours.clone()))).collect();
+        let mut hours_checks = Checks::default();
+        let calendars = hours_checks.at("businessHours", |checks| Calendars::resolve(&self.business_hours, checks));
         let shared = Shared {
-            hours: &business_hours,
+            hours: &calendars,
             capacity: arcs(&self.capacity_rules),
             numbers: arcs(&self.number_rules),
             regions: &self.region_rules,
@@ -131,6 +131,7 @@ impl TenantDocument {
                 });
             }
         });
+        checks.append(hours_checks);
         checks.at("capacityRules", |checks| {
             self.capacity_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
         });
@@ -155,7 +156,7 @@ impl TenantDocument {
             name: self.tenant.as_str().into(),
             queues,
             aliases,
-            business_hours,
+            business_hours: calendars.into_named(),
             region_rules: self.region_rules.clone(),
             call_in_groups: arcs(&self.call_in_groups),
             captcha: self.captcha.clone(),
@@ -173,7 +174,7 @@ fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
 
 /// What the queues of a document name.
 struct Shared<'a> {
-    hours: &'a BTreeMap<String, Arc<BusinessHours>>,
+    hours: &'a Calendars,
     capacity: BTreeMap<String, Arc<CapacityRule>>,
     numbers: BTreeMap<String, Arc<NumberRule>>,
     regions: &'a BTreeMap<String, Vec<String>>,
@@ -182,8 +183,8 @@ struct Shared<'a> {
 impl Shared<'_> {
     fn queue(&self, settings: &QueueSettings, checks: &mut Checks) -> Queue {
         let hours = match &settings.hours {
-            HoursRef::InPlace(hours) => Some(hours.clone()),
-            HoursRef::Named(name) => named("hours", "businessHours", self.hours, Some(name), checks),
+            HoursRef::InPlace(hours) => Some(checks.at("hours", |checks| self.hours.in_place(hours, checks))),
+            HoursRef::Named(name) => named("hours", "businessHours", self.hours.named(), Some(name), checks),
         };
         named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
         Queue {
