@@ -22,6 +22,7 @@ mod configuration;
 mod contract;
 mod dashboards;
 mod documents;
+mod hours;
 mod http_properties;
 mod lateness;
 mod metrics;

@@ -55,6 +55,16 @@ impl Days {
             }
         }
     }
+
+    /// Whether one of them may lie from `from` to `to`; false is certain, and cheap for dates that come once.
+    fn may_touch(&self, from: NaiveDate, to: NaiveDate) -> bool {
+        match self.0 {
+            Dates::Once { first, last } => {
+                first.is_none_or(|first| first <= to) && last.is_none_or(|last| from <= last)
+            }
+            Dates::Yearly { .. } => true,
+        }
+    }
 }
 
 enum End {
@@ -147,6 +157,13 @@ impl DayList {
     /// Whether `date` is one of them.
     pub fn hold(&self, date: NaiveDate) -> bool {
         self.0.iter().any(|days| days.hold(date))
+    }
+
+    /// Those of `dates`, which are in order, that are among them.
+    pub(super) fn among<'a>(&'a self, dates: &'a [NaiveDate]) -> impl Iterator<Item = NaiveDate> + 'a {
+        let ends = dates.first().zip(dates.last());
+        let near = ends.filter(|(from, to)| self.0.iter().any(|days| days.may_touch(**from, **to)));
+        near.into_iter().flat_map(move |_| dates.iter().copied().filter(|date| self.hold(*date)))
     }
 }
 

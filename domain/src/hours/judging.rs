@@ -94,17 +94,14 @@ impl ByWeek {
         // Ranges of an exception end on the day after at the latest.
         let days: Vec<_> = self.days(window, 1).collect();
         for exception in &self.exceptions {
-            for day in days.iter().filter(|day| exception.days.hold(**day)) {
+            for day in exception.days.among(&days) {
                 let spans = |ranges: &[Range]| -> Vec<Span> {
-                    ranges
-                        .iter()
-                        .filter_map(|it| span(self.zone, *day, it.from_minute(), it.length_minutes()))
-                        .collect()
+                    ranges.iter().filter_map(|it| span(self.zone, day, it.from_minute(), it.length_minutes())).collect()
                 };
                 match &exception.effect {
-                    Effect::Closed => dates.extend(whole(self.zone, *day)),
+                    Effect::Closed => dates.extend(whole(self.zone, day)),
                     Effect::Open(ranges) => {
-                        dates.extend(whole(self.zone, *day));
+                        dates.extend(whole(self.zone, day));
                         opened.extend(spans(ranges));
                     }
                     Effect::Add(ranges) => opened.extend(spans(ranges)),
