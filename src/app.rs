@@ -119,6 +119,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let health = Health { snapshot: Box::new(tree.health()), node: node_name, started_at: clock.now() };
     let door = Door {
         desk: tree.desk(),
+        hours: tree.hours(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,

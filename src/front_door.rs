@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, StoreError};
+use domain::ports::{CallbackStore, Clock, Desk, HoursDesk, Inbox, Observer, Parked, SaveError, StoreError};
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
@@ -41,6 +41,8 @@ pub use settings::{DoorLimits, DoorSettings, InternalToken};
 pub struct Door {
     /// Takes bookings, cancels and questions.
     pub desk: Arc<dyn Desk>,
+    /// Knows when queues are served.
+    pub hours: Arc<dyn HoursDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

@@ -1,5 +1,7 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
+mod hours;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Unserved,
 };
+use domain::tenant::Tenant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,6 +30,11 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node }
+    }
+
+    /// The settings of a tenant as they are now.
+    fn tenant(&self, tenant: TenantId) -> Result<Arc<Tenant>, Unserved> {
+        self.node.directory.find(tenant).map(|entry| entry.tenant).ok_or(Unserved::Busy)
     }
 
     /// Sends a message with a reply port to the tenant's actor and waits for the answer.

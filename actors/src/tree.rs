@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, Inbox, Ports, StoreError};
+use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, Ports, StoreError};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -120,6 +120,11 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about business hours.
+    pub fn hours(&self) -> Arc<dyn HoursDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

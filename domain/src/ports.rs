@@ -4,12 +4,14 @@
 //! Every call ends in one of three ways: done, *surely not done*, or *perhaps done*. Adapters put a
 //! deadline on everything they do; callers may rely on an answer.
 
+mod hours;
 mod inward;
 mod stores;
 mod world;
 
 use std::sync::Arc;
 
+pub use hours::*;
 pub use inward::*;
 pub use stores::*;
 pub use world::*;

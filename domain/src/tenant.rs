@@ -91,6 +91,11 @@ impl Tenant {
         let direct = self.queues.get_key_value(name);
         direct.or_else(|| self.queues.get_key_value(self.aliases.get(name)?))
     }
+
+    /// When the queue of that name or alias is served, or, if there is none, the calendar of that name.
+    pub fn hours(&self, name: &str) -> Option<&Arc<Calendar>> {
+        self.queue(name).map(|(_, queue)| &queue.hours).or_else(|| self.business_hours.get(name))
+    }
 }
 
 impl TenantDocument {

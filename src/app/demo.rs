@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
-use domain::hours::{BusinessHours, Range, Week};
+use domain::hours::{BusinessHours, HoursRef, Range, Week};
 use domain::ids::{ApiKeyId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{Clock, SettingsStore, StoreError};
@@ -21,6 +21,8 @@ pub(super) const TENANT: &str = "demo";
 pub(super) const SUPPORT: &str = "support";
 /// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
 const SALES: &str = "sales";
+/// The calendar of those hours.
+const OFFICE: &str = "office";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -78,9 +80,11 @@ fn document() -> Result<TenantDocument, DemoError> {
     // No buffer and no throttle: whoever tries the demo wants the call at the very second, again and again.
     let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
-    let sales = QueueSettings { hours: BusinessHours::weekly(New_York, office).into(), ..support.clone() };
+    let sales = QueueSettings { hours: HoursRef::Named(OFFICE.to_owned()), ..support.clone() };
     let queues = [(SUPPORT, support), (SALES, sales)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
-    Ok(TenantDocument::with_queues(TENANT, queues))
+    let mut document = TenantDocument::with_queues(TENANT, queues);
+    document.business_hours.insert(OFFICE.to_owned(), BusinessHours::weekly(New_York, office));
+    Ok(document)
 }

@@ -1,6 +1,7 @@
 //! The public API, one file per family of operations.
 
 pub(crate) mod callbacks;
+pub(crate) mod hours;
 pub(crate) mod schemas;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
+        .routes(routes!(hours::open_for))
 }
 
 /// A request whose caller may ask what it asks, with its body.
@@ -48,6 +50,11 @@ pub(crate) async fn enter(shared: &Shared, request: Request, scope: Scope) -> Re
     }
     let body = body::read(shared, &context, &parts.headers, body).await?;
     Ok(Entered { context, caller, headers: parts.headers, body })
+}
+
+/// A path whose name is no percent-encoded UTF-8.
+pub(crate) fn unreadable_path() -> Problem {
+    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
 }
 
 /// What the guard knows of the request.

@@ -26,10 +26,11 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 15] = [
+pub(crate) const ROUTES: [&str; 17] = [
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
+    "/engagement/v3/callbacks/open-for/{service-name}",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
     "/engagement/v3/docs/",
@@ -42,6 +43,7 @@ pub(crate) const ROUTES: [&str; 15] = [
     "/ges/v1/callbacks/{id}/signals",
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
+    "/ges/v1/hours/{name}/status",
 ];
 
 /// What stands for every path without a route.

@@ -1,6 +1,8 @@
-//! What only the internal listener serves: health, metrics, routing's signals, and parked callbacks.
+//! What only the internal listener serves: health, metrics, routing's signals, parked callbacks, and how settings
+//! decide.
 
 mod health;
+mod hours;
 mod work;
 
 use std::sync::Arc;
@@ -21,4 +23,5 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
+        .routes(routes!(hours::status))
 }

@@ -1,5 +1,7 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
+mod hours;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +20,7 @@ use domain::ports::{
     CallbackView, CancelError, Clock, Desk, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError, StoreError,
     SubmitError, Unserved,
 };
-use domain::tenant::TenantDocument;
+use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
@@ -62,6 +64,8 @@ pub(crate) struct Fake {
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
+    /// The settings of the only tenant.
+    pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
@@ -91,6 +95,7 @@ impl Fake {
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             signal: Mutex::new(Ok(Reply::Done)),
+            tenant: Mutex::new(Ok(hours::tenant())),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
@@ -201,6 +206,7 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
     );
     let door = Door {
         desk: fake.clone(),
+        hours: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

@@ -2,6 +2,7 @@
 
 mod create;
 mod fuzz;
+mod hours;
 mod internal;
 
 use std::sync::Arc;

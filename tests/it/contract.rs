@@ -5,7 +5,10 @@ use serde_json::Value;
 
 const CONTRACT: &str = include_str!("../fixtures/engagement-v3.openapi.yaml");
 const PREFIX: &str = "/engagement/v3";
-const OPERATIONS: [&str; 3] = ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve"];
+const OPERATIONS: [&str; 4] =
+    ["/callbacks/create", "/callbacks/cancel", "/callbacks/retrieve", "/callbacks/open-for/{service-name}"];
+
+const OPEN_FOR: &str = "/paths/~1engagement~1v3~1callbacks~1open-for~1{service-name}/get";
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()
@@ -110,6 +113,11 @@ fn the_comparison_notices_what_is_missing() {
         (format!("{schemas}/ProposedSlots/properties/slots/additionalProperties/type"), Value::from("integer")),
         ("/paths/~1engagement~1v3~1callbacks~1create/post/responses/429".to_owned(), Value::Null),
         ("/paths/~1engagement~1v3~1callbacks~1cancel/post/operationId".to_owned(), Value::from("cancel")),
+        (format!("{OPEN_FOR}/parameters/1/name"), Value::from("begin")),
+        (format!("{OPEN_FOR}/parameters/1/required"), Value::from(true)),
+        (format!("{OPEN_FOR}/parameters/1/schema/pattern"), Value::from("^.*$")),
+        (format!("{OPEN_FOR}/parameters/2/in"), Value::from("header")),
+        (format!("{OPEN_FOR}/responses/429"), Value::Null),
     ] {
         let mut changed = ours();
         *changed.pointer_mut(&pointer).unwrap_or_else(|| panic!("{pointer}")) = change;
@@ -123,10 +131,17 @@ fn check(contract: &Value, ours: &Value) {
         let item = At::new(contract, &contract["paths"][path]);
         let our_item = At::new(ours, &ours["paths"][format!("{PREFIX}{path}")]);
         assert_eq!(keys(item.node), keys(our_item.node), "{path}: methods");
-        let (theirs, ours) = (item.to("post"), our_item.to("post"));
+        let (theirs, ours) = (item.to(method(item.node)), our_item.to(method(item.node)));
         assert_eq!(theirs.node["operationId"], ours.node["operationId"], "{path}: operationId");
+        compare_parameters(theirs, ours, path);
         assert_eq!(theirs.node["requestBody"]["required"], ours.node["requestBody"]["required"], "{path}: body");
-        compare(json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")), &format!("{path} request"));
+        if !theirs.node["requestBody"].is_null() {
+            compare(
+                json_schema(theirs.to("requestBody")),
+                json_schema(ours.to("requestBody")),
+                &format!("{path} request"),
+            );
+        }
         for status in keys(&theirs.node["responses"]) {
             let (theirs, ours) = (theirs.to("responses").to(status), ours.to("responses").to(status));
             compare(json_schema(theirs), json_schema(ours), &format!("{path} {status}"));
@@ -134,6 +149,31 @@ fn check(contract: &Value, ours: &Value) {
                 assert!(ours.node["headers"][header].is_object(), "{path} {status}: header {header}");
             }
         }
+    }
+}
+
+/// The method of a path; every path of the contract has one.
+fn method(item: &Value) -> &str {
+    let [method] = keys(item)[..] else { panic!("more than one method: {item}") };
+    method
+}
+
+/// Every parameter of theirs is one of ours, in the same place and of the same form.
+fn compare_parameters(theirs: At<'_>, ours: At<'_>, path: &str) {
+    let parameters = |at: At<'_>| -> Vec<Value> {
+        let all = at.node["parameters"].as_array().into_iter().flatten();
+        all.map(|it| resolve(at.document, it).clone()).collect()
+    };
+    let (theirs_all, ours_all) = (parameters(theirs), parameters(ours));
+    for wanted in &theirs_all {
+        let place = format!("{path} {} {}", wanted["in"], wanted["name"]);
+        let same = |it: &&Value| it["name"] == wanted["name"] && it["in"] == wanted["in"];
+        let given = ours_all.iter().find(same).unwrap_or_else(|| panic!("{place} is missing"));
+        let required = |it: &Value| it["required"].as_bool().unwrap_or(false);
+        assert_eq!(required(wanted), required(given), "{place}: required");
+        let (wanted, given) = (At::new(theirs.document, &wanted["schema"]), At::new(ours.document, &given["schema"]));
+        compare(wanted, given, &place);
+        assert_eq!(wanted.node["pattern"], given.node["pattern"], "{place}: pattern");
     }
 }
 
@@ -148,7 +188,8 @@ fn the_api_key_is_described_as_in_the_contract() {
         );
     }
     for path in OPERATIONS {
-        let security = &ours["paths"][format!("{PREFIX}{path}")]["post"]["security"];
+        let operation = method(&contract["paths"][path]);
+        let security = &ours["paths"][format!("{PREFIX}{path}")][operation]["security"];
         assert_eq!(*security, serde_json::json!([{"apiKey": []}]), "{path}");
     }
 }
@@ -156,10 +197,10 @@ fn the_api_key_is_described_as_in_the_contract() {
 /// Examples are what people copy: each must be valid against the schema beside it.
 #[test]
 fn our_examples_are_valid() {
-    let document = ours();
+    let (contract, document) = (contract(), ours());
     let mut checked = 0;
     for path in OPERATIONS {
-        let operation = &document["paths"][format!("{PREFIX}{path}")]["post"];
+        let operation = &document["paths"][format!("{PREFIX}{path}")][method(&contract["paths"][path])];
         let answers = operation["responses"].as_object().unwrap().values();
         for content in std::iter::once(&operation["requestBody"]).chain(answers) {
             let media = &content["content"]["application/json"];

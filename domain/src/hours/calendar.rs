@@ -10,6 +10,7 @@ use super::days::DayList;
 use super::exception::Exception;
 use super::spans::Span;
 use super::week::Week;
+use crate::booking::MAX_AHEAD;
 
 /// When a queue is open.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -108,6 +109,13 @@ impl Calendar {
             }
         }
         None
+    }
+
+    /// For how long from `at` on it stays open, in whole seconds; 0 while it is closed, and at most the
+    /// [`MAX_AHEAD`] in which callbacks can be booked.
+    pub fn open_for_seconds(&self, at: DateTime<Utc>) -> u32 {
+        let left = self.closes_at(at).map_or(MAX_AHEAD, |closing| (closing - at).min(MAX_AHEAD));
+        u32::try_from(left.num_seconds()).unwrap_or_default()
     }
 
     /// Whether it is open at `at`, and until when.

@@ -105,7 +105,7 @@ pub(crate) struct ParkedResponse {
 /// Refusals of the internal operations.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum WorkRefusals {
+pub(super) enum WorkRefusals {
     /// The request is malformed.
     #[response(status = 400)]
     BadRequest(ErrorResponse),
@@ -241,7 +241,7 @@ pub(crate) async fn unpark(
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
 }
 
-fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(token) = &shared.internal_token else { return Ok(()) };
     let presented = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.as_bytes().split_at_checked(7)?;
@@ -253,7 +253,7 @@ fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::NoToken, "Missing or wrong token in Authorization: Bearer."))
 }
 
-fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
+pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
     let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
     if named.is_empty() {
         return Err(Problem::bad("ContactCenterID", "is required as a header"));
