@@ -5,19 +5,26 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration as StdDuration;
 
 use chrono::{DateTime, Duration, Offset as _, TimeZone as _, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use domain::hours::{BusinessHours, Calendar};
+use domain::hours::{BusinessHours, Calendar, Status};
 use domain::ids::TenantId;
+use domain::ports::SettingsStore as _;
 use domain::queue::{Queue, QueueSettings, SlotMinutes};
 use domain::slots;
 use domain::tenant::TenantDocument;
+use ges::stores::sqlite::{SqliteOptions, SqliteStore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::harness::http::Client;
+use crate::harness::service::{Options, Service};
+use crate::harness::{api, poll};
 
 const ORACLE: &str = include_str!("hours/oracle.py");
 /// What is looked at around each change, in seconds.
@@ -229,4 +236,77 @@ fn document() -> impl Strategy<Value = Value> {
             names.iter().map(|it| (*it).to_owned()).zip(week.into_iter().map(Value::from)).collect();
         json!({"weekly": week, "exceptions": exceptions, "effective": effective})
     })
+}
+
+/// What a client of the demo tenant is told, over HTTP.
+fn open_for(client: &mut Client, name_and_query: &str) -> Option<u64> {
+    let answer = client.get(&format!("/engagement/v3/callbacks/open-for/{name_and_query}")).unwrap();
+    answer.json()["data"]["openFor"].as_u64()
+}
+
+#[test]
+fn a_changed_calendar_is_taken_up_while_callbacks_wait() {
+    let service = Service::start(Options::fast());
+    let mut client = api::client(service.external());
+    let tomorrow = Utc::now() + Duration::days(1);
+    let booked = api::create(&mut client, None, &api::booking("+14165550100", Some(tomorrow))).unwrap();
+    let id = api::id_of(&booked).unwrap();
+    // A Monday at 15:00 in New York, two hours before the office closes.
+    for name in ["sales", "office"] {
+        let asked = format!("{name}?start=2030-03-04T15:00&timezone=America%2FNew_York");
+        assert_eq!(open_for(&mut client, &asked), Some(7_200), "{name}");
+    }
+    assert_eq!(open_for(&mut client, "support"), Some(1_209_600));
+
+    let changed = json!({
+        "tenant": "demo",
+        "queues": {"support": {}, "sales": {"hours": "office"}},
+        "businessHours": {"office": {
+            "zone": "America/New_York",
+            "weekly": {"mon": [{"from": "09:00", "to": "17:00"}]},
+            "exceptions": [{"days": "2030-03-04", "remove": [{"from": "16:00", "to": "17:00"}]}]
+        }}
+    });
+    let document: TenantDocument = serde_json::from_value(changed).unwrap();
+    let store = SqliteStore::open(&service.folder().data(), SqliteOptions::command()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.put_tenant(TenantId::from_name("demo"), document)).unwrap();
+
+    let asked = "sales?start=2030-03-04T15:00&timezone=America%2FNew_York";
+    poll::until("the changed calendar", StdDuration::from_secs(10), || {
+        (open_for(&mut client, asked) == Some(3_600)).then_some(())
+    });
+    let waiting = api::retrieve(&mut client, id).unwrap();
+    assert_eq!(waiting.json()["data"]["callbackState"], "SCHEDULED");
+    let another = api::create(&mut client, None, &api::booking("+14165550101", Some(tomorrow))).unwrap();
+    assert_eq!(another.status, 200, "{}", another.text());
+    let mut operator = Client::new(service.internal()).with_header("ContactCenterID", "demo");
+    let status = operator.get("/ges/v1/hours/office/status?at=2030-03-04T21:00Z").unwrap();
+    assert_eq!(status.json()["data"]["opensAt"], "2030-03-11T13:00:00.000Z", "{}", status.text());
+}
+
+/// Documents that the handbook shows are what people copy.
+#[test]
+fn the_handbooks_calendars_are_read() {
+    let page = include_str!("../../docs/api/hours.md");
+    let blocks: Vec<_> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [ours, the_products] = blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let read = |text: &str| -> TenantDocument { serde_saphyr::from_str(&format!("tenant: demo\n{text}")).unwrap() };
+    let resolve = |document: &TenantDocument| document.resolve(TenantId::from_name("demo"));
+    let missing: Vec<_> = resolve(&read(ours)).unwrap_err().iter().map(ToString::to_string).collect();
+    let rule = "has to be a name of businessHours";
+    assert_eq!(
+        missing,
+        [
+            format!("businessHours.office.exceptionsOf.0: {rule}, not public-holidays"),
+            format!("businessHours.office.include.0: {rule}, not night-desk"),
+            format!("businessHours.office.alternatives.0.calendar: {rule}, not summer"),
+        ]
+    );
+    let office = &resolve(&read(the_products)).unwrap().business_hours["office"];
+    // A Saturday in summer: open until midnight in Paris, and on Monday from nine.
+    let noon = "2026-07-04T12:00:00Z".parse().unwrap();
+    assert_eq!(office.status(noon), Status::OpenUntil("2026-07-04T22:00:00Z".parse().unwrap()));
+    let night = "2026-07-04T23:00:00Z".parse().unwrap();
+    assert_eq!(office.status(night), Status::ClosedUntil("2026-07-06T07:00:00Z".parse().unwrap()));
 }
