@@ -120,6 +120,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let door = Door {
         desk: tree.desk(),
         hours: tree.hours(),
+        numbers: tree.numbers(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,

@@ -29,7 +29,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{CallbackStore, Clock, Desk, HoursDesk, Inbox, Observer, Parked, SaveError, StoreError};
+use domain::ports::{
+    CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError, StoreError,
+};
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
@@ -43,6 +45,8 @@ pub struct Door {
     pub desk: Arc<dyn Desk>,
     /// Knows when queues are served.
     pub hours: Arc<dyn HoursDesk>,
+    /// Judges numbers.
+    pub numbers: Arc<dyn NumberDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

@@ -1,6 +1,7 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
 mod hours;
+mod numbers;
 
 use std::sync::Arc;
 use std::time::Duration;

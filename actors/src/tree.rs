@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, Ports, StoreError};
+use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -125,6 +125,11 @@ impl Tree {
 
     /// Questions about business hours.
     pub fn hours(&self) -> Arc<dyn HoursDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about number rules.
+    pub fn numbers(&self) -> Arc<dyn NumberDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

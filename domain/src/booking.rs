@@ -59,14 +59,14 @@ type Check = fn(&Facts<'_>) -> Result<(), SubmitError>;
 
 /// The checks behind the queue's existence, in the order in which a client hears of them. A new rule joins
 /// the list at its place.
-const CHECKS: &[Check] = &[kind_is_offered, number_is_possible, not_too_far, open];
+const CHECKS: &[Check] = &[kind_is_offered, number_is_possible, number_is_allowed, not_too_far, open];
 
 /// Judges a booking at `now` by the settings of its tenant. `expected_wait` is the wait of the named queue
 /// in seconds as routing tells it, if it can.
 ///
 /// # Errors
 /// The first rule that the booking breaks, in this order: the queue exists, it offers callbacks of the kind,
-/// the number is possible, the time is not too far ahead, the queue is open then.
+/// the number is possible and allowed, the time is not too far ahead, the queue is open then.
 pub fn judge(
     tenant: &Tenant,
     new: &NewCallback,
@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
             tenant: tenant.id,
             queue,
             settings,
-            phone: PhoneNumber::parse(&new.phone_number, settings.default_region),
+            phone: settings.number_terms().read(&new.phone_number),
             scheduled: scheduled_time(new, now),
             now,
         })
@@ -142,6 +142,11 @@ fn kind_is_offered(facts: &Facts<'_>) -> Result<(), SubmitError> {
 
 fn number_is_possible(facts: &Facts<'_>) -> Result<(), SubmitError> {
     facts.phone.map(drop).map_err(refused_number)
+}
+
+fn number_is_allowed(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    let Ok(phone) = facts.phone else { return Ok(()) };
+    facts.settings.number_terms().admit(phone).map_err(|rule| SubmitError::NumberNotAllowed { rule })
 }
 
 fn refused_number(error: NumberError) -> SubmitError {

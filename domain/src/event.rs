@@ -187,6 +187,13 @@ pub enum Event {
         /// Name of the tenant.
         tenant: Arc<str>,
     },
+    /// A booking was refused because of its number.
+    NumberRefused {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// The rule: a closed set.
+        rule: &'static str,
+    },
     /// A batch of writes was committed.
     Committed {
         /// Commands in it.

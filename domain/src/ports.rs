@@ -6,6 +6,7 @@
 
 mod hours;
 mod inward;
+mod numbers;
 mod stores;
 mod world;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use hours::*;
 pub use inward::*;
+pub use numbers::*;
 pub use stores::*;
 pub use world::*;
 

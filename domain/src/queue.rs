@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::CapacityRule;
 use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
-use crate::number_rules::NumberRule;
+use crate::number_rules::{NumberGate, NumberTerms};
 use crate::numbers::Region;
 use crate::setting::Checks;
 
@@ -220,7 +220,7 @@ pub struct Queue {
     /// The rule that lays out its slots; none if its own slot length and capacity hold.
     pub capacity: Option<Arc<CapacityRule>>,
     /// The rule that judges its numbers.
-    pub numbers: Option<Arc<NumberRule>>,
+    pub numbers: Option<Arc<NumberGate>>,
 }
 
 impl Queue {
@@ -232,6 +232,16 @@ impl Queue {
             HoursRef::Named(_) => Arc::default(),
         };
         Self { settings, hours, capacity: None, numbers: None }
+    }
+
+    /// What the numbers of its bookings are judged by.
+    pub fn number_terms(&self) -> NumberTerms<'_> {
+        NumberTerms {
+            default_region: self.default_region,
+            refuse_impossible: self.refuse_impossible_numbers,
+            refuse_premium: self.refuse_premium_numbers,
+            gate: self.numbers.as_deref(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::captcha::CaptchaSettings;
 use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{QueueName, TenantId};
 use crate::limits::TenantLimits;
-use crate::number_rules::NumberRule;
+use crate::number_rules::{NumberGate, NumberRule};
 use crate::push::PushSettings;
 use crate::queue::{Queue, QueueSettings};
 use crate::setting::{Checks, SettingError};
@@ -69,6 +69,8 @@ pub struct Tenant {
     pub aliases: BTreeMap<QueueName, QueueName>,
     /// Calendars by name.
     pub business_hours: BTreeMap<String, Arc<Calendar>>,
+    /// Number rules by name.
+    pub number_rules: BTreeMap<String, Arc<NumberGate>>,
     /// Regions in order of preference by name.
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
@@ -116,7 +118,7 @@ impl TenantDocument {
         let shared = Shared {
             hours: &calendars,
             capacity: arcs(&self.capacity_rules),
-            numbers: arcs(&self.number_rules),
+            numbers: self.number_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.gate()))).collect(),
             regions: &self.region_rules,
         };
         let mut queues = BTreeMap::new();
@@ -141,7 +143,7 @@ impl TenantDocument {
             self.capacity_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
         });
         checks.at("numberRules", |checks| {
-            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
+            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(name, checks)));
         });
         checks.at("callInGroups", |checks| {
             self.call_in_groups.iter().for_each(|(name, group)| checks.at(name, |checks| group.check(checks)));
@@ -161,6 +163,7 @@ impl TenantDocument {
             name: self.tenant.as_str().into(),
             queues,
             aliases,
+            number_rules: shared.numbers,
             business_hours: calendars.into_named(),
             region_rules: self.region_rules.clone(),
             call_in_groups: arcs(&self.call_in_groups),
@@ -181,7 +184,7 @@ fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
 struct Shared<'a> {
     hours: &'a Calendars,
     capacity: BTreeMap<String, Arc<CapacityRule>>,
-    numbers: BTreeMap<String, Arc<NumberRule>>,
+    numbers: BTreeMap<String, Arc<NumberGate>>,
     regions: &'a BTreeMap<String, Vec<String>>,
 }
 

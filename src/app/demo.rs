@@ -7,6 +7,8 @@ use chrono_tz::America::New_York;
 use domain::hours::{BusinessHours, HoursRef, Range, Week};
 use domain::ids::{ApiKeyId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
+use domain::number_rules::{BlockedPattern, NumberRule};
+use domain::numbers::BadRegion;
 use domain::ports::{Clock, SettingsStore, StoreError};
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
@@ -23,6 +25,8 @@ pub(super) const SUPPORT: &str = "support";
 const SALES: &str = "sales";
 /// The calendar of those hours.
 const OFFICE: &str = "office";
+/// A number rule to try numbers on; no queue has it.
+const NORTH_AMERICA: &str = "north-america";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -86,5 +90,9 @@ fn document() -> Result<TenantDocument, DemoError> {
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
     let mut document = TenantDocument::with_queues(TENANT, queues);
     document.business_hours.insert(OFFICE.to_owned(), BusinessHours::weekly(New_York, office));
+    let permitted = [("US", vec![BlockedPattern::Simple("212555".to_owned())]), ("CA", vec![])];
+    let permitted = permitted.into_iter().map(|(country, blocked)| Ok((country.parse()?, blocked)));
+    let countries = permitted.collect::<Result<_, BadRegion>>().map_err(|error| invalid(&error))?;
+    document.number_rules.insert(NORTH_AMERICA.to_owned(), NumberRule { countries });
     Ok(document)
 }

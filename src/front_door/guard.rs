@@ -26,7 +26,7 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 17] = [
+pub(crate) const ROUTES: [&str; 18] = [
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
@@ -44,6 +44,7 @@ pub(crate) const ROUTES: [&str; 17] = [
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
     "/ges/v1/hours/{name}/status",
+    "/ges/v1/number-rules/test",
 ];
 
 /// What stands for every path without a route.

@@ -3,6 +3,7 @@
 
 mod health;
 mod hours;
+mod numbers;
 mod work;
 
 use std::sync::Arc;
@@ -24,4 +25,5 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
         .routes(routes!(hours::status))
+        .routes(routes!(numbers::test))
 }

@@ -1,6 +1,7 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
 mod hours;
+mod numbers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -207,6 +208,7 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
     let door = Door {
         desk: fake.clone(),
         hours: fake.clone(),
+        numbers: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

@@ -4,6 +4,7 @@ mod create;
 mod fuzz;
 mod hours;
 mod internal;
+mod numbers;
 
 use std::sync::Arc;
 use std::time::Duration;

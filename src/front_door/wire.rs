@@ -7,6 +7,7 @@
 //! about one megabyte.
 
 pub(crate) mod create;
+pub(crate) mod numbers;
 pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod time;

@@ -333,6 +333,9 @@ impl Observer for Metrics {
             Event::BodyTooLong => to.invalid_content_length.add(1, &[]),
             Event::Shed => to.shed_requests.add(1, &[]),
             Event::SlotFull { tenant } => to.slot_full.add(1, &[labelled("tenant", &tenant)]),
+            Event::NumberRefused { tenant, rule } => {
+                to.numbers_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
+            }
             Event::Committed { commands, took } => {
                 to.commit.record(took.as_secs_f64(), &[]);
                 to.commit_commands.record(rough(commands), &[]);

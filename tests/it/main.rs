@@ -26,6 +26,7 @@ mod hours;
 mod http_properties;
 mod lateness;
 mod metrics;
+mod numbers;
 mod recovery;
 mod routing_contract;
 mod secrets_in_output;

@@ -48,7 +48,8 @@ fn every_event() -> Vec<Event> {
         answered(None, 401),
         Event::BodyTooLong,
         Event::Shed,
-        Event::SlotFull { tenant },
+        Event::SlotFull { tenant: tenant.clone() },
+        Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
     ];
@@ -59,7 +60,11 @@ fn every_event() -> Vec<Event> {
             Event::Fired { .. } | Event::SubmitFailed | Event::Parked { .. } | Event::ActorStarted(_) => {}
             Event::ActorStopped(_) | Event::Handled { .. } | Event::Restarted { .. } | Event::PanicCaught => {}
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
-            Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
+            Event::Shed
+            | Event::SlotFull { .. }
+            | Event::NumberRefused { .. }
+            | Event::Committed { .. }
+            | Event::Purged { .. } => {}
         }
     }
     events

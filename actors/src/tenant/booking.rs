@@ -81,7 +81,12 @@ impl State {
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
         let plan = match judge(&tenant, &new, wait, now) {
             Ok(plan) => plan,
-            Err(refused) => return drop(reply.send(Err(refused))),
+            Err(refused) => {
+                if let Some(rule) = refused.number_rule() {
+                    self.node.note(Event::NumberRefused { tenant: self.facts.name.clone(), rule });
+                }
+                return drop(reply.send(Err(refused)));
+            }
         };
         let (draft, mut place) = self.draft(new, plan, now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State, StepError};
 use crate::ids::{CallbackId, TenantId};
+use crate::number_rules::NumberRefusal;
 use crate::numbers::PhoneNumber;
 
 /// What the public API asks of the service. The door knows this and nothing behind it.
@@ -77,6 +78,12 @@ pub enum SubmitError {
     /// No such number can exist.
     #[error("not a possible phone number")]
     ImpossibleNumber,
+    /// A rule about numbers decided against it.
+    #[error("the number is not called")]
+    NumberNotAllowed {
+        /// Which.
+        rule: NumberRefusal,
+    },
     /// Wanted later than may be booked.
     #[error("later than can be booked")]
     TooFarAhead {
@@ -101,6 +108,18 @@ pub enum SubmitError {
     /// Not judged or not kept.
     #[error(transparent)]
     Unserved(#[from] Unserved),
+}
+
+impl SubmitError {
+    /// The rule about numbers that refused, if it was one.
+    pub const fn number_rule(&self) -> Option<&'static str> {
+        match self {
+            Self::NotANumber => Some(NumberRefusal::NotANumber.name()),
+            Self::ImpossibleNumber => Some(NumberRefusal::Impossible.name()),
+            Self::NumberNotAllowed { rule } => Some(rule.name()),
+            _ => None,
+        }
+    }
 }
 
 /// Why a cancel was refused.

@@ -135,7 +135,7 @@ enum OneRefusals {
 /// Refusals of internal operations with a body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum BodyRefusals {
+pub(super) enum BodyRefusals {
     /// The body did not arrive in time.
     #[response(status = 408)]
     TooSlow(ErrorResponse),

@@ -9,8 +9,8 @@ use domain::tenant::{Tenant, TenantDocument};
 
 use super::Fake;
 
-/// The demo tenant: `support`, also called `help`, never closes, `sales` keeps `office` hours, and one queue has a
-/// name that has to be encoded.
+/// The demo tenant: `support`, also called `help`, never closes, `sales` keeps `office` hours, one queue has a name
+/// that has to be encoded, `european` has a number rule, and `lenient` takes every number.
 pub(super) fn tenant() -> Arc<Tenant> {
     let document = serde_json::json!({
         "tenant": "demo",
@@ -19,7 +19,10 @@ pub(super) fn tenant() -> Arc<Tenant> {
             "sales": {"hours": "office"},
             "a/b é": {"hours": {"zone": "UTC", "weekly": {"tue": [{"from": "00:00", "to": "02:00"}]}}},
             "shut": {"hours": {"zone": "UTC"}},
+            "european": {"defaultRegion": "DE", "numberRule": "europe"},
+            "lenient": {"refusePremiumNumbers": false, "refuseImpossibleNumbers": false},
         },
+        "numberRules": {"europe": {"countries": {"DE": ["15*99"], "GB": [{"regex": "^20"}], "RU": []}}},
         "businessHours": {
             "office": {"zone": "America/New_York", "weekly": {"mon": [{"from": "09:00", "to": "17:00"}]}},
             "support": {"zone": "UTC"},

@@ -199,6 +199,9 @@ instruments! {
     callbacks_parked: count "ges_callbacks_parked_total" ["tenant"] PerTenant;
     /// Bookings refused because no place was left at that time.
     slot_full: count "ges_slot_full_total" ["tenant"] PerTenant;
+    /// Bookings refused because of their number, by rule: not-a-number, impossible, country, country-unknown, pattern,
+    /// premium.
+    numbers_refused: count "ges_numbers_refused_total" ["rule", "tenant"] FirstEvent;
     /// Seconds that scheduled callbacks started after their start instant.
     start_lateness: histogram "ges_callback_start_lateness_seconds" [] FirstEvent, LATENESS_SECONDS;
     /// Seconds from the first statement of a batch of writes to the answer to its commit.
