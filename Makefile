@@ -1,6 +1,6 @@
 # Every target is one line; what it does stands in the script of that name.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench
+.PHONY: help run test check faults bench
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|'
@@ -13,6 +13,9 @@ test: ## run every test (ARGS go to cargo test)
 
 check: ## format, lints, docs, licences, bans, unused dependencies, migrations
 	@scripts/check
+
+faults: ## the fault tests at full length (TEST_RUNS, default 50, TEST_SEED to repeat one)
+	@scripts/faults $(ARGS)
 
 bench: ## measure this machine; ARGS="--short" in a tenth of the time
 	@scripts/bench $(ARGS)

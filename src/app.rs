@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub use program::Ges;
 
+use crate::blinds::KeyedBlinds;
 use crate::clock::SystemClock;
 use crate::config::{Config, Data};
 use crate::front_door::{
@@ -97,7 +98,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let data_dir = config.data.data_dir.as_path();
     let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
-    let hashing_key = hashing_key(store.as_ref(), config).await?;
+    let master = master_key(store.as_ref(), config).await?;
+    let hashing_key = master.sub_key(KeyUse::KeyHashes);
     let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
     let demo_key = demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?;
     let key_ring = Arc::new(KeyRing::new(hashing_key));
@@ -107,6 +109,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         settings: store.clone(),
         nodes: store.clone(),
         key_ring: key_ring.clone(),
+        blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
         routing: simulator.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
@@ -119,6 +122,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let health = Health { snapshot: Box::new(tree.health()), node: node_name, started_at: clock.now() };
     let door = Door {
         desk: tree.desk(),
+        waits: tree.waits(),
         hours: tree.hours(),
         numbers: tree.numbers(),
         inbox: tree.inbox(),
@@ -171,7 +175,7 @@ impl Running {
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
     let store = SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?;
-    let hashing_key = hashing_key(&store, config).await?;
+    let hashing_key = master_key(&store, config).await?.sub_key(KeyUse::KeyHashes);
     Ok((Arc::new(store), hashing_key))
 }
 
@@ -184,16 +188,15 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
-/// The key of key hashes. A master key is made only where no API key depends on an older one.
-async fn hashing_key(settings: &dyn SettingsStore, config: &Config) -> Result<[u8; 32], AppError> {
-    let master = match &config.keys.master_key {
-        Some(key) => MasterKey::new(key.0),
+/// The key that all others come from. It is made only where no API key depends on an older one.
+async fn master_key(settings: &dyn SettingsStore, config: &Config) -> Result<MasterKey, AppError> {
+    match &config.keys.master_key {
+        Some(key) => Ok(MasterKey::new(key.0)),
         None => {
             let fresh = settings.keys().await.map_err(demo::DemoError::from)?.is_empty();
-            MasterKey::read_or_create(&config.data.data_dir, fresh)?
+            Ok(MasterKey::read_or_create(&config.data.data_dir, fresh)?)
         }
-    };
-    Ok(master.sub_key(KeyUse::KeyHashes))
+    }
 }
 
 fn simulator_settings(config: &Config) -> SimulatorSettings {

@@ -8,6 +8,7 @@ mod lateness;
 mod limits;
 mod load;
 mod memory;
+mod neighbours;
 mod seed;
 mod table;
 mod target;
@@ -35,6 +36,8 @@ pub enum Section {
     Memory,
     /// Database bytes per scheduled callback.
     Bytes,
+    /// What a tenant feels of another that floods.
+    Neighbours,
     /// Lateness of 2,000 callbacks over three minutes.
     Lateness,
     /// 100,000 callbacks due in one minute.
@@ -80,9 +83,15 @@ impl Scale {
         if self.short { full.div_ceil(10) } else { full }
     }
 
-    /// Time of one measured load.
+    /// How often a comparison goes round: an odd number, so that one of the rounds is the median.
+    pub(crate) fn rounds(self) -> u32 {
+        if self.short { 3 } else { 7 }
+    }
+
+    /// Time of one measured load in one round: long enough for thousands of requests, short enough that what
+    /// stands beside each other was measured under the same weather.
     pub(crate) fn load_time(self) -> Duration {
-        if self.short { Duration::from_secs(1) } else { Duration::from_secs(6) }
+        if self.short { Duration::from_millis(300) } else { Duration::from_millis(800) }
     }
 }
 
@@ -98,6 +107,7 @@ pub async fn run(options: BenchOptions) -> Result<(), BenchError> {
             Section::Throughput => throughput::run(scale).await?,
             Section::Memory => memory::run(scale).await?,
             Section::Bytes => bytes_per_callback::run(scale).await?,
+            Section::Neighbours => neighbours::run(scale).await?,
             Section::Lateness => lateness::run(lateness::Load::steady(scale)).await?,
             Section::Burst => lateness::run(lateness::Load::burst(scale)).await?,
         }

@@ -16,6 +16,7 @@ mod guard;
 mod internal;
 mod keys;
 mod openapi;
+mod rates;
 mod reply;
 mod router;
 mod server;
@@ -30,7 +31,7 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError, StoreError,
+    CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError, StoreError, WaitDesk,
 };
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
@@ -43,6 +44,8 @@ pub use settings::{DoorLimits, DoorSettings, InternalToken};
 pub struct Door {
     /// Takes bookings, cancels and questions.
     pub desk: Arc<dyn Desk>,
+    /// Tells expected waits and what queues offer.
+    pub waits: Arc<dyn WaitDesk>,
     /// Knows when queues are served.
     pub hours: Arc<dyn HoursDesk>,
     /// Judges numbers.

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod blinds;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -24,6 +24,8 @@ pub enum KeyUse {
     Sealing,
     /// Cookies of UI sessions.
     Cookies,
+    /// Values that are counted.
+    CountedValues,
 }
 
 impl KeyUse {
@@ -32,6 +34,7 @@ impl KeyUse {
             Self::KeyHashes => "ges 2026-11 api key hashes",
             Self::Sealing => "ges 2026-11 sealed credentials",
             Self::Cookies => "ges 2026-11 ui cookies",
+            Self::CountedValues => "ges 2026-11 counted values",
         }
     }
 }
@@ -186,8 +189,9 @@ mod tests {
     #[test]
     fn every_use_has_a_key_of_its_own() {
         let master = MasterKey::new([7; 32]);
-        let keys = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies].map(|key_use| master.sub_key(key_use));
-        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+        let uses = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::CountedValues];
+        let keys: std::collections::HashSet<_> = uses.map(|key_use| master.sub_key(key_use)).into();
+        assert_eq!(keys.len(), uses.len());
         assert_eq!(format!("{master:?}"), "MasterKey(…)");
     }
 

@@ -2,6 +2,7 @@
 
 mod hours;
 mod numbers;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,8 @@ use async_trait::async_trait;
 use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Unserved,
+    CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
-use domain::tenant::Tenant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -31,11 +31,6 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node }
-    }
-
-    /// The settings of a tenant as they are now.
-    fn tenant(&self, tenant: TenantId) -> Result<Arc<Tenant>, Unserved> {
-        self.node.directory.find(tenant).map(|entry| entry.tenant).ok_or(Unserved::Busy)
     }
 
     /// Sends a message with a reply port to the tenant's actor and waits for the answer.
@@ -59,7 +54,7 @@ impl Desk {
 
 #[async_trait]
 impl DeskPort for Desk {
-    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<Submitted, SubmitError> {
         self.ask(tenant, |reply| TenantMsg::Submit { new: Box::new(new), reply }).await
     }
 

@@ -221,6 +221,8 @@ impl State {
             tracing::error!("another process has taken the name of this node: this one begins nothing any more");
         }
         self.node.set_alive_until(self.liveness.alive_until());
+        let living = self.liveness.living(Instant::now()).len();
+        self.node.ports.key_ring.share_among(u32::try_from(living).unwrap_or(u32::MAX));
         if !was_alive && self.node.may_work() {
             self.on_return();
         }

@@ -49,6 +49,8 @@ pub(crate) enum SessionMsg {
     /// From its tenant, when the node is full or drains, or there is no place: end once no call is in flight.
     /// The row knows when somebody has to look again.
     Rest,
+    /// From its tenant: somebody else has written the row. Read it and go on from there.
+    Changed,
     /// From its own task: what became of a submit.
     SubmitAnswered { attempt: u32, outcome: SubmitOutcome },
     /// From its own task: whether routing closed the register.
@@ -166,6 +168,7 @@ impl State {
             SessionMsg::Signal { signal, reply } => self.on_signal(me, signal, Caller::Signal(reply)).await?,
             SessionMsg::PlaceGranted => self.on_place_granted(me).await?,
             SessionMsg::Rest => self.on_rest(me),
+            SessionMsg::Changed => self.on_changed(me).await?,
             SessionMsg::SubmitAnswered { attempt, outcome } => self.on_submit_answered(me, attempt, outcome).await?,
             SessionMsg::CloseAnswered { done } => self.on_close_answered(me, done).await?,
             SessionMsg::TaskPanicked => return Err(TaskPanicked.into()),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use domain::callback::{Callback, Canceller, Effect, Input, NewCallback, Signal};
 use domain::event::{ActorKind, Event};
 use domain::ids::{CallbackId, QueueName};
-use domain::ports::{Details, Due, SubmitError, Unserved};
+use domain::ports::{Details, Due, SubmitError, Submitted, Unserved};
 use domain::tenant::Tenant;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{Semaphore, oneshot};
@@ -31,7 +31,7 @@ use budget::Budgets;
 use children::Children;
 pub(crate) use facts::TenantFacts;
 
-pub(crate) type SubmitReply = oneshot::Sender<Result<CallbackId, SubmitError>>;
+pub(crate) type SubmitReply = oneshot::Sender<Result<Submitted, SubmitError>>;
 
 /// Messages to a tenant.
 pub(crate) enum TenantMsg {
@@ -43,6 +43,8 @@ pub(crate) enum TenantMsg {
     Signal { id: CallbackId, signal: Signal, reply: SignalReply },
     /// From its own task: an immediate callback with a place is durable; give it a session.
     Booked { callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details> },
+    /// From its own task: a write of another callback has ended this one. The sweep knows what is due without it.
+    Changed { id: CallbackId },
     /// From its own tasks and itself: the place taken for this callback finds no session.
     PlaceUnused { id: CallbackId },
     /// From its own task: an input found our callback with an attempt under way and no session. Answered in any case.
@@ -121,6 +123,7 @@ impl Actor for TenantActor {
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
             TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,
+            TenantMsg::Changed { id } => state.on_changed(id),
             TenantMsg::PlaceUnused { id } => state.on_place_unused(id).await,
             TenantMsg::Found { callback, input, caller } => state.on_found(callback, input, caller).await,
             TenantMsg::Work { due } => state.on_work(due).await,
@@ -169,6 +172,13 @@ impl State {
             session.send(SessionMsg::Signal { signal, reply })
         {
             self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        }
+    }
+
+    /// The row of a callback is not as its session knows it. Without a session whatever is left to do is due.
+    fn on_changed(&self, id: CallbackId) {
+        if let Some(session) = self.children.find(id) {
+            session.hint(SessionMsg::Changed);
         }
     }
 

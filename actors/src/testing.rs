@@ -7,10 +7,12 @@
 // A fake that panics on command is the point of some tests.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
+mod bookings;
 mod clock;
 #[cfg(test)]
 mod collect;
 mod faults;
+mod limits;
 mod nodes;
 mod recorder;
 mod routing;
@@ -32,6 +34,7 @@ pub use clock::TestClock;
 #[cfg(test)]
 pub(crate) use collect::{Collected, collect};
 pub use faults::{Fault, Faults, Op};
+pub use limits::FakeBlinds;
 pub use nodes::{FakeNodes, FakeSettings};
 pub use recorder::Recorder;
 pub use routing::{Entered, FakeRouting, Script};
@@ -102,7 +105,7 @@ impl World {
             settings,
             nodes,
         };
-        world.settings.put(tenant(QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::default() }));
+        world.settings.put(tenant(plain_queue()));
         world
     }
 
@@ -113,6 +116,7 @@ impl World {
             settings: self.settings.clone(),
             nodes: self.nodes.clone(),
             key_ring: self.key_ring.clone(),
+            blinds: Arc::new(FakeBlinds),
             routing: self.routing.clone(),
             clock: self.clock.clone(),
             observer: self.recorder.clone(),
@@ -120,6 +124,11 @@ impl World {
             probes: self.probes.iter().map(|it| Arc::clone(it) as Arc<dyn Probe>).collect(),
         }
     }
+}
+
+/// Settings of a queue without execution buffer and without limits on how often customers may book.
+pub fn plain_queue() -> QueueSettings {
+    QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() }
 }
 
 /// The tenant [`TENANT`] with the queue [`QUEUE`], set as given.
@@ -147,6 +156,7 @@ pub fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         user_data: None,
         options: Options::default(),
         idempotency: None,
+        counted_headers: Vec::new(),
     }
 }
 

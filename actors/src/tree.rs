@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError};
+use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError, WaitDesk};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -130,6 +130,11 @@ impl Tree {
 
     /// Questions about number rules.
     pub fn numbers(&self) -> Arc<dyn NumberDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Where waits are asked for.
+    pub fn waits(&self) -> Arc<dyn WaitDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

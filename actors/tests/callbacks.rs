@@ -4,9 +4,11 @@
 mod callbacks {
     mod failing;
     mod flow;
+    mod limits;
     mod load;
     mod places;
     mod scheduled;
     mod signals;
     pub(super) mod support;
+    mod waits;
 }

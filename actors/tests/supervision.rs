@@ -34,7 +34,7 @@ async fn start(world: &World) -> Tree {
 
 async fn book(tree: &Tree, in_seconds: Option<i64>, world: &World) -> CallbackId {
     let desired_time = in_seconds.map(|seconds| world.clock.time() + TimeDelta::seconds(seconds));
-    tree.desk().submit(actors::testing::tenant_id(), booking(desired_time)).await.unwrap()
+    tree.desk().submit(actors::testing::tenant_id(), booking(desired_time)).await.unwrap().id
 }
 
 fn state(world: &World, id: CallbackId) -> State {

@@ -187,6 +187,34 @@ pub enum Event {
         /// Name of the tenant.
         tenant: Arc<str>,
     },
+    /// The number of a booking waits as often as its queue allows, whatever the queue makes of that.
+    DuplicateLimitReached {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A booking was refused because the queue takes no more for a while.
+    Throttled {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// Which rule: [`crate::throttle::LimitRule::name`].
+        rule: &'static str,
+    },
+    /// A request was refused because its tenant makes too many.
+    OverRate {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A request was refused because its tenant has its share of those that are served at once.
+    OverShare {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A batch of writes was formed: so many batches the command of one tenant in it that waited longest had waited for
+    /// others. Once for each tenant.
+    BatchesWaited {
+        /// Batches written since it came, the one in flight at that moment included.
+        batches: u64,
+    },
     /// A booking was refused because of its number.
     NumberRefused {
         /// Name of the tenant.

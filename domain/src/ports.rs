@@ -6,16 +6,20 @@
 
 mod hours;
 mod inward;
+mod limits;
 mod numbers;
 mod stores;
+mod waits;
 mod world;
 
 use std::sync::Arc;
 
 pub use hours::*;
 pub use inward::*;
+pub use limits::*;
 pub use numbers::*;
 pub use stores::*;
+pub use waits::*;
 pub use world::*;
 
 /// Everything the tree needs from outside.
@@ -29,6 +33,8 @@ pub struct Ports {
     pub nodes: Arc<dyn NodeStore>,
     /// Where the door looks callers up.
     pub key_ring: Arc<dyn KeyRing>,
+    /// What values are kept as that are counted.
+    pub blinds: Arc<dyn Blinds>,
     /// The routing engine.
     pub routing: Arc<dyn Routing>,
     /// Time.

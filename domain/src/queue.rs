@@ -395,6 +395,8 @@ impl QueueSettings {
     pub const MAX_QUEUED: u32 = 10_000_000;
     /// Most windows of a throttle.
     pub const MAX_THROTTLE_WINDOWS: usize = 4;
+    /// Most parameters that are counted per day: each costs a row per value.
+    pub const MAX_THROTTLE_PARAMETERS: usize = 8;
     /// Allowed times to live, in seconds: a minute to 14 days.
     pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
     /// Allowed execution buffers, in seconds: none to an hour.
@@ -408,16 +410,7 @@ impl QueueSettings {
         checks.within("immediateBlackoutSeconds", self.immediate_blackout_seconds, 0..=DAY);
         checks.within("minLeadSeconds", self.min_lead_seconds, 0..=7 * DAY);
         checks.within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY);
-        checks.within("duplicateLimit", self.duplicate_limit, 1..=100);
-        checks.within("throttleDailyLimit", self.throttle_daily_limit, 0..=1_000_000);
-        checks.within("throttleWindows", self.throttle_windows.len(), 0..=Self::MAX_THROTTLE_WINDOWS);
-        for (position, window) in self.throttle_windows.iter().enumerate() {
-            checks.at(format!("throttleWindows.{position}"), |checks| {
-                checks.within("limit", window.limit, 0..=1_000_000);
-                checks.within("seconds", window.seconds, 1..=DAY);
-            });
-        }
-        checks.within("maxQueued", self.max_queued, 0..=Self::MAX_QUEUED);
+        crate::throttle::check(self, checks);
         checks.within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS);
         checks.within("executionBufferSeconds", self.execution_buffer_seconds, Self::EXECUTION_BUFFER_SECONDS);
         checks.within("handOffLimit", self.hand_off_limit, Self::HAND_OFF_LIMIT);

@@ -23,6 +23,8 @@ pub(super) const TENANT: &str = "demo";
 pub(super) const SUPPORT: &str = "support";
 /// Its queue with office hours: Monday to Friday 09:00–17:00 in New York.
 const SALES: &str = "sales";
+/// Its queue with the limits that a real one has: one waiting callback of a number, three for now in a day.
+const STRICT: &str = "strict";
 /// The calendar of those hours.
 const OFFICE: &str = "office";
 /// A number rule to try numbers on; no queue has it.
@@ -85,7 +87,13 @@ fn document() -> Result<TenantDocument, DemoError> {
     let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
     let sales = QueueSettings { hours: HoursRef::Named(OFFICE.to_owned()), ..support.clone() };
-    let queues = [(SUPPORT, support), (SALES, sales)];
+    let strict = QueueSettings {
+        duplicate_limit: 1,
+        throttle_daily_limit: 3,
+        execution_buffer_seconds: 0,
+        ..QueueSettings::default()
+    };
+    let queues = [(SUPPORT, support), (SALES, sales), (STRICT, strict)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
     let mut document = TenantDocument::with_queues(TENANT, queues);

@@ -13,7 +13,9 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::target::Folder;
 use super::{BenchError, seed};
+use crate::stores::sqlite::DirectWriter;
 
 /// As long as the answer to a create.
 const CONSTANT: &[u8] = br#"{"status":{"code":0,"message":"Successful","corrId":"5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},"data":{"id":"0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}}"#;
@@ -47,20 +49,35 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(response)
 }
 
-/// Rows of scheduled callbacks per second that SQLite commits in batches of `batch`, with the statements and
-/// settings of the store but without queue, channel or thread around them.
-///
-/// # Errors
-/// If the temporary database fails.
-pub(super) async fn commit_rate(batch: usize, rows: usize) -> Result<f64, BenchError> {
-    let folder = seed::folder().await?;
-    let bookings = seed::bookings(rows)?;
-    let path = folder.path().to_owned();
-    let took = tokio::task::spawn_blocking(move || {
+/// SQLite with the statements and settings of the store, but without queue, channel or thread around them. Like
+/// the service's, its database grows from one measurement to the next.
+pub(super) struct BareSqlite {
+    writer: DirectWriter,
+    // Goes after the writer.
+    _folder: Folder,
+}
+
+impl BareSqlite {
+    /// With an empty database in a folder of its own.
+    ///
+    /// # Errors
+    /// If the temporary database cannot be made.
+    pub(super) async fn open() -> Result<Self, BenchError> {
+        let folder = seed::folder().await?;
+        let writer = DirectWriter::open(folder.path()).map_err(|error| BenchError::Data(error.to_string()))?;
+        Ok(Self { writer, _folder: folder })
+    }
+
+    /// Rows of scheduled callbacks per second that it commits in batches of `batch`. Blocks its thread; the
+    /// runtime has to have several.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) fn rows_per_second(&mut self, batch: usize, rows: usize) -> Result<f64, BenchError> {
+        let bookings = seed::bookings(rows)?;
         let started = Instant::now();
-        crate::stores::sqlite::commit_directly(&path, bookings, batch).map(|()| started.elapsed())
-    });
-    let took = took.await.map_err(|error| BenchError::Data(error.to_string()))?;
-    let took = took.map_err(|error| BenchError::Data(error.to_string()))?;
-    Ok(rows as f64 / took.as_secs_f64().max(1e-9))
+        let committed = tokio::task::block_in_place(|| self.writer.commit(bookings, batch));
+        committed.map_err(|error| BenchError::Data(error.to_string()))?;
+        Ok(rows as f64 / started.elapsed().as_secs_f64().max(1e-9))
+    }
 }

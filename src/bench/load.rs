@@ -45,6 +45,24 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Nothing yet.
+    pub(super) fn nothing() -> Result<Self, BenchError> {
+        Ok(Self { ok: 0, refused: 0, took: Duration::ZERO, latency_us: histogram()? })
+    }
+
+    /// Adds what was seen at the same time (`took` stays) on another connection.
+    fn join(&mut self, other: &Self) -> Result<(), BenchError> {
+        self.ok += other.ok;
+        self.refused += other.refused;
+        self.latency_us.add(&other.latency_us).map_err(|error| BenchError::Load(error.to_string()))
+    }
+
+    /// Adds what was seen in another run.
+    pub(super) fn add(&mut self, other: &Self) -> Result<(), BenchError> {
+        self.took += other.took;
+        self.join(other)
+    }
+
     /// Answers of status 200 per second.
     pub(super) fn per_second(&self) -> f64 {
         self.ok as f64 / self.took.as_secs_f64().max(1e-9)
@@ -84,12 +102,9 @@ pub(super) async fn run(
     for sender in senders {
         tasks.spawn(one_connection(sender, until, started, next.clone(), make.clone(), hear.clone()));
     }
-    let mut seen = Seen { ok: 0, refused: 0, took: Duration::ZERO, latency_us: histogram()? };
+    let mut seen = Seen::nothing()?;
     while let Some(joined) = tasks.join_next().await {
-        let one = joined.map_err(|error| BenchError::Load(error.to_string()))??;
-        seen.ok += one.ok;
-        seen.refused += one.refused;
-        seen.latency_us.add(&one.latency_us).map_err(|error| BenchError::Load(error.to_string()))?;
+        seen.join(&joined.map_err(|error| BenchError::Load(error.to_string()))??)?;
     }
     seen.took = started.elapsed();
     Ok(seen)
@@ -113,7 +128,7 @@ async fn one_connection(
     make: MakeRequest,
     hear: HearAnswer,
 ) -> Result<Seen, BenchError> {
-    let mut seen = Seen { ok: 0, refused: 0, took: Duration::ZERO, latency_us: histogram()? };
+    let mut seen = Seen::nothing()?;
     let broken = |error: hyper::Error| BenchError::Load(format!("the connection broke: {error}"));
     while started.elapsed() < until.elapsed {
         let number = next.fetch_add(1, Ordering::Relaxed);

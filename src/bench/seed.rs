@@ -5,10 +5,12 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::callback::{Callback, Options, Terms};
 use domain::ids::{ApiKeyId, CallbackId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
+use domain::limits::TenantLimits;
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booking, SettingsStore};
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
+use domain::throttle::BookingLimits;
 use http::Request;
 use http_body_util::Full;
 
@@ -19,6 +21,7 @@ use crate::master_key::{KeyUse, MasterKey};
 use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
 const KEY: &str = "bench-key-that-opens-a-temporary-folder-only";
+const NEIGHBOURS_KEY: &str = "bench-key-of-the-neighbour-in-that-folder";
 const QUEUE: &str = "bench";
 
 /// Writes tenant and key into a new data folder.
@@ -27,6 +30,22 @@ const QUEUE: &str = "bench";
 /// If the folder cannot be made or written.
 pub(super) async fn folder() -> Result<Folder, BenchError> {
     let folder = Folder::new()?;
+    put_tenant(&folder, "bench", KEY, TenantLimits::default()).await?;
+    Ok(folder)
+}
+
+/// As [`folder`], with a second tenant beside the first, which may make so many requests per second.
+///
+/// # Errors
+/// If the folder cannot be made or written.
+pub(super) async fn folder_with_neighbour(requests_per_second: u32) -> Result<Folder, BenchError> {
+    let folder = folder().await?;
+    let limits = TenantLimits { requests_per_second, burst: None };
+    put_tenant(&folder, "neighbour", NEIGHBOURS_KEY, limits).await?;
+    Ok(folder)
+}
+
+async fn put_tenant(folder: &Folder, tenant: &str, key: &str, limits: TenantLimits) -> Result<(), BenchError> {
     let failed = |error: &dyn std::fmt::Display| BenchError::Data(error.to_string());
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).map_err(|error| failed(&error))?;
     let name = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
@@ -36,22 +55,28 @@ pub(super) async fn folder() -> Result<Folder, BenchError> {
         execution_buffer_seconds: 0,
         ..QueueSettings::unlimited()
     };
-    let tenant = TenantId::from_name("bench");
-    let document = TenantDocument::with_queues("bench", [(name, settings)]);
-    store.put_tenant(tenant, document).await.map_err(|error| failed(&error))?;
-    let master = MasterKey::read_or_create(folder.path(), true).map_err(|error| failed(&error))?;
-    let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), KEY);
+    let id = TenantId::from_name(tenant);
+    let document = TenantDocument { limits, ..TenantDocument::with_queues(tenant, [(name, settings)]) };
+    let fresh = store.keys().await.map_err(|error| failed(&error))?.is_empty();
+    store.put_tenant(id, document).await.map_err(|error| failed(&error))?;
+    let master = MasterKey::read_or_create(folder.path(), fresh).map_err(|error| failed(&error))?;
+    let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), key);
     let key = ApiKey {
         id: ApiKeyId::generate(),
-        tenant,
+        tenant: id,
         hash,
         label: "bench".into(),
         scopes: Scope::ALL.to_vec(),
         created_at: now(),
         revoked_at: None,
     };
-    store.add_key(key).await.map_err(|error| failed(&error))?;
-    Ok(folder)
+    store.add_key(key).await.map_err(|error| failed(&error))
+}
+
+/// The same request, made by the neighbour.
+pub(super) fn by_neighbour(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    request.headers_mut().insert("x-api-key", http::HeaderValue::from_static(NEIGHBOURS_KEY));
+    request
 }
 
 /// The bookings that [`create`] would bring, as the store gets them.
@@ -74,6 +99,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
             options: Options::default(),
             user_data: None,
             idempotency: None,
+            limits: BookingLimits::default(),
             booked_at: from,
         }
     };

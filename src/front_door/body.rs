@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use domain::event::Event;
+use domain::fair::FairPermit;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::{Kind, Problem};
 use super::guard::Context;
@@ -18,10 +18,13 @@ use super::router::Shared;
 /// Bodies up to this long are bounded by the number of requests in flight and need no share of the memory.
 const SMALL_BYTES: usize = 16 << 10;
 
+/// The memory that somebody's body takes.
+type Share = FairPermit<Option<Arc<str>>>;
+
 /// A whole body, with its share of the memory for as long as it lives.
 pub(crate) struct Whole {
     pub(crate) bytes: Bytes,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Option<Share>,
 }
 
 /// Reads the body of a request that must carry JSON.
@@ -45,7 +48,7 @@ pub(crate) async fn read(
             return Err(too_long(shared));
         }
         if length > SMALL_BYTES {
-            grow(shared, &mut share, length)?;
+            grow(shared, context, &mut share, length)?;
         }
         if first.is_empty() {
             first = part;
@@ -81,18 +84,22 @@ async fn next_part(shared: &Shared, body: &mut Body) -> Result<Option<Bytes>, Pr
 }
 
 /// Takes a share of the memory for `length` bytes in all.
-fn grow(shared: &Shared, share: &mut Option<OwnedSemaphorePermit>, length: usize) -> Result<(), Problem> {
-    let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let missing = u32::try_from(length.saturating_sub(held)).unwrap_or(u32::MAX);
-    let Ok(more) = Arc::clone(&shared.body_memory).try_acquire_many_owned(missing) else {
-        shared.door.observer.note(Event::Shed);
-        return Err(Problem::shed());
+fn grow(shared: &Shared, context: &Context, share: &mut Option<Share>, length: usize) -> Result<(), Problem> {
+    let has_room = match share {
+        Some(held) => held.grow_to(length),
+        None => {
+            *share = shared.body_memory.try_take(&context.tenant(), length);
+            share.is_some()
+        }
     };
-    match share {
-        Some(held) => held.merge(more),
-        None => *share = Some(more),
+    if has_room {
+        return Ok(());
     }
-    Ok(())
+    shared.door.observer.note(match context.tenant() {
+        Some(tenant) => Event::OverShare { tenant },
+        None => Event::Shed,
+    });
+    Err(Problem::shed())
 }
 
 fn too_long(shared: &Shared) -> Problem {

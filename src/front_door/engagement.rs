@@ -3,12 +3,16 @@
 pub(crate) mod callbacks;
 pub(crate) mod hours;
 pub(crate) mod schemas;
+pub(crate) mod waits;
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
+use domain::ids::QueueName;
 use domain::keys::Scope;
 use http::HeaderMap;
+use http::request::Parts;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +20,7 @@ use super::body::{self, Whole};
 use super::error::{Kind, Problem};
 use super::guard::Context;
 use super::keys::Caller;
+use super::rates;
 use super::router::Shared;
 
 const API_KEY: &str = "x-api-key";
@@ -26,6 +31,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
+        .routes(routes!(waits::estimated_wait_time))
+        .routes(routes!(waits::queue_status))
         .routes(routes!(hours::open_for))
 }
 
@@ -37,24 +44,48 @@ pub(crate) struct Entered {
     pub(crate) body: Whole,
 }
 
-/// The first checks of every operation, in their order: key, scope, body.
+/// The first checks of every operation, in their order: key, rate and share of the tenant, scope, body.
 pub(crate) async fn enter(shared: &Shared, request: Request, scope: Scope) -> Result<Entered, Problem> {
     let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    let caller = parts.headers.get(API_KEY).and_then(|key| shared.door.keys.find_bytes(key.as_bytes()));
-    let caller = caller.ok_or_else(|| Problem::new(Kind::NoKey, "Missing or unknown API key in X-API-Key."))?;
-    context.belongs_to(&caller.tenant_name);
-    if !caller.allows(scope) {
-        let rule = format!("The API key lacks the scope {}.", scope.name());
-        return Err(Problem::new(Kind::Forbidden, rule));
-    }
+    let (context, caller) = admit(shared, &mut parts, scope)?;
     let body = body::read(shared, &context, &parts.headers, body).await?;
     Ok(Entered { context, caller, headers: parts.headers, body })
 }
 
-/// A path whose name is no percent-encoded UTF-8.
-pub(crate) fn unreadable_path() -> Problem {
-    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
+/// A question without a body whose caller may ask it.
+pub(crate) struct Asked {
+    pub(crate) context: Context,
+    pub(crate) caller: Arc<Caller>,
+    /// What stands behind `?` in the URL.
+    pub(crate) query: Option<String>,
+}
+
+/// The first checks of every question: key, scope. A body, if there is one, is not looked at.
+pub(crate) fn ask(shared: &Shared, request: Request, scope: Scope) -> Result<Asked, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let (context, caller) = admit(shared, &mut parts, scope)?;
+    context.body_is_read();
+    Ok(Asked { context, caller, query: parts.uri.query().map(str::to_owned) })
+}
+
+/// The last segment of a path, decoded. `parameter` is its name in the document.
+pub(crate) fn segment(parameter: &str, path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(name) = path.map_err(|_| Problem::bad(parameter, "must be percent-encoded UTF-8"))?;
+    let good = !name.trim().is_empty() && !name.contains('\0') && name.chars().count() <= QueueName::MAX_CHARS;
+    if good { Ok(name) } else { Err(Problem::bad(parameter, "must have 1 to 255 characters and no U+0000")) }
+}
+
+fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, Arc<Caller>), Problem> {
+    let context = context(&mut parts.extensions)?;
+    let caller = parts.headers.get(API_KEY).and_then(|key| shared.door.keys.find_bytes(key.as_bytes()));
+    let caller = caller.ok_or_else(|| Problem::new(Kind::NoKey, "Missing or unknown API key in X-API-Key."))?;
+    context.belongs_to(&caller.tenant_name);
+    rates::let_in(shared, &context, &caller)?;
+    if !caller.allows(scope) {
+        let rule = format!("The API key lacks the scope {}.", scope.name());
+        return Err(Problem::new(Kind::Forbidden, rule));
+    }
+    Ok((context, caller))
 }
 
 /// What the guard knows of the request.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::number_rules::NumberRefusal;
 use domain::ports::{CancelError, NumberDeskError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
 
 use super::wire::time::Stamp;
@@ -100,11 +101,18 @@ pub(crate) struct Problem {
     pub(crate) message: Cow<'static, str>,
     /// Nearest slots with places, for [`Kind::SlotFull`].
     pub(crate) slots: Option<Vec<(DateTime<Utc>, u32)>>,
+    /// Seconds after which it would pass, where that is known.
+    pub(crate) wait_seconds: Option<u32>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), slots: None }
+        Self { kind, message: message.into(), slots: None, wait_seconds: None }
+    }
+
+    /// The same request would pass after so many seconds.
+    pub(crate) fn after(self, seconds: u32) -> Self {
+        Self { wait_seconds: Some(seconds), ..self }
     }
 
     /// A member that breaks a rule of form: `field` and `rule` make one sentence.
@@ -114,7 +122,7 @@ impl Problem {
 
     /// Whether a client does right to try again by itself.
     pub(crate) fn retry_after(&self) -> Option<u32> {
-        (self.kind == Kind::Busy).then_some(RETRY_AFTER_SECONDS)
+        self.wait_seconds.or((self.kind == Kind::Busy).then_some(RETRY_AFTER_SECONDS))
     }
 
     pub(crate) fn shed() -> Self {
@@ -139,8 +147,9 @@ impl Problem {
     }
 
     /// A booking whose outcome is not known. Only with a key may a client repeat it unasked.
-    pub(crate) fn submit(error: SubmitError, has_key: bool) -> Self {
+    pub(crate) fn submit(error: SubmitError, has_key: bool, now: DateTime<Utc>) -> Self {
         match error {
+            SubmitError::Limited(reached) => limited(&reached, now),
             SubmitError::Unserved(Unserved::Perhaps) if !has_key => Self::new(
                 Kind::Failed,
                 "It is not known whether the callback was booked; with an Idempotency-Key the request could be \
@@ -199,12 +208,44 @@ impl From<SubmitError> for Problem {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
             },
+            SubmitError::Limited(reached) => Self::new(Kind::Throttled, limit_message(&reached)),
             SubmitError::KeyReused => {
                 Self::new(Kind::KeyReused, "Idempotency-Key was used before with another request body.")
             }
             SubmitError::Unserved(unserved) => unserved.into(),
         }
     }
+}
+
+/// A counted rule as a client hears of it: with its name, its number, and the wait if that depends on time alone.
+fn limited(reached: &LimitReached, now: DateTime<Utc>) -> Problem {
+    let problem = Problem::new(Kind::Throttled, limit_message(reached));
+    match reached.until {
+        Some(until) => {
+            // Rounded up: who waits so long has waited long enough.
+            let seconds = (until - now).num_milliseconds().max(1).saturating_add(999) / 1000;
+            problem.after(u32::try_from(seconds).unwrap_or(u32::MAX))
+        }
+        None => problem,
+    }
+}
+
+fn limit_message(reached: &LimitReached) -> String {
+    let limit = reached.limit;
+    let mut message = match &reached.rule {
+        LimitRule::Duplicates => format!("The limit of {limit} waiting callbacks for the same phoneNumber is reached"),
+        LimitRule::Day { parameter } => {
+            format!("The limit of {limit} immediate callbacks per day for the same {parameter} is reached")
+        }
+        LimitRule::Window { seconds } => {
+            format!("The service's limit of {limit} callbacks in {seconds} seconds is reached")
+        }
+        LimitRule::Depth => format!("The service's limit of {limit} active callbacks is reached"),
+    };
+    if let Some(until) = reached.until {
+        let _ = write!(message, "; try again after {}", Stamp(until));
+    }
+    message + "."
 }
 
 impl From<NumberDeskError> for Problem {
@@ -277,7 +318,8 @@ mod tests {
     #[test]
     fn an_unknown_outcome_invites_a_repetition_only_under_a_key() {
         let perhaps = || SubmitError::Unserved(Unserved::Perhaps);
-        assert_eq!(Problem::submit(perhaps(), true).retry_after(), Some(RETRY_AFTER_SECONDS));
-        assert_eq!(Problem::submit(perhaps(), false).retry_after(), None);
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(Problem::submit(perhaps(), true, now).retry_after(), Some(RETRY_AFTER_SECONDS));
+        assert_eq!(Problem::submit(perhaps(), false, now).retry_after(), None);
     }
 }

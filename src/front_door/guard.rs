@@ -11,12 +11,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use domain::event::Event;
+use domain::fair::FairPermit;
 use domain::ids::CorrelationId;
 use http::{HeaderMap, Method};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::error::{Kind, Problem};
+use super::rates::Rate;
 use super::reply::{self, Style};
 use super::router::{Shared, Side};
 use super::{body, milliseconds};
@@ -26,10 +28,12 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 18] = [
+pub(crate) const ROUTES: [&str; 20] = [
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
+    "/engagement/v3/callbacks/queue-status/{queue-name}",
+    "/engagement/v3/estimated-wait-time",
     "/engagement/v3/callbacks/open-for/{service-name}",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
@@ -57,13 +61,20 @@ pub(crate) struct Context(Arc<Known>);
 struct Known {
     corr_id: CorrelationId,
     tenant: OnceLock<Arc<str>>,
+    rate: OnceLock<Rate>,
+    share: OnceLock<FairPermit<Arc<str>>>,
     body_read: AtomicBool,
 }
 
 impl Context {
     fn new() -> Self {
-        let known = Known { corr_id: CorrelationId::generate(), tenant: OnceLock::new(), body_read: false.into() };
-        Self(Arc::new(known))
+        Self(Arc::new(Known {
+            corr_id: CorrelationId::generate(),
+            tenant: OnceLock::new(),
+            rate: OnceLock::new(),
+            share: OnceLock::new(),
+            body_read: false.into(),
+        }))
     }
 
     pub(crate) fn corr_id(&self) -> CorrelationId {
@@ -74,6 +85,21 @@ impl Context {
     pub(crate) fn belongs_to(&self, tenant: &Arc<str>) {
         let _ = self.0.tenant.set(Arc::clone(tenant));
         tracing::Span::current().record("tenant.name", tenant.as_ref());
+    }
+
+    /// Whose request it is, once that is known.
+    pub(crate) fn tenant(&self) -> Option<Arc<str>> {
+        self.0.tenant.get().cloned()
+    }
+
+    /// The request counts against a rate, which its answer tells.
+    pub(crate) fn is_rated(&self, rate: Rate) {
+        let _ = self.0.rate.set(rate);
+    }
+
+    /// The request holds a share of its tenant until it is over.
+    pub(crate) fn holds(&self, share: FairPermit<Arc<str>>) {
+        let _ = self.0.share.set(share);
     }
 
     /// From here on a deadline that passes is ours, not the client's.
@@ -109,7 +135,10 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         }
         let took = began.elapsed();
         let status = response.status().as_u16();
-        let tenant = context.0.tenant.get().cloned();
+        if let Some(rate) = context.0.rate.get() {
+            rate.tell(response.headers_mut());
+        }
+        let tenant = context.tenant();
         let duration_ms = milliseconds(took);
         tracing::info!(status, code, duration_ms, "request answered");
         shared.door.observer.note(Event::Answered { tenant, method, route, status, took });

@@ -4,12 +4,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, KeyHash, Scope};
 use domain::ports;
 use domain::tenant::Tenant;
+use tokio::time::Instant;
+
+use super::rates::Gate;
 
 /// Characters of a generated key: 256 bits in letters and digits.
 const KEY_CHARS: usize = 43;
@@ -65,18 +70,22 @@ impl Caller {
 pub struct KeyRing {
     sub_key: [u8; 32],
     known: ArcSwap<Known>,
+    /// Living nodes, this one included.
+    nodes: AtomicU32,
+    began: Instant,
 }
 
 #[derive(Default)]
 struct Known {
     callers: HashMap<KeyHash, Arc<Caller>>,
     tenants: HashMap<TenantId, Arc<str>>,
+    gates: HashMap<TenantId, Arc<Gate>>,
 }
 
 impl KeyRing {
     /// An empty ring. `sub_key` is the hashing key derived from the installation's master key.
     pub fn new(sub_key: [u8; 32]) -> Self {
-        Self { sub_key, known: ArcSwap::default() }
+        Self { sub_key, known: ArcSwap::default(), nodes: AtomicU32::new(1), began: Instant::now() }
     }
 
     /// Who presented this key; none if it is unknown or revoked.
@@ -97,6 +106,21 @@ impl KeyRing {
         found.map(|(id, name)| (*id, Arc::clone(name)))
     }
 
+    /// What the door knows of a tenant.
+    pub(crate) fn gate(&self, id: TenantId) -> Option<Arc<Gate>> {
+        self.known.load().gates.get(&id).cloned()
+    }
+
+    /// Living nodes that share the limits of the tenants, from 1.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.nodes.load(Ordering::Relaxed).max(1)
+    }
+
+    /// The clock of the rates: time since the ring was made.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// The name of a tenant.
     pub(crate) fn tenant_name(&self, id: TenantId) -> Option<Arc<str>> {
         self.known.load().tenants.get(&id).cloned()
@@ -106,6 +130,13 @@ impl KeyRing {
 impl ports::KeyRing for KeyRing {
     /// Keys of unknown tenants and revoked keys are left out: they open nothing.
     fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>) {
+        let known = self.known.load();
+        // Whoever has used its rate up has not got a new one by a change of something else.
+        let gate = |tenant: &Tenant| {
+            let kept = known.gates.get(&tenant.id).filter(|gate| gate.is_for(tenant)).cloned();
+            kept.unwrap_or_else(|| Arc::new(Gate::new(tenant)))
+        };
+        let gates = tenants.iter().map(|tenant| (tenant.id, gate(tenant))).collect();
         let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(&tenant.name))).collect();
         let callers = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
             let tenant_name = Arc::clone(tenants.get(&key.tenant)?);
@@ -113,7 +144,11 @@ impl ports::KeyRing for KeyRing {
             Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, scopes })))
         });
         let callers = callers.collect();
-        self.known.store(Arc::new(Known { callers, tenants }));
+        self.known.store(Arc::new(Known { callers, tenants, gates }));
+    }
+
+    fn share_among(&self, nodes: u32) {
+        self.nodes.store(nodes, Ordering::Relaxed);
     }
 }
 
@@ -127,6 +162,7 @@ impl fmt::Debug for KeyRing {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use chrono::DateTime;
+    use domain::limits::TenantLimits;
     use domain::ports::KeyRing as _;
 
     use domain::tenant::TenantDocument;
@@ -171,6 +207,28 @@ mod tests {
         assert!(ring.find("revoked").is_none() && ring.find("stray").is_none() && ring.find("good").is_some());
         ring.replace(&[tenant()], vec![]);
         assert!(ring.find("good").is_none());
+    }
+
+    #[test]
+    fn a_used_up_rate_survives_a_change_of_other_settings() {
+        let ring = KeyRing::new(SUB_KEY);
+        let with = |requests_per_second| {
+            let limits = TenantLimits { requests_per_second, burst: Some(1) };
+            let document = TenantDocument { limits, ..TenantDocument::with_queues("demo", []) };
+            document.resolve(TenantId::from_name("demo")).unwrap()
+        };
+        let gate = || ring.gate(TenantId::from_name("demo")).unwrap();
+        ring.replace(&[with(1)], vec![]);
+        let first = gate();
+        ring.replace(&[with(1)], vec![key("new", &Scope::ALL)]);
+        assert!(Arc::ptr_eq(&gate(), &first));
+        ring.replace(&[with(2)], vec![]);
+        assert!(!Arc::ptr_eq(&gate(), &first), "another rate begins anew");
+        assert_eq!(ring.nodes(), 1);
+        ring.share_among(3);
+        assert_eq!(ring.nodes(), 3);
+        ring.share_among(0);
+        assert_eq!(ring.nodes(), 1, "this one lives");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::router;
     modifiers(&Schemes),
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
+        (name = "Waits", description = "Expected waits, and what queues offer."),
         (name = "Availability", description = "Ask for free times and opening."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )

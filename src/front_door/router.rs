@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use domain::fair::FairPermits;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,8 +39,10 @@ pub(crate) struct Shared {
     pub(crate) internal_token: Option<InternalToken>,
     /// Requests that may still come in.
     pub(crate) in_flight: Semaphore,
-    /// Bytes of long bodies that may still be held.
-    pub(crate) body_memory: Arc<Semaphore>,
+    /// The same requests by tenant, once that is known: none may have so many that no room is left for the others.
+    pub(crate) shares: Arc<FairPermits<Arc<str>>>,
+    /// Bytes of long bodies that may be held, shared out among tenants.
+    pub(crate) body_memory: Arc<FairPermits<Option<Arc<str>>>>,
 }
 
 impl Shared {
@@ -51,7 +54,8 @@ impl Shared {
             limits,
             internal_token: settings.internal_token.clone(),
             in_flight: Semaphore::new(limits.requests_in_flight.min(Semaphore::MAX_PERMITS)),
-            body_memory: Arc::new(Semaphore::new(limits.body_memory_bytes.min(Semaphore::MAX_PERMITS))),
+            shares: FairPermits::new(limits.requests_in_flight),
+            body_memory: FairPermits::new(limits.body_memory_bytes),
         }
     }
 }

@@ -18,8 +18,8 @@ use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
-    CallbackView, CancelError, Clock, Desk, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError, StoreError,
-    SubmitError, Unserved,
+    CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError,
+    StoreError, SubmitError, Submitted, Unserved,
 };
 use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
@@ -27,11 +27,15 @@ use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
+mod waits;
+
 use super::router::{Shared, Side, router};
 use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, Parking, Phase, hash_key};
 
 pub(crate) const KEY: &str = "demo-key";
 pub(crate) const READ_ONLY_KEY: &str = "read-only-key";
+/// Of another tenant, which has no limits.
+pub(crate) const NEIGHBOURS_KEY: &str = "neighbours-key";
 pub(crate) const CREATE: &str = "/engagement/v3/callbacks/create";
 pub(crate) const CANCEL: &str = "/engagement/v3/callbacks/cancel";
 pub(crate) const RETRIEVE: &str = "/engagement/v3/callbacks/retrieve";
@@ -61,12 +65,13 @@ pub(crate) enum Mood {
 
 pub(crate) struct Fake {
     pub(crate) mood: Mutex<Mood>,
-    pub(crate) submit: Mutex<Result<CallbackId, SubmitError>>,
+    pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     /// The settings of the only tenant.
     pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
+    pub(crate) waits: waits::FakeWaits,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
@@ -92,11 +97,12 @@ impl Fake {
         };
         Self {
             mood: Mutex::new(Mood::Answers),
-            submit: Mutex::new(Ok(id())),
+            submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             signal: Mutex::new(Ok(Reply::Done)),
             tenant: Mutex::new(Ok(hours::tenant())),
+            waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
@@ -126,7 +132,7 @@ impl Fake {
 
 #[async_trait]
 impl Desk for Fake {
-    async fn submit(&self, _: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError> {
+    async fn submit(&self, _: TenantId, new: NewCallback) -> Result<Submitted, SubmitError> {
         self.booked.lock().unwrap().push(new);
         self.mood().await;
         self.submit.lock().unwrap().clone()
@@ -189,26 +195,35 @@ impl Observer for Fake {
 
 /// A door and the fake behind it.
 pub(crate) fn door() -> (Door, Arc<Fake>) {
+    door_of(TenantDocument::with_queues("demo", []))
+}
+
+/// As [`door`], for a tenant of these settings.
+fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     let fake = Arc::new(Fake::new());
     let keys = Arc::new(KeyRing::new(SUB_KEY));
-    let tenant = TenantDocument::with_queues("demo", []).resolve(TenantId::from_name("demo")).unwrap();
-    let key = |text: &str, scopes: &[Scope]| ApiKey {
+    let tenant = document.resolve(TenantId::from_name("demo")).unwrap();
+    let neighbour = TenantDocument::with_queues("neighbour", []).resolve(TenantId::from_name("neighbour")).unwrap();
+    let key = |tenant: TenantId, text: &str, scopes: &[Scope]| ApiKey {
         id: ApiKeyId::generate(),
-        tenant: tenant.id,
+        tenant,
         hash: hash_key(&SUB_KEY, text),
         label: text.into(),
         scopes: scopes.to_vec(),
         created_at: DateTime::UNIX_EPOCH,
         revoked_at: None,
     };
-    keys.replace(
-        std::slice::from_ref(&tenant),
-        vec![key(KEY, &Scope::ALL), key(READ_ONLY_KEY, &[Scope::CallbacksRead])],
-    );
+    let ring = vec![
+        key(tenant.id, KEY, &Scope::ALL),
+        key(tenant.id, READ_ONLY_KEY, &[Scope::CallbacksRead]),
+        key(neighbour.id, NEIGHBOURS_KEY, &Scope::ALL),
+    ];
+    keys.replace(&[tenant, neighbour], ring);
     let door = Door {
         desk: fake.clone(),
         hours: fake.clone(),
         numbers: fake.clone(),
+        waits: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),
@@ -241,6 +256,13 @@ impl House {
         Self { fake, router: router(Arc::new(Shared::new(side, &settings, door))) }
     }
 
+    /// The public listener of a tenant of these settings.
+    pub(crate) fn of(document: TenantDocument, limits: DoorLimits) -> Self {
+        let (door, fake) = door_of(document);
+        let settings = settings(limits);
+        Self { fake, router: router(Arc::new(Shared::new(Side::External, &settings, door))) }
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
     }
@@ -248,6 +270,11 @@ impl House {
     /// A `POST` with the demo key.
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         self.send(post(path).body(body.into()).unwrap()).await
+    }
+
+    /// A `GET` with the demo key.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("x-api-key", KEY).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -4,7 +4,9 @@ mod create;
 mod fuzz;
 mod hours;
 mod internal;
+mod limits;
 mod numbers;
+mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;

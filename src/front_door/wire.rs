@@ -12,6 +12,7 @@ pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod time;
 mod user_data;
+pub(crate) mod waits;
 
 use std::borrow::Cow;
 use std::fmt;

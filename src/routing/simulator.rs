@@ -20,6 +20,7 @@ mod register;
 mod script;
 mod session;
 mod timeline;
+mod traffic;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -29,6 +30,7 @@ use async_trait::async_trait;
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{AttemptRef, Clock, Inbox, Invitation, Probe, Routing, RoutingError};
+use domain::wait::QueueReport;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -324,6 +326,13 @@ impl Routing for Simulator {
         let core = self.shared.core();
         core.running().ok()?;
         Some(core.floor.expected_wait(tenant, queue))
+    }
+
+    fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport> {
+        let now = self.shared.now();
+        let core = self.shared.core();
+        core.running().ok()?;
+        Some(core.floor.report(tenant, queue, now.at))
     }
 
     fn live(&self, id: CallbackId) -> Option<Live> {

@@ -11,6 +11,9 @@
 //!                                                          culprit stands alone and fails alone
 //! ```
 //!
+//! Tenants take turns in a batch, so whoever has few commands waits for the batch in flight and no other, however
+//! much others have brought; and none may fill the queue so that no room is left for the rest.
+//!
 //! The combiner knows no database: a [`Transactions`] runs one batch as one transaction and says how it
 //! ended. Outcomes are judged from rows inside the transaction, never from a caught error: any error ends the
 //! whole attempt, and nothing of it may stay.
@@ -19,6 +22,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,7 +30,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use domain::event::Event;
-use domain::ids::CallbackId;
+use domain::ids::{CallbackId, TenantId};
 use domain::ports::{Observer, StoreError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -41,6 +45,12 @@ pub trait Command: Send + 'static {
 
     /// The callbacks that it writes.
     fn touches(&self) -> &[CallbackId];
+
+    /// Whose it is: the commands of each tenant keep their order, and tenants take turns. None for what belongs to
+    /// nobody, or to many.
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
 
     /// Rough size in memory, for the bound of the queue.
     fn bytes(&self) -> usize;
@@ -134,9 +144,31 @@ struct State<C: Command> {
     queue: Queue<C>,
     /// Commands of the transaction in flight.
     in_flight: usize,
+    /// Batches that were formed and are over.
+    finished: u64,
+    /// The most batches that a command of each tenant had to wait for. As many entries as there are tenants.
+    longest_waits: HashMap<Option<TenantId>, u64>,
     /// How many [`Hold`]s keep the writer from forming a batch.
     holds: usize,
     closing: bool,
+}
+
+impl<C: Command> State<C> {
+    /// How many batches the command of each tenant in a new batch that waited longest has waited for others.
+    fn note_waits(&mut self, batch: &[Entry<C>]) -> Vec<u64> {
+        let mut waits: HashMap<Option<TenantId>, u64> = HashMap::new();
+        for entry in batch {
+            let waited = self.finished.saturating_sub(entry.arrived);
+            let longest = waits.entry(entry.command.tenant()).or_default();
+            *longest = waited.max(*longest);
+        }
+        for (tenant, waited) in &waits {
+            let longest = self.longest_waits.entry(*tenant).or_default();
+            *longest = (*longest).max(*waited);
+        }
+        // Background work has time.
+        waits.into_iter().filter(|(tenant, _)| tenant.is_some()).map(|(_, waited)| waited).collect()
+    }
 }
 
 impl<C: Command> Shared<C> {
@@ -156,7 +188,14 @@ impl<C: Command> Combiner<C> {
         limits: Limits,
         observer: Option<Arc<dyn Observer>>,
     ) -> io::Result<Self> {
-        let state = State { queue: Queue::new(limits), in_flight: 0, holds: 0, closing: false };
+        let state = State {
+            queue: Queue::new(limits),
+            in_flight: 0,
+            finished: 0,
+            longest_waits: HashMap::new(),
+            holds: 0,
+            closing: false,
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -177,7 +216,9 @@ impl<C: Command> Combiner<C> {
         let (reply, outcome) = oneshot::channel();
         let idle = {
             let mut state = self.shared.lock();
-            if state.queue.push(Entry::new(command, reply)).is_err() {
+            let mut entry = Entry::new(command, reply);
+            entry.arrived = state.finished;
+            if state.queue.push(entry).is_err() {
                 return Err(StoreError::NotDone("too many writes are waiting".to_owned()));
             }
             state.in_flight == 0
@@ -200,6 +241,12 @@ impl<C: Command> Combiner<C> {
     /// Commands that wait for the next batch.
     pub fn waiting(&self) -> usize {
         self.shared.lock().queue.len()
+    }
+
+    /// The most batches that a command of a tenant had to wait for before its own, the one in flight when it came
+    /// included. For tests.
+    pub fn longest_wait(&self, tenant: Option<TenantId>) -> u64 {
+        self.shared.lock().longest_waits.get(&tenant).copied().unwrap_or_default()
     }
 
     /// Keeps the writer from forming batches until the guard is dropped; returns once none is in flight. For
@@ -248,6 +295,7 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
             self.transactions.between();
             let mut state = self.shared.lock();
             state.in_flight = 0;
+            state.finished += 1;
             let watched = state.holds > 0;
             drop(state);
             if watched {
@@ -265,6 +313,9 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
                 let batch = state.queue.form();
                 if !batch.is_empty() {
                     state.in_flight = batch.len();
+                    let waits = state.note_waits(&batch);
+                    drop(state);
+                    self.tell_waits(&waits);
                     return Some(batch);
                 }
             } else if state.closing {
@@ -272,6 +323,12 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
             } else {
                 state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+
+    fn tell_waits(&self, waits: &[u64]) {
+        if let Some(observer) = &self.observer {
+            waits.iter().for_each(|batches| observer.note(Event::BatchesWaited { batches: *batches }));
         }
     }
 

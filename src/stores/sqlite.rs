@@ -3,6 +3,7 @@
 //! ```text
 //!   writes ──▶ combiner ──▶ one writer thread      synchronous=FULL: `Ok` means it survives a power cut
 //!   reads ───▶ queue ─────▶ a few reader threads   snapshots; they never wait for the writer
+//!   reads of one row ─────▶ the asking thread      if a connection is free and the disk is fast; else as above
 //!   heartbeats, probe ────▶ one thread             synchronous=NORMAL; they never wait for a batch
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod callbacks;
 mod command;
 mod direct;
+mod in_place;
 mod names;
 mod nodes;
 mod open;
@@ -27,11 +29,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use domain::ids::TenantId;
 use domain::ports::Observer;
 
 use super::combiner::{Combiner, Limits, WriteStats};
 use command::Command;
-pub use direct::{DirectError, commit_directly};
+pub use direct::{DirectError, DirectWriter};
+use in_place::{InPlace, MAX_PLACES, usual_places};
 use names::Names;
 use open::Folder;
 pub use open::{DATABASE_FILE, OpenError};
@@ -54,6 +58,9 @@ pub struct SqliteOptions {
     pub mode: Mode,
     /// Threads that read, 1 to 16. More help only on more cores; each keeps up to 8 MB of cache. Default 2.
     pub reader_threads: usize,
+    /// Connections for reads of one row on the thread that asks, 0 to 8. More than half of the threads that
+    /// serve requests would let a disk that hangs stop them all. Default: half as many as there are processors.
+    pub in_place: usize,
     /// Bounds of the write queue.
     pub limits: Limits,
     /// Hears of every committed batch.
@@ -63,12 +70,18 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// For the service.
     pub fn serve(observer: Arc<dyn Observer>) -> Self {
-        Self { mode: Mode::Serve, reader_threads: 2, limits: Limits::default(), observer: Some(observer) }
+        Self {
+            mode: Mode::Serve,
+            reader_threads: 2,
+            in_place: usual_places(),
+            limits: Limits::default(),
+            observer: Some(observer),
+        }
     }
 
     /// For a command beside it.
     pub fn command() -> Self {
-        Self { mode: Mode::Command, reader_threads: 1, limits: Limits::default(), observer: None }
+        Self { mode: Mode::Command, reader_threads: 1, in_place: 0, limits: Limits::default(), observer: None }
     }
 }
 
@@ -78,6 +91,7 @@ impl SqliteOptions {
 pub struct SqliteStore {
     // In the order in which they have to end: the lock last.
     combiner: Combiner<Command>,
+    in_place: InPlace,
     readers: Readers,
     keeper: Readers,
     faults: Arc<Faults>,
@@ -102,10 +116,22 @@ impl SqliteStore {
         let connections: Result<Vec<Reader>, OpenError> =
             (0..options.reader_threads.clamp(1, 16)).map(|_| folder.connect_reader().map(reader)).collect();
         let readers = Readers::start(connections?, "store-reader", Manner::Snapshot).map_err(OpenError::Threads)?;
+        let connections: Result<Vec<Reader>, OpenError> =
+            (0..options.in_place.min(MAX_PLACES)).map(|_| folder.connect_in_place().map(reader)).collect();
+        let in_place = InPlace::new(connections?);
         let keeper = vec![reader(folder.connect_keeper()?)];
         let keeper = Readers::start(keeper, "store-keeper", Manner::Plain).map_err(OpenError::Threads)?;
         let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
-        Ok(Self { combiner, readers, keeper, faults, limits: options.limits, migrated, _lock: folder.into_lock() })
+        Ok(Self {
+            combiner,
+            in_place,
+            readers,
+            keeper,
+            faults,
+            limits: options.limits,
+            migrated,
+            _lock: folder.into_lock(),
+        })
     }
 
     /// Migrations that opening has applied, in order; none if the schema was up to date.
@@ -121,6 +147,11 @@ impl SqliteStore {
     /// Commands that wait to be written.
     pub fn writes_waiting(&self) -> usize {
         self.combiner.waiting()
+    }
+
+    /// The most batches that a write of a tenant had to wait for, the one in flight when it came included. For tests.
+    pub fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.combiner.longest_wait(Some(tenant))
     }
 
     /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile

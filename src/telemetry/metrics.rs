@@ -233,6 +233,8 @@ impl Metrics {
             &to.push_notifications_sent,
             &to.callbacks_parked,
             &to.slot_full,
+            &to.requests_over_rate,
+            &to.requests_over_share,
         ];
         for counter in counters {
             counter.add(0, &label);
@@ -333,6 +335,16 @@ impl Observer for Metrics {
             Event::BodyTooLong => to.invalid_content_length.add(1, &[]),
             Event::Shed => to.shed_requests.add(1, &[]),
             Event::SlotFull { tenant } => to.slot_full.add(1, &[labelled("tenant", &tenant)]),
+            Event::DuplicateLimitReached { tenant } => {
+                to.cb_enqueue_limit_reached.add(1, &[labelled("tenant", &tenant)])
+            }
+            Event::Throttled { tenant, rule } => {
+                to.cb_ttl_limit_reached.add(1, &[labelled("tenant", &tenant)]);
+                to.bookings_throttled.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
+            }
+            Event::OverRate { tenant } => to.requests_over_rate.add(1, &[labelled("tenant", &tenant)]),
+            Event::OverShare { tenant } => to.requests_over_share.add(1, &[labelled("tenant", &tenant)]),
+            Event::BatchesWaited { batches } => to.commit_batches_waited.record(rough(batches), &[]),
             Event::NumberRefused { tenant, rule } => {
                 to.numbers_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
             }

@@ -9,6 +9,7 @@ pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod poll;
 pub(crate) mod service;
+pub(crate) mod tenants;
 
 /// Milliseconds since 1970 by the clock on the wall, as the database and the journal count them.
 pub(crate) fn now_ms() -> i64 {

@@ -49,6 +49,11 @@ fn every_event() -> Vec<Event> {
         Event::BodyTooLong,
         Event::Shed,
         Event::SlotFull { tenant: tenant.clone() },
+        Event::DuplicateLimitReached { tenant: tenant.clone() },
+        Event::Throttled { tenant: tenant.clone(), rule: "window" },
+        Event::OverRate { tenant: tenant.clone() },
+        Event::OverShare { tenant: tenant.clone() },
+        Event::BatchesWaited { batches: 1 },
         Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
@@ -60,11 +65,9 @@ fn every_event() -> Vec<Event> {
             Event::Fired { .. } | Event::SubmitFailed | Event::Parked { .. } | Event::ActorStarted(_) => {}
             Event::ActorStopped(_) | Event::Handled { .. } | Event::Restarted { .. } | Event::PanicCaught => {}
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
-            Event::Shed
-            | Event::SlotFull { .. }
-            | Event::NumberRefused { .. }
-            | Event::Committed { .. }
-            | Event::Purged { .. } => {}
+            Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
+            Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
+            Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
         }
     }
     events

@@ -4,6 +4,7 @@
 mod batches;
 mod bookings;
 mod harness;
+mod limits;
 mod settings;
 mod speed;
 mod sqlite;
@@ -28,7 +29,8 @@ contract! {
     sqlite_store, crate::store_contract::sqlite::start;
     bookings: come_back_whole, immediate_ones_too, are_walled_by_tenant, are_recognised_by_their_key,
         keys_expire, equal_keys_in_one_batch_share_one_outcome, a_refusal_leaves_the_key_unused,
-        the_last_place_goes_once_in_one_batch, of_every_size_come_back, ids_are_taken_once;
+        the_last_place_goes_once_in_one_batch, of_every_size_come_back, ids_are_taken_once,
+        what_was_kept_under_a_key_is_known;
     steps: write_everything, need_the_version, need_the_owner_if_asked, need_a_row, cannot_cross_tenants,
         move_slots_with_them, are_refused_by_a_full_slot_without_a_trace, give_back_and_take_in_one_batch,
         leave_a_history_without_gaps, of_one_callback_go_one_per_batch, of_a_newer_row_are_refused;
@@ -40,7 +42,14 @@ contract! {
     batches: gather_while_the_writer_is_busy, a_poisoned_command_fails_alone, many_poisoned_commands_fail_alone,
         an_error_in_the_middle_leaves_nothing, a_rollback_in_the_middle_leaves_nothing,
         a_lost_answer_to_commit_is_perhaps, callers_who_have_gone_are_dropped, a_full_queue_refuses_at_once,
-        background_work_goes_in_quarters, readers_see_what_is_committed;
+        background_work_goes_in_quarters, readers_see_what_is_committed,
+        a_quiet_tenant_waits_for_one_batch;
+    limits: a_number_waits_so_often, the_newest_that_waits_is_the_answer, the_oldest_that_waits_ends_for_the_new_one,
+        routing_is_owed_the_end_of_a_replaced_attempt, a_parked_callback_can_be_replaced,
+        twins_in_one_batch_see_each_other, a_value_has_its_number_per_day, counts_are_exact_in_one_batch,
+        counts_are_exact_under_concurrency, a_window_slides, a_window_costs_no_more_than_its_parts,
+        the_depth_follows_every_step, who_ends_for_another_makes_room, rules_are_told_in_their_order,
+        a_rolled_back_batch_counted_nothing, without_rules_nothing_is_counted, past_counts_are_purged;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
 }

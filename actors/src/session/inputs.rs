@@ -98,6 +98,11 @@ impl State {
         Ok(())
     }
 
+    pub(super) async fn on_changed(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        self.callback = None;
+        self.reload_and_resume(me).await
+    }
+
     pub(super) fn on_rest(&mut self, me: &ActorRef<SessionMsg>) {
         self.resting = true;
         self.rest_if_idle(me);

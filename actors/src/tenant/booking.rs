@@ -1,14 +1,17 @@
 //! From a well-formed request to a durable callback: judged in memory, kept by one command to the store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::booking::{MAX_AHEAD, Plan, When, judge};
-use domain::callback::{Callback, Effect, NewCallback};
+use domain::callback::{Callback, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{CallbackId, QueueName};
-use domain::ports::{Booked, Booking, Details, Due, SubmitError, Unserved};
+use domain::ports::{Booked, Booking, Details, Due, How, SubmitError, Submitted, Unserved};
+use domain::queue::Queue;
 use domain::slots;
+use domain::throttle::{BookingLimits, LimitReached, LimitRule};
 use tokio::time::timeout;
 
 use super::bystander::due_of;
@@ -24,6 +27,8 @@ use crate::task;
 const NEAR: TimeDelta = TimeDelta::seconds(160);
 /// How long the store may take to keep a booking. Below the desk's deadline, so that the caller hears of it.
 const BOOK_DEADLINE: Duration = Duration::from_secs(7);
+/// How long the store may take to tell whether a refused booking had been kept before.
+const KNOWN_DEADLINE: Duration = Duration::from_secs(2);
 /// How long the store may take to tell which slots have places.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// An attempt that began with the booking is due again after this until it is seen to be with routing, so
@@ -81,22 +86,22 @@ impl State {
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
         let plan = match judge(&tenant, &new, wait, now) {
             Ok(plan) => plan,
-            Err(refused) => {
-                if let Some(rule) = refused.number_rule() {
-                    self.node.note(Event::NumberRefused { tenant: self.facts.name.clone(), rule });
-                }
-                return drop(reply.send(Err(refused)));
-            }
+            Err(refused) => return self.refuse(refused, new.idempotency, now, reply),
         };
-        let (draft, mut place) = self.draft(new, plan, now);
+        let count = |queue: &Arc<Queue>| BookingLimits::of(queue, &plan, &new, now, self.node.ports.blinds.as_ref());
+        let limits = tenant.queues.get(&plan.terms.queue).map(count).unwrap_or_default();
+        let (draft, mut place) = self.draft(new, plan, limits, now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
         let work = async move {
-            let (answer, follow_up) = match keep(&node, &facts, draft).await {
-                Ok(Kept { id, follow_up }) => (Ok(id), follow_up),
-                Err(refused) => (Err(refused), None),
+            let (answer, follow_up, replaced) = match keep(&node, &facts, draft).await {
+                Ok(Kept { submitted, follow_up, replaced }) => (Ok(submitted), follow_up, replaced),
+                Err(refused) => (Err(refused), None, None),
             };
             // It is durable or refused: the answer first, then what nobody waits for.
             drop(reply.send(answer));
+            if let Some(id) = replaced {
+                me.hint(TenantMsg::Changed { id });
+            }
             match follow_up {
                 Some(FollowUp::Start(message)) => {
                     place.pass_to_session();
@@ -110,7 +115,23 @@ impl State {
         task::spawn(&self.node, "a booking", work);
     }
 
-    fn draft(&mut self, new: NewCallback, plan: Plan, now: DateTime<Utc>) -> (Draft, HeldPlace) {
+    /// Refuses, unless the same request had another answer before: then that answer stands, whatever has changed since.
+    fn refuse(&self, refused: SubmitError, key: Option<Idempotency>, now: DateTime<Utc>, reply: SubmitReply) {
+        let (node, tenant, name) = (self.node.clone(), self.facts.id, self.facts.name.clone());
+        let Some(key) = key else { return drop(reply.send(Err(counted(&node, name, refused)))) };
+        let work = async move {
+            let answer = match timeout(KNOWN_DEADLINE, node.ports.callbacks.known(tenant, key, now)).await {
+                Ok(Ok(Some(Booked::Existing(id)))) => Ok(Submitted { id, how: How::Replayed }),
+                Ok(Ok(Some(Booked::KeyReused))) => Err(SubmitError::KeyReused),
+                Ok(Ok(_)) => Err(counted(&node, name, refused)),
+                Ok(Err(_)) | Err(_) => Err(Unserved::Busy.into()),
+            };
+            drop(reply.send(answer));
+        };
+        task::spawn(&self.node, "a refusal under a key", work);
+    }
+
+    fn draft(&mut self, new: NewCallback, plan: Plan, limits: BookingLimits, now: DateTime<Utc>) -> (Draft, HeldPlace) {
         let id = CallbackId::generate(now);
         let me = self.node.me;
         let slot_capacity = plan.when.slot().map_or(0, |slot| slot.capacity);
@@ -140,6 +161,7 @@ impl State {
             options: new.options,
             user_data: new.user_data,
             idempotency: new.idempotency,
+            limits,
             booked_at: now,
         };
         (Draft { booking, next }, place)
@@ -155,14 +177,31 @@ impl State {
 }
 
 struct Kept {
-    id: CallbackId,
+    submitted: Submitted,
     follow_up: Option<FollowUp>,
+    /// The callback that has ended for it.
+    replaced: Option<CallbackId>,
+}
+
+impl Kept {
+    /// Nothing was kept: this one is the answer.
+    const fn before(id: CallbackId, how: How) -> Self {
+        Self { submitted: Submitted { id, how }, follow_up: None, replaced: None }
+    }
 }
 
 enum FollowUp {
     Start(TenantMsg),
     Line(Due),
     Schedule(Due),
+}
+
+/// A refusal that the customer hears of, told to the observer if its rule is counted.
+fn counted(node: &Node, tenant: Arc<str>, refused: SubmitError) -> SubmitError {
+    if let Some(rule) = refused.number_rule() {
+        node.note(Event::NumberRefused { tenant, rule });
+    }
+    refused
 }
 
 async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, SubmitError> {
@@ -172,8 +211,16 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
     let details = matches!(next, Next::Start(_))
         .then(|| Box::new(Details { options: booking.options.clone(), user_data: booking.user_data.clone() }));
     let booked = timeout(BOOK_DEADLINE, node.ports.callbacks.book(booking)).await;
-    match booked.map_err(|_| Unserved::Perhaps)? {
-        Ok(Booked::New) => {
+    let booked = booked.map_err(|_| Unserved::Perhaps)?;
+    let replaced = match booked {
+        Ok(Booked::Replaced { id, from }) => {
+            note_replaced(node, facts, from);
+            Some(id)
+        }
+        _ => None,
+    };
+    match booked {
+        Ok(Booked::New | Booked::Replaced { .. }) => {
             tracing::trace!(session.id = %callback.id, state = callback.state.name(), "a booking was kept");
             node.note(Event::Booked { tenant: facts.name.clone() });
             let id = callback.id;
@@ -185,9 +232,18 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
                 Next::Schedule => due_of(&callback).map(FollowUp::Schedule),
                 Next::Nothing => None,
             };
-            Ok(Kept { id, follow_up })
+            let how = if replaced.is_some() { How::Replaced } else { How::Booked };
+            Ok(Kept { submitted: Submitted { id, how }, follow_up, replaced })
         }
-        Ok(Booked::Existing(id)) => Ok(Kept { id, follow_up: None }),
+        Ok(Booked::Existing(id)) => Ok(Kept::before(id, How::Replayed)),
+        Ok(Booked::Duplicate(id)) => {
+            node.note(Event::DuplicateLimitReached { tenant: facts.name.clone() });
+            Ok(Kept::before(id, How::Existing))
+        }
+        Ok(Booked::Limited(reached)) => {
+            note_limited(node, facts, &reached);
+            Err(SubmitError::Limited(reached))
+        }
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
         Ok(Booked::SlotFull) => {
             node.note(Event::SlotFull { tenant: facts.name.clone() });
@@ -195,6 +251,22 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
         }
         Err(error) => Err(unserved(&error).into()),
     }
+}
+
+fn note_replaced(node: &Node, facts: &TenantFacts, from: CallbackState) {
+    node.note(Event::DuplicateLimitReached { tenant: facts.name.clone() });
+    node.note(Event::Saved { cause: Cause::Replaced });
+    node.note(Event::Moved { tenant: facts.name.clone(), from, to: CallbackState::Completed });
+}
+
+fn note_limited(node: &Node, facts: &TenantFacts, reached: &LimitReached) {
+    let tenant = facts.name.clone();
+    node.note(match reached.rule {
+        LimitRule::Duplicates => Event::DuplicateLimitReached { tenant },
+        LimitRule::Day { .. } | LimitRule::Window { .. } | LimitRule::Depth => {
+            Event::Throttled { tenant, rule: reached.rule.name() }
+        }
+    });
 }
 
 /// The nearest slots with places. Without an answer from the store there are none to propose.

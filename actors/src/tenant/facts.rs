@@ -50,6 +50,7 @@ impl TenantFacts {
         let capacity = || self.current().queues.get(&after.queue).map_or(0, |settings| settings.slot_capacity);
         Some(Change {
             callback: after.clone(),
+            from: before.state,
             expected_version: before.version,
             expected_owner: before.owner.filter(|owner| *owner == node.me),
             saving: saving.clone(),

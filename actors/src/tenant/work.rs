@@ -46,6 +46,10 @@ impl State {
         for due in due {
             let has_session = self.children.find(due.id).is_some();
             let is_served = has_session && (!due.needs_place || self.children.holds_place(due.id));
+            if is_served && due.state == CallbackState::Completed {
+                // Its end may be somebody else's work, which its session has not heard of.
+                self.on_changed(due.id);
+            }
             if is_served || self.children.is_recovering(due.id) {
                 continue;
             }

@@ -12,6 +12,7 @@ use domain::ports::StoreError;
 #[allow(missing_docs)]
 pub enum Op {
     Book,
+    Known,
     Save,
     Load,
     Details,

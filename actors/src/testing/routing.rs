@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Live, Reason, Signal, SignalEvent};
 use domain::ids::{CallbackId, QueueName, SessionId, TenantId};
 use domain::ports::{AttemptRef, Inbox, Invitation, Routing, RoutingError, SignalError, Unserved};
+use domain::wait::QueueReport;
 
 use super::{Fault, Faults, Op, TestClock};
 
@@ -40,6 +41,7 @@ pub struct FakeRouting {
     closed: Mutex<Vec<CallbackId>>,
     pinged: Mutex<Vec<Vec<AttemptRef>>>,
     waits: Mutex<HashMap<QueueName, i32>>,
+    reports: Mutex<HashMap<QueueName, QueueReport>>,
     live: Mutex<HashMap<CallbackId, Live>>,
     answering: Arc<Mutex<Option<Answering>>>,
 }
@@ -60,6 +62,7 @@ impl FakeRouting {
             closed: Mutex::default(),
             pinged: Mutex::default(),
             waits: Mutex::default(),
+            reports: Mutex::default(),
             live: Mutex::default(),
             answering: Arc::default(),
         }
@@ -112,6 +115,11 @@ impl FakeRouting {
     /// Sets the expected wait of a queue.
     pub fn set_wait(&self, queue: &QueueName, seconds: i32) {
         self.waits.lock().expect("never poisoned").insert(queue.clone(), seconds);
+    }
+
+    /// Sets what is reported of a queue.
+    pub fn set_report(&self, queue: &QueueName, report: QueueReport) {
+        self.reports.lock().expect("never poisoned").insert(queue.clone(), report);
     }
 
     /// Sets where a callback stands.
@@ -205,6 +213,10 @@ impl Routing for FakeRouting {
     fn expected_wait(&self, _tenant: TenantId, queue: &QueueName) -> Option<i32> {
         let _ = self.faults.pass_at_once(Op::ExpectedWait);
         self.waits.lock().expect("never poisoned").get(queue).copied()
+    }
+
+    fn queue_report(&self, _tenant: TenantId, queue: &QueueName) -> Option<QueueReport> {
+        self.reports.lock().expect("never poisoned").get(queue).copied()
     }
 
     fn live(&self, id: CallbackId) -> Option<Live> {

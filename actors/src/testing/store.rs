@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Cause, Saving, State};
+use domain::callback::{Callback, Cause, Idempotency, Saving, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
 
+use super::limits::Counts;
 use super::{Fault, Faults, Op};
 
 /// One stored callback with everything of it.
@@ -28,10 +29,11 @@ pub struct Row {
 }
 
 #[derive(Default)]
-struct Tables {
-    rows: BTreeMap<CallbackId, Row>,
-    slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
-    keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+pub(super) struct Tables {
+    pub(super) rows: BTreeMap<CallbackId, Row>,
+    pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
+    pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
+    pub(super) counts: Counts,
 }
 
 /// The store.
@@ -91,30 +93,7 @@ impl FakeStore {
 }
 
 impl Tables {
-    fn book(&mut self, booking: Booking) -> Booked {
-        let callback = booking.callback;
-        if let Some(key) = booking.idempotency
-            && let Some((body, id)) = self.keys.get(&(callback.tenant, key.key))
-        {
-            return if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused };
-        }
-        if let Some(slot) = callback.slot {
-            let taken = self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default();
-            if *taken >= booking.slot_capacity {
-                return Booked::SlotFull;
-            }
-            *taken += 1;
-        }
-        if let Some(key) = booking.idempotency {
-            self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
-        }
-        let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
-        let details = Details { options: booking.options, user_data: booking.user_data };
-        self.rows.insert(callback.id, Row { callback, details, history, parked: None });
-        Booked::New
-    }
-
-    fn save(&mut self, change: Change) -> Result<(), SaveError> {
+    pub(super) fn save(&mut self, change: Change) -> Result<(), SaveError> {
         let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
         if row.callback.tenant != change.callback.tenant {
             return Err(SaveError::NotFound);
@@ -263,7 +242,7 @@ impl Row {
     }
 }
 
-fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Utc>) -> HistoryEntry {
+pub(super) fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Utc>) -> HistoryEntry {
     HistoryEntry { version: callback.version, at, cause, state: callback.state, implied, attempt: callback.attempt }
 }
 
@@ -271,6 +250,15 @@ fn entry(callback: &Callback, cause: Cause, implied: Vec<State>, at: DateTime<Ut
 impl CallbackStore for FakeStore {
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
         self.run(Op::Book, None, |tables| tables.book(booking)).await
+    }
+
+    async fn known(
+        &self,
+        tenant: TenantId,
+        key: Idempotency,
+        _at: DateTime<Utc>,
+    ) -> Result<Option<Booked>, StoreError> {
+        self.run(Op::Known, None, |tables| tables.known(tenant, key)).await
     }
 
     async fn save(&self, change: Change) -> Result<(), SaveError> {

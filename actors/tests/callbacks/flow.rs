@@ -4,7 +4,8 @@ use actors::testing::{FakeRouting, Op, World, booking, tenant_id, until};
 use domain::callback::{Cause, Idempotency, Live, Reason, SignalEvent, State};
 use domain::event::Event;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{CancelError, SubmitError, Unserved};
+use domain::ports::{CancelError, How, SubmitError, Submitted, Unserved};
+use domain::queue::QueueSettings;
 use uuid::Uuid;
 
 use super::support::{SOON, Service, pass, seconds};
@@ -135,19 +136,18 @@ async fn cancel_and_accept_at_the_same_time_agree() {
 #[tokio::test(start_paused = true)]
 async fn the_same_key_books_once_and_takes_no_place() {
     let world = World::new();
-    world
-        .settings
-        .put(actors::testing::tenant(domain::queue::QueueSettings { hand_off_limit: 1, ..Default::default() }));
+    world.settings.put(actors::testing::tenant(QueueSettings { hand_off_limit: 1, ..QueueSettings::unlimited() }));
     let service = Service::start(world).await;
     let keyed = |body| {
         let mut new = booking(None);
         new.idempotency = Some(Idempotency { key: [1; 16], body: [body; 16] });
         service.desk.submit(tenant_id(), new)
     };
-    let id = keyed(1).await.unwrap();
+    let Submitted { id, how } = keyed(1).await.unwrap();
+    assert_eq!(how, How::Booked);
     service.until_entered(1).await;
     service.report(id, 1, 1, SignalEvent::Accepted).await.unwrap();
-    assert_eq!(keyed(1).await, Ok(id));
+    assert_eq!(keyed(1).await, Ok(Submitted { id, how: How::Replayed }));
     assert_eq!(keyed(2).await, Err(SubmitError::KeyReused));
     service.create().await;
     service.until_entered(2).await;

@@ -15,7 +15,7 @@ async fn creates_cancels_and_reports_from_many_threads() {
         let desk = service.desk.clone();
         tokio::spawn(async move {
             for round in 0..100 {
-                let id = desk.submit(tenant_id(), booking(None)).await.expect("a booking is kept");
+                let id = desk.submit(tenant_id(), booking(None)).await.expect("a booking is kept").id;
                 if (client + round) % 3 == 0 {
                     // Too late is a fair answer; anything else is not.
                     let cancelled = desk.cancel(tenant_id(), id, Canceller::Api).await;

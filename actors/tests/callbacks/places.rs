@@ -1,6 +1,6 @@
 //! The hand-off budget: never exceeded, in turn, and slow after an outage.
 
-use actors::testing::{FakeRouting, Fault, Op, World, booking, tenant, tenant_id, until};
+use actors::testing::{FakeRouting, Fault, Op, World, booking, plain_queue, tenant, tenant_id, until};
 use domain::callback::{Reason, SignalEvent, State};
 use domain::event::Event;
 use domain::ids::CallbackId;
@@ -11,7 +11,7 @@ use super::support::{SOON, Service, pass, seconds};
 
 async fn with_limit(hand_off_limit: u32) -> Service {
     let world = World::new();
-    world.settings.put(tenant(QueueSettings { hand_off_limit, execution_buffer_seconds: 0, ..Default::default() }));
+    world.settings.put(tenant(QueueSettings { hand_off_limit, ..plain_queue() }));
     Service::start(world).await
 }
 

@@ -1,6 +1,6 @@
 //! Callbacks for later: no actor until they are due, never early, judged at their instant.
 
-use actors::testing::{FakeRouting, World, queue_name, tenant, until};
+use actors::testing::{FakeRouting, World, plain_queue, queue_name, tenant, until};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Cause, Reason, State};
 use domain::event::{ActorKind, Event};
@@ -8,10 +8,6 @@ use domain::ports::SubmitError;
 use domain::queue::{QueueSettings, WhenClosed};
 
 use super::support::{SOON, Service, pass, seconds};
-
-fn plain() -> QueueSettings {
-    QueueSettings { execution_buffer_seconds: 0, ..Default::default() }
-}
 
 async fn with(settings: QueueSettings) -> Service {
     let world = World::new();
@@ -33,7 +29,7 @@ fn assert_on_time(at: DateTime<Utc>, instant: DateTime<Utc>) {
 
 #[tokio::test(start_paused = true)]
 async fn near_and_far_ones_start_at_their_instant() {
-    let service = with(plain()).await;
+    let service = with(plain_queue()).await;
     let mut wanted: Vec<_> = [7_345, 20_000, 100_001, 159_000, 161_000, 400_500, 3_600_000]
         .map(|ms| service.now() + TimeDelta::milliseconds(ms))
         .into();
@@ -57,7 +53,7 @@ async fn near_and_far_ones_start_at_their_instant() {
 
 #[tokio::test(start_paused = true)]
 async fn the_expected_wait_and_the_buffer_start_it_earlier() {
-    let service = with(QueueSettings { execution_buffer_seconds: 120, ..plain() }).await;
+    let service = with(QueueSettings { execution_buffer_seconds: 120, ..plain_queue() }).await;
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     service.schedule(desired_time).await;
@@ -68,7 +64,7 @@ async fn the_expected_wait_and_the_buffer_start_it_earlier() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_shrank_starts_it_later() {
-    let service = with(plain()).await;
+    let service = with(plain_queue()).await;
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     let id = service.schedule(desired_time).await;
@@ -85,7 +81,7 @@ async fn a_wait_that_shrank_starts_it_later() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_needs_no_session_and_gives_the_slot_back() {
-    let service = with(plain()).await;
+    let service = with(plain_queue()).await;
     let id = service.schedule(service.now() + TimeDelta::hours(5)).await;
     assert_eq!(service.world.store.places(), 1);
     service.cancel(id).await.unwrap();
@@ -101,7 +97,7 @@ async fn a_cancel_needs_no_session_and_gives_the_slot_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_slot_proposes_others() {
-    let service = with(QueueSettings { slot_capacity: 1, ..plain() }).await;
+    let service = with(QueueSettings { slot_capacity: 1, ..plain_queue() }).await;
     let desired_time: DateTime<Utc> = "2026-11-24T12:02:00Z".parse().unwrap();
     service.schedule(desired_time).await;
     let refused = service
@@ -121,7 +117,7 @@ fn office(when_closed: WhenClosed) -> QueueSettings {
     let weekly = ["mon", "tue", "wed", "thu", "fri"].map(|day| format!(r#""{day}":{ranges}"#)).join(",");
     let hours = format!(r#"{{"zone":"America/New_York","weekly":{{{weekly}}}}}"#);
     let hours = serde_json::from_str(&hours).unwrap();
-    QueueSettings { hours, when_closed, reject_out_of_hours: false, ..plain() }
+    QueueSettings { hours, when_closed, reject_out_of_hours: false, ..plain_queue() }
 }
 
 #[tokio::test(start_paused = true)]

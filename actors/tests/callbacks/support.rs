@@ -41,7 +41,7 @@ impl Service {
     }
 
     pub(crate) async fn create(&self) -> CallbackId {
-        self.desk.submit(tenant_id(), booking(None)).await.expect("a booking is kept")
+        self.try_create().await.expect("a booking is kept")
     }
 
     /// A callback for now whose first attempt is granted to `session-1`, on a service that has had no other.
@@ -53,11 +53,11 @@ impl Service {
     }
 
     pub(crate) async fn try_create(&self) -> Result<CallbackId, SubmitError> {
-        self.desk.submit(tenant_id(), booking(None)).await
+        self.desk.submit(tenant_id(), booking(None)).await.map(|submitted| submitted.id)
     }
 
     pub(crate) async fn schedule(&self, desired_time: DateTime<Utc>) -> CallbackId {
-        self.desk.submit(tenant_id(), booking(Some(desired_time))).await.expect("a booking is kept")
+        self.desk.submit(tenant_id(), booking(Some(desired_time))).await.expect("a booking is kept").id
     }
 
     pub(crate) async fn cancel(&self, id: CallbackId) -> Result<(), CancelError> {

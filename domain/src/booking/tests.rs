@@ -27,6 +27,7 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         user_data: None,
         options: crate::callback::Options::default(),
         idempotency: None,
+        counted_headers: Vec::new(),
     }
 }
 

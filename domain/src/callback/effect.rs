@@ -114,11 +114,13 @@ pub enum Cause {
     Parked = 18,
     /// Taken up again by an operator.
     Unparked = 19,
+    /// Another of the same number was booked in its place.
+    Replaced = 20,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Booked,
         Self::Claimed,
         Self::Taken,
@@ -139,6 +141,7 @@ impl Cause {
         Self::LateSignal,
         Self::Parked,
         Self::Unparked,
+        Self::Replaced,
     ];
 
     /// Small number for storage; never changes its meaning.
@@ -174,6 +177,7 @@ impl Cause {
             Self::LateSignal => "late-signal",
             Self::Parked => "parked",
             Self::Unparked => "unparked",
+            Self::Replaced => "replaced",
         }
     }
 }

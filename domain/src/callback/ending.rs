@@ -18,6 +18,7 @@ impl Callback {
                     Canceller::Api => Cause::CancelledByApi,
                     Canceller::Admin => Cause::CancelledByAdmin,
                     Canceller::Agent => Cause::CancelledByAgent,
+                    Canceller::Replacement => Cause::Replaced,
                 };
                 let give_back = self.slot.take();
                 let mut effects = self.complete(by.reason(), cause, self.attempt > 0, now);

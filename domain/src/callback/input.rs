@@ -78,13 +78,15 @@ pub enum Canceller {
     Admin,
     /// An agent, through routing.
     Agent,
+    /// The customer, by booking anew where the queue keeps one callback of a number.
+    Replacement,
 }
 
 impl Canceller {
     /// The reason that the callback ends with.
     pub const fn reason(self) -> Reason {
         match self {
-            Self::Api => Reason::CANCELLED,
+            Self::Api | Self::Replacement => Reason::CANCELLED,
             Self::Admin => Reason::CANCELLED_BY_ADMIN,
             Self::Agent => Reason::CANCELLED_BY_AGENT,
         }

@@ -91,6 +91,8 @@ pub struct NewCallback {
     pub options: Options,
     /// Hash of the `Idempotency-Key`, if one was sent, with a hash of the body it came with.
     pub idempotency: Option<Idempotency>,
+    /// Headers of the request that a queue of the tenant counts, by name.
+    pub counted_headers: Vec<(String, String)>,
 }
 
 /// What makes a repeated booking recognisable.

@@ -8,12 +8,13 @@ use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State
 use crate::ids::{CallbackId, TenantId};
 use crate::number_rules::NumberRefusal;
 use crate::numbers::PhoneNumber;
+use crate::throttle::LimitReached;
 
 /// What the public API asks of the service. The door knows this and nothing behind it.
 #[async_trait]
 pub trait Desk: Send + Sync {
     /// Books a callback. `Ok` means it is durable.
-    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<CallbackId, SubmitError>;
+    async fn submit(&self, tenant: TenantId, new: NewCallback) -> Result<Submitted, SubmitError>;
 
     /// Cancels a callback. Cancelling again what was cancelled is done again.
     async fn cancel(&self, tenant: TenantId, id: CallbackId, by: Canceller) -> Result<(), CancelError>;
@@ -27,6 +28,28 @@ pub trait Desk: Send + Sync {
 pub trait Inbox: Send + Sync {
     /// One signal about one callback.
     async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError>;
+}
+
+/// What a booking came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The callback that is made.
+    pub id: CallbackId,
+    /// Why it is this one.
+    pub how: How,
+}
+
+/// How a booking came to its callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was booked now.
+    Booked,
+    /// It was booked now, and the oldest one of the same number has ended for it.
+    Replaced,
+    /// The same number waits already, and nothing was booked.
+    Existing,
+    /// It had been booked before, under the same key.
+    Replayed,
 }
 
 /// A callback as a client may see it.
@@ -102,6 +125,9 @@ pub enum SubmitError {
         /// The nearest slots with places, ascending, with their free places; at most 10.
         proposals: Vec<(DateTime<Utc>, u32)>,
     },
+    /// A counted rule is at its limit.
+    #[error("a limit of the queue is reached")]
+    Limited(LimitReached),
     /// The key was used with another body.
     #[error("the idempotency key was used for another request")]
     KeyReused,

@@ -10,6 +10,7 @@ use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
 use crate::tenant::{Tenant, TenantDocument};
+use crate::throttle::{BookingLimits, LimitReached};
 
 /// How a call to a store failed. The texts are for operators and hold no values of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -64,12 +65,14 @@ pub struct Booking {
     pub user_data: Option<String>,
     /// Makes a repetition recognisable.
     pub idempotency: Option<Idempotency>,
+    /// What is counted before it is kept, in the same transaction.
+    pub limits: BookingLimits,
     /// When it was booked (database time).
     pub booked_at: DateTime<Utc>,
 }
 
 /// What became of a booking that reached the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Booked {
     /// Kept.
     New,
@@ -79,6 +82,19 @@ pub enum Booked {
     KeyReused,
     /// The slot has no place left. Nothing was kept.
     SlotFull,
+    /// The number waits already, under this id, and the tenant wants that to be the answer. Nothing but the key was
+    /// kept.
+    Duplicate(CallbackId),
+    /// Kept, and in the same write this callback of the same number has ended, as [`crate::throttle::replacement`] does
+    /// it.
+    Replaced {
+        /// The other callback.
+        id: CallbackId,
+        /// Where it stood.
+        from: State,
+    },
+    /// A counted rule refuses it. Nothing was kept.
+    Limited(LimitReached),
 }
 
 /// One conditional write of a callback.
@@ -86,6 +102,8 @@ pub enum Booked {
 pub struct Change {
     /// The callback as it shall be.
     pub callback: Callback,
+    /// Where it stood before.
+    pub from: State,
     /// The version that it was stepped from; anything else stored is a conflict.
     pub expected_version: u32,
     /// If set, the row must also belong to this incarnation.
@@ -200,8 +218,14 @@ pub struct WorkCounts {
 /// Keeps callbacks. Every write is atomic and durable before it is `Ok`.
 #[async_trait]
 pub trait CallbackStore: Send + Sync {
-    /// Keeps a new callback with its slot, details, history and key.
+    /// Keeps a new callback with its slot, details, history and key. Judged before anything is written, in this order:
+    /// the key, the places of the slot, the counted rules in the order of [`BookingLimits`]. The place of a callback that
+    /// ends for this one counts as free.
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError>;
+
+    /// What became of the booking that was kept under a key: [`Booked::Existing`] or [`Booked::KeyReused`]; none if none
+    /// was kept.
+    async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError>;
 
     /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all. A parked callback
     /// stays set aside, without a `wake_at`, until it ends or is taken up again.

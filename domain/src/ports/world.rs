@@ -11,6 +11,7 @@ use crate::ids::{CallbackId, QueueName, TenantId};
 use crate::keys::ApiKey;
 use crate::numbers::PhoneNumber;
 use crate::tenant::Tenant;
+use crate::wait::QueueReport;
 
 /// An invitation to begin one attempt. Repeating it is harmless: routing enters an attempt once, and only if
 /// it is higher than any it has seen of the callback and the register is not closed.
@@ -80,6 +81,9 @@ pub trait Routing: Send + Sync {
     /// unknown or older than 2 minutes.
     fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32>;
 
+    /// What is known of a queue; none if nothing is, or if it is older than 2 minutes.
+    fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport>;
+
     /// Where a callback stands now, if routing can say so without being asked over a wire.
     fn live(&self, id: CallbackId) -> Option<Live>;
 }
@@ -98,6 +102,9 @@ pub trait Clock: Send + Sync {
 pub trait KeyRing: Send + Sync {
     /// Replaces everything that was known.
     fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>);
+
+    /// So many nodes live and share the limits of the tenants. Told with every heartbeat.
+    fn share_among(&self, _nodes: u32) {}
 }
 
 /// Hears facts. Must not wait.

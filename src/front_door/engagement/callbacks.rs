@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use domain::callback::{Canceller, Idempotency, Live, State as CallbackState};
+use domain::callback::{Canceller, Idempotency, Live, NewCallback, State as CallbackState};
 use domain::keys::Scope;
-use domain::ports::CallbackView;
-use http::HeaderMap;
+use domain::ports::{CallbackView, How, Submitted};
+use http::{HeaderMap, HeaderValue};
 
 use super::schemas::{
     CallbackData, CallbackIdRequest, CallbackRef, CancelCallbackResponse, CreateCallback429Response,
@@ -15,10 +15,10 @@ use super::schemas::{
 };
 use super::{Entered, enter};
 use crate::front_door::error::Problem;
-use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::wire::{self, create::new_callback};
+use crate::front_door::{rates, reply};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -64,6 +64,12 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
     ),
     responses(
         (status = 200, description = "Callback accepted; its id is in `data.id`.", body = CreateCallbackResponse,
+            headers(
+                ("Idempotency-Status" = String, description = "`replayed`: the same Idempotency-Key was answered so before."),
+                ("Duplicate-Status" = String, description = "The number waited already. `existing`: nothing was booked, the \
+                                                             id is that of the callback that waits. `replaced`: it was \
+                                                             booked, and the oldest one that waited has ended."),
+            ),
             example = json!({
                 "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
                 "data": {"id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}
@@ -89,11 +95,27 @@ pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) 
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
     let idempotency = idempotency(&headers, &body.bytes)?;
     let new = new_callback(&body.bytes, idempotency)?;
+    let new = NewCallback { counted_headers: rates::counted(&shared, &caller, &headers), ..new };
     // The text of the request is no longer needed while the booking is being kept.
     drop(body);
     let booked = shared.door.desk.submit(caller.tenant, new).await;
-    let id = booked.map_err(|error| Problem::submit(error, idempotency.is_some()))?;
-    Ok(reply::success(context.corr_id(), CallbackRef { id }))
+    let now = shared.door.clock.now();
+    let Submitted { id, how } = booked.map_err(|error| Problem::submit(error, idempotency.is_some(), now))?;
+    let mut response = reply::success(context.corr_id(), CallbackRef { id });
+    if let Some((name, value)) = told(how) {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// The header that says why the answer names this callback, unless it is simply the one that was booked.
+const fn told(how: How) -> Option<(&'static str, &'static str)> {
+    match how {
+        How::Booked => None,
+        How::Replayed => Some(("idempotency-status", "replayed")),
+        How::Existing => Some(("duplicate-status", "existing")),
+        How::Replaced => Some(("duplicate-status", "replaced")),
+    }
 }
 
 /// Cancel a callback by its id.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -13,8 +13,8 @@ use domain::keys::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::schemas::{ErrorResponse, Refusals, SuccessStatus};
-use super::{Entered, enter, unreadable_path};
+use super::schemas::{Refusals, SuccessStatus, Throttling};
+use super::{Asked, ask, segment};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -67,33 +67,26 @@ pub(crate) struct OpenForResponse {
                     "data": {"openFor": 0}
                 }))),
             )),
-        (status = 429, description = "The caller is being throttled.", body = ErrorResponse,
-            headers(("Retry-After" = u32, description = "Seconds to wait."))),
         Refusals,
+        Throttling,
     ),
     security(("apiKey" = []))
 )]
 pub(crate) async fn open_for(
     State(shared): State<Arc<Shared>>,
     service: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Entered { context, caller, .. } = enter(&shared, request, Scope::AvailabilityRead).await?;
-    let calendar = calendar(&shared, caller.tenant, service)?;
+    let Asked { context, caller, query } = ask(&shared, request, Scope::AvailabilityRead)?;
+    let calendar = calendar(&shared, caller.tenant, &segment("service-name", service)?)?;
     let start = asked_instant(&shared, Query::new(query.as_deref()), "start")?;
     Ok(reply::success(context.corr_id(), OpenFor { open_for: calendar.open_for_seconds(start) }))
 }
 
 /// The calendar that a path names, by a service or by its own name.
-pub(crate) fn calendar(
-    shared: &Shared,
-    tenant: TenantId,
-    name: Result<Path<String>, PathRejection>,
-) -> Result<Arc<Calendar>, Problem> {
-    let Path(name) = name.map_err(|_| unreadable_path())?;
+pub(crate) fn calendar(shared: &Shared, tenant: TenantId, name: &str) -> Result<Arc<Calendar>, Problem> {
     let unknown = || Problem::new(Kind::UnknownService, "The path names no configured service and no calendar.");
-    shared.door.hours.calendar(tenant, &name)?.ok_or_else(unknown)
+    shared.door.hours.calendar(tenant, name)?.ok_or_else(unknown)
 }
 
 /// The instant that a request asks about: a parameter read in the parameter `timezone`, or now.

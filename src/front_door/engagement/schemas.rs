@@ -314,3 +314,12 @@ pub(crate) enum IdRefusals {
     #[response(status = 429, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
     TooManyRequests(ErrorResponse),
 }
+
+/// Refusal of questions that come too often.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(crate) enum Throttling {
+    /// The caller is being throttled.
+    #[response(status = 429, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
+    TooManyRequests(ErrorResponse),
+}

@@ -10,9 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::work::{WorkRefusals, check_token, tenant};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::hours::{asked_instant, calendar};
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
+use crate::front_door::engagement::{context, segment};
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -76,7 +76,7 @@ pub(crate) async fn status(
     let context = context(&mut parts.extensions)?;
     check_token(&shared, &parts.headers)?;
     let tenant = tenant(&shared, &context, &parts.headers)?;
-    let calendar = calendar(&shared, tenant, name)?;
+    let calendar = calendar(&shared, tenant, &segment("name", name)?)?;
     let at = asked_instant(&shared, Query::new(query.as_deref()), "at")?;
     let status = calendar.status(at);
     let (state, closes_at, opens_at) = match status {

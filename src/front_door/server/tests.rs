@@ -131,6 +131,18 @@ async fn half_a_body_is_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn a_request_has_at_most_a_hundred_header_fields() {
+    let (doors, _) = open(DoorLimits::default()).await;
+    for (fields, status) in [(100, "404"), (101, "431")] {
+        let mut client = Client::connect(doors.external).await;
+        let more: String = (2..fields).map(|number| format!("x-{number}: 1\r\n")).collect();
+        client.send(&format!("GET / HTTP/1.1\r\nhost: ges\r\nconnection: close\r\n{more}\r\n")).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{fields} fields: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn oversized_heads_and_bodies_are_refused() {
     let (doors, fake) = open(DoorLimits { head_bytes: 8 << 10, ..DoorLimits::default() }).await;
     let mut client = Client::connect(doors.external).await;

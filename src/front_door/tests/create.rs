@@ -32,6 +32,7 @@ async fn the_least_that_can_be_booked() {
         user_data: None,
         options: Options::default(),
         idempotency: None,
+        counted_headers: Vec::new(),
     };
     assert_eq!(booked(format!("{{{MINIMAL}}}")).await, expected);
     let nulls = r#""desiredTime":null,"cbOfferType":null,"userData":null,"priority":null,"pushTargets":null,

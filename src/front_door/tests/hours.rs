@@ -50,7 +50,8 @@ async fn open_for_names_what_it_cannot_read() {
     for (asked, code, message) in [
         ("nobody", 7040, "The path names no configured service and no calendar."),
         ("Support", 7040, "The path names no configured service and no calendar."),
-        ("%FF", 501, "The name in the path must be percent-encoded UTF-8."),
+        ("%FF", 501, "service-name must be percent-encoded UTF-8."),
+        ("%00", 501, "service-name must have 1 to 255 characters and no U+0000."),
         ("sales?start=now", 501, "start must be an ISO 8601 date and time such as 2030-03-04T15:30:00.000Z."),
         ("sales?timezone=EST5", 501, "timezone must be a zone of the tz database, such as America/Toronto."),
     ] {

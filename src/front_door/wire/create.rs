@@ -236,6 +236,7 @@ pub(crate) fn new_callback(body: &[u8], idempotency: Option<Idempotency>) -> Res
         },
         user_data: user_data(members.user_data)?,
         idempotency,
+        counted_headers: Vec::new(),
     })
 }
 

@@ -26,6 +26,7 @@ use super::register::{Leftover, Register, Stage};
 use super::script::{self, End, Outcome, QueueManner, Times};
 use super::session::{Phase, Post, Report, Session};
 use super::timeline::{Micros, Timeline, What};
+use super::traffic::Traffic;
 
 pub(super) use post::{Answer, Delivery};
 
@@ -86,6 +87,7 @@ struct Queue {
     inbound_calls: u64,
     /// Agents busy with inbound calls, at most a quarter of all.
     inbound_busy: u32,
+    traffic: Traffic,
 }
 
 /// See the module.
@@ -385,6 +387,7 @@ impl Floor {
             inbound_runs: false,
             inbound_calls: 0,
             inbound_busy: 0,
+            traffic: Traffic::default(),
         });
         self.queue_numbers.insert(key, number);
         number

@@ -88,6 +88,8 @@ pub(super) struct Session {
     pub(super) ticket: u32,
     /// Stamp of its next step.
     pub(super) step: u32,
+    /// When its agent was reserved, while it has one.
+    pub(super) reserved_at: Micros,
     /// No dial before this, in milliseconds since 1970.
     pub(super) desired_ms: i64,
     pub(super) dice: Dice,
@@ -119,6 +121,7 @@ impl Session {
             queue: u32::MAX,
             ticket: 0,
             step: 0,
+            reserved_at: 0,
             desired_ms: 0,
             dice: Dice::new(0),
             phase: Phase::Entered,

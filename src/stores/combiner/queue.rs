@@ -1,8 +1,9 @@
 //! What waits to be written, and which of it makes the next batch.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
-use domain::ids::CallbackId;
+use domain::fair::{Lanes, may_take};
+use domain::ids::{CallbackId, TenantId};
 use domain::ports::StoreError;
 use tokio::sync::oneshot;
 
@@ -13,12 +14,14 @@ pub struct Entry<C: Command> {
     pub(super) command: C,
     pub(super) reply: oneshot::Sender<Result<C::Outcome, StoreError>>,
     bytes: usize,
+    /// Batches that were over when it came, and those since then that it could not be in because of its own callback.
+    pub(super) arrived: u64,
 }
 
 impl<C: Command> Entry<C> {
     pub(super) fn new(command: C, reply: oneshot::Sender<Result<C::Outcome, StoreError>>) -> Self {
         let bytes = command.bytes();
-        Self { command, reply, bytes }
+        Self { command, reply, bytes, arrived: 0 }
     }
 
     /// A command whose outcome nobody waits for.
@@ -32,39 +35,42 @@ impl<C: Command> Entry<C> {
     }
 }
 
-/// Commands in the order of their arrival, within the bounds of [`Limits`].
+/// Commands of each tenant in the order of their arrival, within the bounds of [`Limits`].
 pub(super) struct Queue<C: Command> {
-    waiting: VecDeque<Entry<C>>,
-    bytes: usize,
+    waiting: Lanes<Option<TenantId>, Entry<C>>,
     limits: Limits,
 }
 
 impl<C: Command> Queue<C> {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, limits }
+        Self { waiting: Lanes::default(), limits }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.load().items
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
-    /// Hands the entry back if there is no room for it.
+    /// Hands the entry back if there is no room for it, or none for its tenant beside the others.
     pub(super) fn push(&mut self, entry: Entry<C>) -> Result<(), Entry<C>> {
-        let full = self.waiting.len() >= self.limits.queued_commands
-            || self.bytes.saturating_add(entry.bytes) > self.limits.queued_bytes;
-        if full {
+        let tenant = entry.command.tenant();
+        let (all, own) = (self.waiting.load(), self.waiting.load_of(&tenant));
+        let parties = self.waiting.count() + usize::from(own.items == 0);
+        let fits = may_take(self.limits.queued_commands, all.items, own.items, parties, 1)
+            && may_take(self.limits.queued_bytes, all.weight, own.weight, parties, entry.bytes);
+        if !fits {
             return Err(entry);
         }
-        self.bytes += entry.bytes;
-        self.waiting.push_back(entry);
+        let bytes = entry.bytes;
+        self.waiting.push(tenant, entry, bytes);
         Ok(())
     }
 
-    /// Takes the next batch. What has to wait for the one after keeps its place in the order:
+    /// Takes the next batch, a command of each tenant in turn. What has to wait for the one after keeps its place in
+    /// the order:
     ///
     /// - further commands for a callback that is in the batch already, because each must see the outcome of
     ///   the one before it;
@@ -72,32 +78,31 @@ impl<C: Command> Queue<C> {
     ///
     /// Commands whose caller has gone are dropped: nobody could be told, so nobody relies on them.
     pub(super) fn form(&mut self) -> Vec<Entry<C>> {
-        let mut batch = Vec::with_capacity(self.waiting.len().min(self.limits.batch_commands));
+        let mut batch = Vec::with_capacity(self.len().min(self.limits.batch_commands));
         let mut touched: HashSet<CallbackId> = HashSet::with_capacity(batch.capacity());
         let mut later = Vec::new();
         let mut background = 0;
         let mut examined = 0;
         while batch.len() < self.limits.batch_commands && examined < self.limits.examined() {
-            let Some(entry) = self.waiting.pop_front() else { break };
+            let Some((tenant, mut entry, bytes)) = self.waiting.pop() else { break };
             examined += 1;
             if entry.reply.is_closed() {
-                self.bytes -= entry.bytes;
                 continue;
             }
             let rows = entry.command.background_rows();
             let too_much = rows > 0 && background > 0 && background + rows > self.limits.background_rows();
             let ids = entry.command.touches();
             if too_much || ids.iter().any(|id| touched.contains(id)) {
-                later.push(entry);
+                entry.arrived += 1;
+                later.push((tenant, entry, bytes));
                 continue;
             }
             background += rows;
             touched.extend(ids);
-            self.bytes -= entry.bytes;
             batch.push(entry);
         }
-        for entry in later.into_iter().rev() {
-            self.waiting.push_front(entry);
+        for (tenant, entry, bytes) in later.into_iter().rev() {
+            self.waiting.put_back(tenant, entry, bytes);
         }
         batch
     }

@@ -8,10 +8,15 @@ struct Step {
     number: u32,
     ids: Vec<CallbackId>,
     rows: usize,
+    tenant: Option<TenantId>,
 }
 
 impl Command for Step {
     type Outcome = u32;
+
+    fn tenant(&self) -> Option<TenantId> {
+        self.tenant
+    }
 
     fn touches(&self) -> &[CallbackId] {
         &self.ids
@@ -31,11 +36,16 @@ fn id(number: u128) -> CallbackId {
 }
 
 fn foreground(number: u32) -> Step {
-    Step { number, ids: vec![id(number.into())], rows: 0 }
+    Step { number, ids: vec![id(number.into())], rows: 0, tenant: None }
+}
+
+/// A command of the tenant with that name.
+fn of(tenant: &str, number: u32) -> Step {
+    Step { tenant: Some(TenantId::from_name(tenant)), ..foreground(number) }
 }
 
 fn background(number: u32, rows: usize) -> Step {
-    Step { number, ids: vec![id(number.into())], rows }
+    Step { number, ids: vec![id(number.into())], rows, tenant: None }
 }
 
 /// Reports every batch it is asked to run, and ends it as the test says; `Ok` once the test says nothing more.
@@ -226,7 +236,7 @@ async fn a_hot_callback_does_not_make_batches_read_the_whole_queue() {
     for number in 0..100 {
         let (reply, outcome) = oneshot::channel();
         waiting.push(outcome);
-        let step = Step { number, ids: vec![id(if number < 90 { 1 } else { number.into() })], rows: 0 };
+        let step = Step { number, ids: vec![id(if number < 90 { 1 } else { number.into() })], rows: 0, tenant: None };
         assert!(queue.push(Entry::new(step, reply)).is_ok());
     }
     let batch = queue.form();
@@ -254,4 +264,46 @@ fn closing_writes_what_waits() {
     drop(hold);
     assert_eq!(batches.try_iter().flatten().count(), 20);
     assert!(outcomes.iter_mut().all(|outcome| matches!(outcome.try_recv(), Ok(Ok(_)))));
+}
+
+#[tokio::test]
+async fn tenants_take_turns_and_keep_their_order() {
+    let (combiner, batches) = start(vec![], small());
+    let mut steps: Vec<Step> = (1..=20).map(|number| of("busy", number)).collect();
+    steps.extend([of("quiet", 30), of("other", 40), of("quiet", 31)]);
+    together(&combiner, steps).await;
+    let batches: Vec<_> = batches.try_iter().collect();
+    assert_eq!(batches[0], [1, 30, 40, 2, 31, 3, 4, 5], "whoever has little is in the next batch with all of it");
+    assert_eq!(batches[1..].concat(), (6..=20).collect::<Vec<_>>());
+    assert_eq!(combiner.longest_wait(Some(TenantId::from_name("quiet"))), 0);
+    assert_eq!(combiner.longest_wait(Some(TenantId::from_name("busy"))), 2);
+}
+
+#[tokio::test]
+async fn one_callback_that_is_hot_hinders_no_other_tenant() {
+    let (combiner, batches) = start(vec![], small());
+    let mut steps: Vec<Step> = (1..=40).map(|number| Step { ids: vec![id(1)], ..of("busy", number) }).collect();
+    steps.push(of("quiet", 50));
+    together(&combiner, steps).await;
+    let batches: Vec<_> = batches.try_iter().collect();
+    assert_eq!(batches[0], [1, 50]);
+    assert_eq!(batches.concat().len(), 41);
+    assert!(batches[1..].concat().is_sorted(), "each sees the one before");
+}
+
+#[test]
+fn one_tenant_cannot_fill_the_queue() {
+    for limits in [Limits { queued_commands: 80, ..small() }, Limits { queued_bytes: 8_000, ..small() }] {
+        let mut queue = Queue::new(limits);
+        let mut waiting = Vec::new();
+        let mut push = |step: Step| {
+            let (reply, outcome) = oneshot::channel();
+            waiting.push(outcome);
+            queue.push(Entry::new(step, reply)).is_ok()
+        };
+        let taken = (0..).take_while(|number| push(of("busy", *number))).count();
+        assert_eq!(taken, 70);
+        assert!((200..210).all(|number| push(of("quiet", number))), "its room is kept");
+        assert!(!push(of("quiet", 210)) && !push(of("busy", 300)), "now it is full");
+    }
 }

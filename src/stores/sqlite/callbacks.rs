@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
-use domain::callback::{Callback, Cause, Options};
+use domain::callback::{Callback, Cause, Idempotency, Options};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
@@ -13,7 +13,8 @@ use domain::ports::{
 
 use super::SqliteStore;
 use super::command::{Book, Command, Forget, Outcome, Own, Remove};
-use super::queries::Candidate;
+use super::queries::{Candidate, PastUse};
+use super::readers::Reader;
 use super::rows::check_storable;
 use super::writer::KEY_LIFE;
 use crate::stores::user_data::{pack, unpack};
@@ -26,6 +27,9 @@ const MAX_FORGET_STEPS: usize = 40;
 
 /// How long after its start a slot is kept: no slot is longer than two hours, and operators like to look back.
 const SLOT_LIFE: Duration = Duration::hours(24);
+
+/// How long a count is kept after its end, for bookings that were judged by a clock a little behind.
+const COUNT_LIFE: Duration = Duration::hours(1);
 
 /// Below so many free pages (8 MB) the file is not shortened: they will be used again.
 const MIN_FREE_PAGES: i64 = 1_000;
@@ -110,9 +114,9 @@ impl SqliteStore {
 
     async fn forget_past(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
         for _ in 0..MAX_FORGET_STEPS {
-            let (keys, slots) = (at - KEY_LIFE, at - SLOT_LIFE);
-            let past: Forget = self.readers.read(move |reader| reader.past_use(keys, slots, FORGET_ROWS)).await?;
-            if past.keys.is_empty() && past.slots.is_empty() {
+            let before = PastUse { keys: at - KEY_LIFE, slots: at - SLOT_LIFE, counts: at - COUNT_LIFE };
+            let past: Forget = self.readers.read(move |reader| reader.past_use(before, FORGET_ROWS)).await?;
+            if past.rows() == 0 {
                 break;
             }
             self.combiner.submit(Command::Forget(past)).await?;
@@ -142,6 +146,7 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         callback: booking.callback,
         slot_capacity: booking.slot_capacity,
         idempotency: booking.idempotency,
+        limits: booking.limits,
         booked_at: booking.booked_at,
     })
 }
@@ -156,13 +161,21 @@ impl CallbackStore for SqliteStore {
         }
     }
 
+    async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError> {
+        self.readers.read(move |reader| reader.known(tenant, &key, at)).await
+    }
+
     async fn save(&self, change: Change) -> Result<(), SaveError> {
         check_storable(&change.callback)?;
         self.submit_save(Command::Save(Box::new(change))).await
     }
 
     async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
-        self.readers.read(move |reader| reader.load(tenant, id)).await
+        let load = move |reader: &mut Reader| reader.load(tenant, id);
+        match self.in_place.read(load).await {
+            Some(found) => found,
+            None => self.readers.read(load).await,
+        }
     }
 
     async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {

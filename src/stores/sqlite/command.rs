@@ -7,6 +7,7 @@ use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Booked, Change, SaveError};
+use domain::throttle::BookingLimits;
 
 use crate::stores::combiner;
 
@@ -32,6 +33,7 @@ pub(super) struct Book {
     pub(super) options: Option<Vec<u8>>,
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,
+    pub(super) limits: BookingLimits,
     pub(super) booked_at: DateTime<Utc>,
 }
 
@@ -67,6 +69,16 @@ pub(super) struct Forget {
     pub(super) keys: Vec<i64>,
     /// Queue and start of slots.
     pub(super) slots: Vec<(i64, i64)>,
+    /// Queue, end of the day, and counted value.
+    pub(super) values: Vec<(i64, i64, Vec<u8>)>,
+    /// Queue, length of the window, and end of a part.
+    pub(super) windows: Vec<(i64, i64, i64)>,
+}
+
+impl Forget {
+    pub(super) fn rows(&self) -> usize {
+        self.keys.len() + self.slots.len() + self.values.len() + self.windows.len()
+    }
 }
 
 /// What became of a command.
@@ -94,6 +106,17 @@ impl combiner::Command for Command {
         }
     }
 
+    fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Book(book) => Some(book.callback.tenant),
+            Self::Save(change) => Some(change.callback.tenant),
+            Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
+            Self::PutTenant { id, .. } => Some(*id),
+            Self::AddKey(key) => Some(key.tenant),
+            Self::Own(_) | Self::Remove(_) | Self::Forget(_) | Self::Shrink | Self::RevokeKey { .. } => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         let own = match self {
             Self::Book(book) => {
@@ -104,7 +127,7 @@ impl combiner::Command for Command {
             Self::Park { reason, .. } => reason.len(),
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
             Self::Remove(remove) => remove.ids.len() * 40,
-            Self::Forget(forget) => forget.keys.len() * 8 + forget.slots.len() * 16,
+            Self::Forget(forget) => forget.rows() * 64,
             Self::PutTenant { settings, .. } => settings.len(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
@@ -116,7 +139,7 @@ impl combiner::Command for Command {
         match self {
             Self::Own(own) => own.ids.len(),
             Self::Remove(remove) => remove.ids.len(),
-            Self::Forget(forget) => forget.keys.len() + forget.slots.len(),
+            Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
             _ => 0,
         }

@@ -293,6 +293,13 @@ impl Folder {
         Ok(connection)
     }
 
+    /// A connection that only reads, and never waits for a lock.
+    pub(super) fn connect_in_place(&self) -> Result<SqliteConnection, OpenError> {
+        let mut connection = self.connect_reader()?;
+        connection.batch_execute(IN_PLACE_SETTINGS).map_err(|error| self.corrupt(&error))?;
+        Ok(connection)
+    }
+
     /// The connection of heartbeats and probes.
     pub(super) fn connect_keeper(&self) -> Result<SqliteConnection, OpenError> {
         let mut connection = self.connect_to(&self.url)?;
@@ -314,6 +321,9 @@ const WRITER_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 
 const READER_SETTINGS: &str =
     "PRAGMA query_only = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192";
+
+/// On top of those of readers.
+const IN_PLACE_SETTINGS: &str = "PRAGMA busy_timeout = 0; PRAGMA cache_size = -2048";
 
 /// Heartbeats alone would let the log of an idle node grow, so this connection checkpoints too.
 const KEEPER_SETTINGS: &str = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -256; \

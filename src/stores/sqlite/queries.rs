@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::callback::{Callback, HandOff, State};
+use domain::callback::{Callback, HandOff, Idempotency, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
-use domain::ports::{Claim, Due, HistoryEntry, Parked, StoreError, Take, WorkCounts};
+use domain::ports::{Booked, Claim, Due, HistoryEntry, Parked, StoreError, Take, WorkCounts};
 use uuid::Uuid;
 
 use super::command::{Forget, OwnRow};
@@ -17,6 +17,7 @@ use super::rows::{
     state, unreadable,
 };
 use super::statement::{Bind, first, rows, statements};
+use super::writer::find_key;
 
 /// Candidates that one claim looks at. Callbacks booked under a longer lead than today's are looked at in
 /// vain; those beyond this number are found by the next tick, or by the sweep at the latest.
@@ -55,6 +56,10 @@ statements! {
     // One short range per queue instead of a walk through all slots.
     PastSlots -> (BigInt, BigInt) = "SELECT s.queue, s.start FROM queues q CROSS JOIN slots s
         WHERE s.queue = q.key AND s.start < ? LIMIT ?";
+    PastValues -> (BigInt, BigInt, Binary) = "SELECT v.queue, v.ends_at, v.value FROM queues q CROSS JOIN counted_values v
+        WHERE v.queue = q.key AND v.ends_at < ? LIMIT ?";
+    // A few dozen rows per queue with such a throttle.
+    PastParts -> (BigInt, BigInt, BigInt) = "SELECT queue, seconds, ends_at FROM counted_windows WHERE ends_at < ? LIMIT ?";
     CountWork -> (BigInt, BigInt) = "SELECT state = 0, count(*) FROM callbacks WHERE wake_at IS NOT NULL GROUP BY 1";
     CountParked -> (BigInt) = "SELECT count(*) FROM parked";
     FreePages -> (BigInt, BigInt) = "SELECT f.freelist_count, p.page_count FROM pragma_freelist_count f, pragma_page_count p";
@@ -67,6 +72,17 @@ type DueRow = (Vec<u8>, i64, i64, i64, i64, i64, i64, i64);
 pub(super) struct Candidate {
     pub(super) due: Due,
     pub(super) row: OwnRow,
+}
+
+/// Before when what is kept beside callbacks is past its use.
+#[derive(Clone, Copy)]
+pub(super) struct PastUse {
+    /// Idempotency keys that were made before this.
+    pub(super) keys: DateTime<Utc>,
+    /// Slots that began before this.
+    pub(super) slots: DateTime<Utc>,
+    /// Counts that ended before this.
+    pub(super) counts: DateTime<Utc>,
 }
 
 fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
@@ -279,21 +295,33 @@ impl Reader {
         found.into_iter().map(|(id, version, details)| Ok((callback_id(&id)?, version, details))).collect()
     }
 
-    /// Keys made before `keys_before` and slots that began before `slots_before`, at most `limit` of both.
-    pub(super) fn past_use(
+    /// What became of the booking under a key.
+    pub(super) fn known(
         &mut self,
-        keys_before: DateTime<Utc>,
-        slots_before: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Forget, StoreError> {
+        tenant: TenantId,
+        key: &Idempotency,
+        at: DateTime<Utc>,
+    ) -> Result<Option<Booked>, StoreError> {
+        let Some(tenant) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
+        find_key(&mut self.connection, tenant, key, at).map_err(not_read)
+    }
+
+    /// What is past its use, at most `limit` rows in all.
+    pub(super) fn past_use(&mut self, before: PastUse, limit: usize) -> Result<Forget, StoreError> {
         let oldest: Vec<(i64, i64)> =
             rows::<OldestKeys, _>(&mut self.connection, &[sql_limit(limit).into()]).map_err(not_read)?;
-        let limit_at = millis(keys_before);
+        let limit_at = millis(before.keys);
         let keys: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect();
         let left = limit.saturating_sub(keys.len());
-        let binds: [Bind<'_>; 2] = [millis(slots_before).into(), sql_limit(left).into()];
+        let binds: [Bind<'_>; 2] = [millis(before.slots).into(), sql_limit(left).into()];
         let slots = rows::<PastSlots, (i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
-        Ok(Forget { keys, slots })
+        let left = left.saturating_sub(slots.len());
+        let binds: [Bind<'_>; 2] = [millis(before.counts).into(), sql_limit(left).into()];
+        let values = rows::<PastValues, (i64, i64, Vec<u8>)>(&mut self.connection, &binds).map_err(not_read)?;
+        let left = left.saturating_sub(values.len());
+        let binds: [Bind<'_>; 2] = [millis(before.counts).into(), sql_limit(left).into()];
+        let windows = rows::<PastParts, (i64, i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
+        Ok(Forget { keys, slots, values, windows })
     }
 
     pub(super) fn work_counts(&mut self) -> Result<WorkCounts, StoreError> {

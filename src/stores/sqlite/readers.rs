@@ -1,10 +1,12 @@
-//! Threads with a read-only connection each. Reads never wait for the writer, and many requests that wait at
-//! the same time share one read transaction.
+//! Threads with a read-only connection each. Reads never wait for the writer, and requests that wait at the
+//! same time share read transactions.
 //!
 //! A request is answered from a snapshot that is taken after the request was made, so whoever has seen a
-//! write committed reads it.
+//! write committed reads it. A thread takes one request after the other, so a slow one keeps only its own
+//! thread: what waits behind it is taken by the others.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,9 +23,6 @@ use super::statement::{execute, statements};
 
 /// Requests that may wait; one more is refused at once.
 const MAX_WAITING: usize = 10_000;
-
-/// Requests that one thread answers from one snapshot.
-const MAX_SHARED: usize = 128;
 
 /// The longest that requests are taken into one read transaction: an old snapshot keeps the log from being cut.
 const MAX_SNAPSHOT: Duration = Duration::from_secs(1);
@@ -65,9 +64,19 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Request>,
+    /// Requests that have been taken so far: the number of the first one that waits.
+    taken: u64,
     /// Threads that wait for a request.
     idle: usize,
     closing: bool,
+}
+
+impl State {
+    fn take(&mut self) -> Option<Request> {
+        let request = self.waiting.pop_front()?;
+        self.taken += 1;
+        Some(request)
+    }
 }
 
 impl Shared {
@@ -75,10 +84,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for requests; none once everything is closed and answered.
-    fn next(&self) -> Option<Vec<Request>> {
+    /// Waits for a request, and tells the number of the first one that is yet to be made. None once everything
+    /// is closed and answered.
+    fn next(&self) -> Option<(Request, u64)> {
         let mut state = self.lock();
-        while state.waiting.is_empty() {
+        loop {
+            if let Some(request) = state.take() {
+                let made = state.taken + state.waiting.len() as u64;
+                return Some((request, made));
+            }
             if state.closing {
                 return None;
             }
@@ -86,8 +100,12 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
-        let share = state.waiting.len().min(MAX_SHARED);
-        Some(state.waiting.drain(..share).collect())
+    }
+
+    /// The next request, if it is one of the first `made`.
+    fn next_of(&self, made: u64) -> Option<Request> {
+        let mut state = self.lock();
+        if state.taken < made { state.take() } else { None }
     }
 }
 
@@ -98,10 +116,10 @@ impl Readers {
         for (number, mut reader) in readers.into_iter().enumerate() {
             let shared = started.shared.clone();
             let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
-                while let Some(requests) = shared.next() {
+                while let Some((request, made)) = shared.next() {
                     match manner {
-                        Manner::Snapshot => reader.answer(requests),
-                        Manner::Plain => requests.into_iter().for_each(|request| request(Ok(&mut reader))),
+                        Manner::Snapshot => reader.answer(request, || shared.next_of(made)),
+                        Manner::Plain => reader.run(request),
                     }
                 }
             })?;
@@ -151,26 +169,28 @@ impl Drop for Readers {
 }
 
 impl Reader {
-    fn answer(&mut self, requests: Vec<Request>) {
-        let mut requests = requests.into_iter().peekable();
-        while requests.peek().is_some() {
-            if let Err(error) = execute::<BeginRead>(&mut self.connection, &[]) {
-                let error = StoreError::NotDone(error.to_string());
-                requests.by_ref().for_each(|request| request(Err(error.clone())));
-                let _ = self.connection.batch_execute("ROLLBACK");
-                return;
-            }
-            let began = Instant::now();
-            for request in requests.by_ref() {
-                request(Ok(self));
-                if began.elapsed() >= MAX_SNAPSHOT {
-                    break;
-                }
-            }
-            if execute::<EndRead>(&mut self.connection, &[]).is_err() {
-                // The failing request has been told; the next transaction must begin in the open.
-                let _ = self.connection.batch_execute("ROLLBACK");
-            }
+    /// A request that panics ends without an answer, which its caller hears; the thread goes on.
+    fn run(&mut self, request: Request) {
+        drop(catch_unwind(AssertUnwindSafe(|| request(Ok(self)))));
+    }
+
+    /// Answers `request` and what `more` has, which must be older than this call, from one snapshot.
+    fn answer(&mut self, request: Request, more: impl Fn() -> Option<Request>) {
+        if let Err(error) = execute::<BeginRead>(&mut self.connection, &[]) {
+            request(Err(StoreError::NotDone(error.to_string())));
+            let _ = self.connection.batch_execute("ROLLBACK");
+            return;
+        }
+        let began = Instant::now();
+        self.run(request);
+        while began.elapsed() < MAX_SNAPSHOT
+            && let Some(request) = more()
+        {
+            self.run(request);
+        }
+        if execute::<EndRead>(&mut self.connection, &[]).is_err() {
+            // The failing request has been told; the next transaction must begin in the open.
+            let _ = self.connection.batch_execute("ROLLBACK");
         }
     }
 }
@@ -184,3 +204,6 @@ pub(super) fn not_read(error: diesel::result::Error) -> StoreError {
         other => StoreError::NotDone(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

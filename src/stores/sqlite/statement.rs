@@ -16,6 +16,9 @@ use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 pub(super) trait Sql: 'static {
     /// The text, with a `?` for each value and none elsewhere.
     const TEXT: &'static str;
+    /// The text without its `?`, cut at each of them. Cut while compiling: diesel walks through a statement three
+    /// times for each time it is run.
+    const PARTS: &'static [&'static str];
     /// SQL types of a result row; `()` if it returns none.
     type Row;
 }
@@ -84,12 +87,10 @@ impl<T: Sql> RunQueryDsl<SqliteConnection> for Statement<'_, T> {}
 
 impl<T: Sql> QueryFragment<Sqlite> for Statement<'_, T> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let mut parts = T::TEXT.split('?');
-        if let Some(first) = parts.next() {
-            out.push_sql(first);
-        }
+        let Some((first, others)) = T::PARTS.split_first() else { return Ok(()) };
+        out.push_sql(first);
         let mut binds = self.binds.iter();
-        for part in parts {
+        for part in others {
             match binds.next() {
                 Some(Bind::Integer(value)) => out.push_bind_param::<BigInt, _>(value)?,
                 Some(Bind::Bytes(value)) => out.push_bind_param::<Binary, _>(*value)?,
@@ -104,7 +105,7 @@ impl<T: Sql> QueryFragment<Sqlite> for Statement<'_, T> {
 }
 
 fn statement<'a, T: Sql>(binds: &'a [Bind<'a>]) -> Statement<'a, T> {
-    debug_assert_eq!(T::TEXT.matches('?').count(), binds.len(), "values for {}", T::TEXT);
+    debug_assert_eq!(T::PARTS.len(), binds.len() + 1, "values for {}", T::TEXT);
     Statement { binds, text: PhantomData }
 }
 
@@ -131,6 +132,43 @@ where
     diesel::OptionalExtension::optional(statement::<T>(binds).get_result(connection))
 }
 
+/// How many parts [`cut`] makes of a text.
+pub(super) const fn count_parts(text: &str) -> usize {
+    let mut parts = 1;
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        if *first == b'?' {
+            parts += 1;
+        }
+        rest = others;
+    }
+    parts
+}
+
+/// Cuts a text at its `?`.
+pub(super) const fn cut<const PARTS: usize>(text: &str) -> [&str; PARTS] {
+    let mut parts = [""; PARTS];
+    let mut left: &mut [&str] = &mut parts;
+    let mut rest = text;
+    while let [part, others @ ..] = left {
+        let (this, after) = rest.split_at(first_part_bytes(rest));
+        *part = this;
+        rest = if after.is_empty() { after } else { after.split_at(1).1 };
+        left = others;
+    }
+    parts
+}
+
+const fn first_part_bytes(text: &str) -> usize {
+    let mut rest = text.as_bytes();
+    while let [byte, others @ ..] = rest
+        && *byte != b'?'
+    {
+        rest = others;
+    }
+    text.len() - rest.len()
+}
+
 /// Declares statements: `Name = "text";` or `Name -> (types of a row) = "text";`.
 macro_rules! statements {
     ($($(#[$meta:meta])* $name:ident $(-> ($($row:ty),+ $(,)?))? = $text:expr;)+) => {$(
@@ -139,6 +177,9 @@ macro_rules! statements {
 
         impl $crate::stores::sqlite::statement::Sql for $name {
             const TEXT: &'static str = $text;
+            const PARTS: &'static [&'static str] = &$crate::stores::sqlite::statement::cut::<
+                { $crate::stores::sqlite::statement::count_parts($text) },
+            >($text);
             type Row = statements!(@row $($($row),+)?);
         }
     )+};
@@ -146,3 +187,19 @@ macro_rules! statements {
     (@row $($row:ty),+) => { ($($row,)+) };
 }
 pub(super) use statements;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_at_their_places() {
+        for text in ["", "COMMIT", "?", "a = ? AND b = ?", "??c", "über = ? AND ü"] {
+            let expected: Vec<&str> = text.split('?').collect();
+            assert_eq!(count_parts(text), expected.len(), "{text}");
+        }
+        assert_eq!(cut::<1>("COMMIT"), ["COMMIT"]);
+        assert_eq!(cut::<3>("a = ? AND b = ?"), ["a = ", " AND b = ", ""]);
+        assert_eq!(cut::<2>("über = ? AND ü"), ["über = ", " AND ü"]);
+    }
+}

@@ -5,6 +5,7 @@
 //! `ROLLBACK`, which may find no transaction any more.
 
 mod booking;
+mod limits;
 mod saving;
 mod upkeep;
 
@@ -19,7 +20,7 @@ use diesel::{QueryResult, SqliteConnection};
 use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
-pub(super) use booking::KEY_LIFE;
+pub(super) use booking::{KEY_LIFE, find_key};
 
 use super::names::{FreshNames, Names};
 use super::statement::{execute, statements};

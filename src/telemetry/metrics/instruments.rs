@@ -172,6 +172,10 @@ instruments! {
     invalid_content_length: count "INVALID_CONTENT_LENGTH" [] FirstEvent;
     /// Scheduled callbacks that started more than 60 s late.
     monitor_lagging_behind: count "MONITOR_LAGGING_BEHIND" [] FirstEvent;
+    /// Bookings refused because their queue takes no more for a while: callbacks for now of one value on one day, callbacks in a window, active callbacks.
+    cb_ttl_limit_reached: count "CB_TTL_LIMIT_REACHED" ["tenant"] FirstEvent;
+    /// Bookings whose number waits as often as their queue allows, whether they were refused, answered with the callback that waits, or booked in its place.
+    cb_enqueue_limit_reached: count "CB_ENQUEUE_LIMIT_REACHED" ["tenant"] FirstEvent;
     /// Callbacks that routing refused for good.
     cb_submit_failed: count "CB_SUBMIT_FAILED" [] FirstEvent;
     /// Failed requests with status 400 in 2 minutes above which an alert is raised.
@@ -199,6 +203,12 @@ instruments! {
     callbacks_parked: count "ges_callbacks_parked_total" ["tenant"] PerTenant;
     /// Bookings refused because no place was left at that time.
     slot_full: count "ges_slot_full_total" ["tenant"] PerTenant;
+    /// Bookings refused by a throttle, by rule: `day`, `window` or `depth`.
+    bookings_throttled: count "ges_bookings_throttled_total" ["tenant", "rule"] FirstEvent;
+    /// Requests refused because their tenant makes more than its rate allows.
+    requests_over_rate: count "ges_requests_over_rate_total" ["tenant"] PerTenant;
+    /// Requests refused because their tenant has its share of those that are served at once, or of the memory for long bodies.
+    requests_over_share: count "ges_requests_over_share_total" ["tenant"] PerTenant;
     /// Bookings refused because of their number, by rule: not-a-number, impossible, country, country-unknown, pattern,
     /// premium.
     numbers_refused: count "ges_numbers_refused_total" ["rule", "tenant"] FirstEvent;
@@ -208,6 +218,8 @@ instruments! {
     commit: histogram "ges_commit_seconds" [] FirstEvent, COMMIT_SECONDS;
     /// Commands in one batch of writes.
     commit_commands: histogram "ges_commit_commands" [] FirstEvent, COUNTS;
+    /// Batches that the write of a tenant that waited longest had waited for when its own was formed, the one in flight included. One value for each tenant in each batch; only who brings more than a batch holds waits for more than 1.
+    commit_batches_waited: histogram "ges_commit_batches_waited" [] FirstEvent, COUNTS;
     /// Requests refused before any work because the service was full.
     shed_requests: count "ges_requests_shed_total" [] Always;
     /// Callbacks removed after their time in the records.

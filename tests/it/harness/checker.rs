@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) history: BTreeMap<Uuid, Vec<Step>>,
     /// Places taken per queue (by its number in the database) and slot start.
     pub(crate) slots: BTreeMap<(i64, i64), i64>,
+    /// Active callbacks per queue, as counted.
+    pub(crate) depths: BTreeMap<i64, i64>,
     /// When the database was read, in milliseconds since 1970.
     pub(crate) read_at: i64,
 }
@@ -106,7 +108,7 @@ impl fmt::Display for Violation {
 type Invariant = (&'static str, fn(&Facts) -> Vec<String>);
 
 /// Every invariant.
-pub(crate) const INVARIANTS: [Invariant; 16] = [
+pub(crate) const INVARIANTS: [Invariant; 17] = [
     ("accepted is kept", answers::accepted_is_kept),
     ("same key, same booking", answers::same_key_same_booking),
     ("a cancel that was confirmed is kept", answers::cancelled_stays_cancelled),
@@ -122,6 +124,7 @@ pub(crate) const INVARIANTS: [Invariant; 16] = [
     ("states move along the arrows only", rows::states_follow_arrows),
     ("history has no gaps", rows::history_has_no_gaps),
     ("no place is lost or doubled", rows::places_add_up),
+    ("the depth of a queue adds up", rows::depths_add_up),
     ("nothing rests", rows::nothing_rests),
 ];
 

@@ -83,6 +83,26 @@ struct SlotRow {
     booked: i64,
 }
 
+#[derive(QueryableByName)]
+struct DepthRow {
+    #[diesel(sql_type = BigInt)]
+    queue: i64,
+    #[diesel(sql_type = BigInt)]
+    active: i64,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Binary)]
+    id: Vec<u8>,
+}
+
+/// Ids of all callbacks that are kept, the oldest first.
+pub(crate) fn callbacks(data: &Path) -> Vec<Uuid> {
+    let found: Vec<IdRow> = sql_query("SELECT id FROM callbacks ORDER BY id").load(&mut open(data)).unwrap();
+    found.iter().map(|row| uuid(&row.id)).collect()
+}
+
 /// Reads everything that the checker asks of the database, in one view of it.
 pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
     open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
@@ -109,6 +129,9 @@ fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult
 
     let slots: Vec<SlotRow> = sql_query("SELECT queue, start, booked FROM slots").load(connection)?;
     facts.slots = slots.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
+
+    let depths: Vec<DepthRow> = sql_query("SELECT queue, active FROM queue_depths").load(connection)?;
+    facts.depths = depths.into_iter().map(|depth| (depth.queue, depth.active)).collect();
     Ok(())
 }
 

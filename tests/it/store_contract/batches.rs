@@ -141,3 +141,21 @@ pub(crate) async fn readers_see_what_is_committed(start: &Start) {
     });
     join(tasks.collect()).await;
 }
+
+pub(crate) async fn a_quiet_tenant_waits_for_one_batch(start: &Start) {
+    let store = start(Limits { batch_commands: 100, ..Limits::default() });
+    let hold = store.injector.hold_writer();
+    let mut noisy = Vec::new();
+    for _ in 0..1_000 {
+        noisy.push(store.queue_booking(booking(scheduled(noon()))).await);
+    }
+    let mut own = scheduled(noon());
+    own.tenant = stranger();
+    let quiet = store.queue_booking(booking(own)).await;
+    drop(hold);
+    assert_eq!(quiet.await.unwrap(), Ok(Booked::New));
+    assert!(join(noisy).await.iter().all(Result::is_ok));
+    assert_eq!(store.injector.longest_wait(stranger()), 0, "it was in the very next batch");
+    let waited = store.injector.longest_wait(tenant());
+    assert!((9..=10).contains(&waited), "{waited}: who brings ten batches waits for them");
+}

@@ -155,3 +155,17 @@ pub(crate) async fn ids_are_taken_once(start: &Start) {
     assert_eq!(store.load(callback.id).await, callback);
     assert_eq!(store.injector.rows().slots, 1, "the place that it took is free again");
 }
+
+pub(crate) async fn what_was_kept_under_a_key_is_known(start: &Start) {
+    let store = start(Limits::default());
+    let booked = with_key(scheduled(noon()), 1, 1);
+    let key = |body: u8| domain::callback::Idempotency { key: [1; 16], body: [body; 16] };
+    let known = async |tenant, key, at| store.callbacks.known(tenant, key, at).await.unwrap();
+    assert_eq!(known(tenant(), key(1), noon()).await, None);
+    let id = booked.callback.id;
+    assert_eq!(store.callbacks.book(booked).await, Ok(Booked::New));
+    assert_eq!(known(tenant(), key(1), noon()).await, Some(Booked::Existing(id)));
+    assert_eq!(known(tenant(), key(2), noon()).await, Some(Booked::KeyReused));
+    assert_eq!(known(stranger(), key(1), noon()).await, None);
+    assert_eq!(known(tenant(), key(1), noon() + Duration::hours(25)).await, None, "a key lives for a day");
+}

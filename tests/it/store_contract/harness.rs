@@ -10,6 +10,7 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
+use domain::throttle::BookingLimits;
 use ges::stores::combiner::Limits;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -65,6 +66,10 @@ pub(crate) trait Injector: Send + Sync {
     fn raise_format(&self, id: CallbackId);
     /// Counts rows.
     fn rows(&self) -> Rows;
+    /// Counts what is kept for the rules that count values and windows.
+    fn counts(&self) -> u64;
+    /// The most batches that a write of a tenant had to wait for.
+    fn longest_wait(&self, tenant: TenantId) -> u64;
 }
 
 /// A round instant: 2026-12-01 12:00 UTC.
@@ -138,6 +143,7 @@ pub(crate) fn booking(callback: Callback) -> Booking {
         options: Options::default(),
         user_data: None,
         idempotency: None,
+        limits: BookingLimits::default(),
         booked_at: noon(),
     }
 }
@@ -164,6 +170,7 @@ pub(crate) fn change(before: &Callback, change: impl FnOnce(&mut Callback)) -> C
     change(&mut callback);
     Change {
         callback,
+        from: before.state,
         expected_version: before.version,
         expected_owner: None,
         saving: saving(Cause::Looked),

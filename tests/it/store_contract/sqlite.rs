@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use domain::event::Event;
-use domain::ids::CallbackId;
+use domain::ids::{CallbackId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::StoreError;
 use domain::ports::{Booked, Booking, CallbackStore as _, NodeStore as _, Observer, Probe as _, SettingsStore as _};
@@ -103,6 +103,15 @@ impl Injector for SqliteInjector {
             slots: count("slots"),
         }
     }
+
+    fn counts(&self) -> u64 {
+        let mut connection = connect(self.folder.path());
+        number(&mut connection, "(SELECT count(*) FROM counted_values) + (SELECT count(*) FROM counted_windows)")
+    }
+
+    fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.store.longest_wait(tenant)
+    }
 }
 
 pub(crate) fn start(limits: Limits) -> Fixture {
@@ -128,7 +137,7 @@ async fn reopening_keeps_everything() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("made/on the way");
     let store = SqliteStore::open(&path, serve()).unwrap();
-    assert_eq!(store.migrated().len(), 2);
+    assert_eq!(store.migrated().len(), fs::read_dir("migrations/sqlite").unwrap().count());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     let callback = in_slot(noon());
     let booking = Booking { user_data: Some("{\"a\":1}".to_owned()), ..with_key(callback.clone(), 1, 1) };
@@ -185,7 +194,7 @@ async fn one_serves_and_commands_work_beside_it() {
 fn a_command_may_come_first() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    assert_eq!(store.migrated().len(), 2);
+    assert_eq!(store.migrated().len(), fs::read_dir("migrations/sqlite").unwrap().count());
     assert!(SqliteStore::open(folder.path(), serve()).unwrap().migrated().is_empty());
 }
 
@@ -298,12 +307,26 @@ async fn the_probe_reads_and_writes() {
     assert!(store.check().await.unwrap_err().starts_with("cannot write"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_is_cut_once_readers_let_it() {
     let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { in_place: 1, ..serve() }).unwrap());
     let log = folder.path().join(format!("{DATABASE_FILE}-wal"));
     let length = || fs::metadata(&log).unwrap().len();
+    // Reads that follow each other without a pause, in place and on the threads, are no reader that sits.
+    let known = scheduled(noon());
+    store.book(booking(known.clone())).await.unwrap();
+    let reading: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, known) = (store.clone(), known.clone());
+            tokio::spawn(async move {
+                loop {
+                    assert_eq!(store.load(tenant(), known.id).await, Ok(Some(known.clone())));
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
     // A reader of another process sits on an old snapshot.
     let mut reader = connect(folder.path());
     reader.batch_execute("BEGIN; SELECT count(*) FROM callbacks").unwrap();
@@ -317,6 +340,30 @@ async fn the_log_is_cut_once_readers_let_it() {
     while length() > 1024 * 1024 {
         assert!(tokio::time::Instant::now() < deadline, "the log still has {} bytes", length());
         assert_eq!(store.book(booking(scheduled(noon()))).await, Ok(Booked::New));
+    }
+    for reads in reading {
+        assert!(!reads.is_finished(), "every read found what was committed before");
+        reads.abort();
+    }
+}
+
+/// However reads are shared out, whoever has heard of a write reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_write_that_was_answered_is_read() {
+    for in_place in [0, 1, 4] {
+        let folder = TempDir::new().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { in_place, ..serve() }).unwrap());
+        let tasks = (0..16).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    let callback = scheduled(noon());
+                    assert_eq!(store.book(booking(callback.clone())).await, Ok(Booked::New));
+                    assert_eq!(store.load(tenant(), callback.id).await, Ok(Some(callback)));
+                }
+            })
+        });
+        join(tasks.collect()).await;
     }
 }
 

@@ -47,7 +47,8 @@ fn happenings() -> impl Strategy<Value = Happening> {
         1 => Just(SubmitOutcome::NotDone),
         1 => Just(SubmitOutcome::Perhaps),
     ];
-    let canceller = prop_oneof![Just(Canceller::Api), Just(Canceller::Admin), Just(Canceller::Agent)];
+    let canceller =
+        prop_oneof![Just(Canceller::Api), Just(Canceller::Admin), Just(Canceller::Agent), Just(Canceller::Replacement)];
     let instant = || (-200i64..200).prop_map(|minutes| noon() + Duration::minutes(minutes));
     let slot = || prop::option::of(instant());
     prop_oneof![

@@ -153,7 +153,9 @@ impl Floor {
             let Some(session) = first.filter(|session| session.servable) else { return };
             queue.free -= 1;
             queue.line.leave(session.ticket);
+            queue.traffic.served(at);
             session.phase = Phase::Reserved;
+            session.reserved_at = at;
             session.push(Report::Routing);
             let ready = script::get_ready(&mut session.dice);
             self.post(place);
@@ -215,7 +217,10 @@ impl Floor {
         let Some(session) = self.session_mut(place) else { return };
         session.push(Report::Queued);
         let pause = script::dial_again(&mut session.dice);
-        let queue = session.queue;
+        let (queue, busy) = (session.queue, at - session.reserved_at);
+        if let Some(queue) = self.queues.get_mut(queue as usize) {
+            queue.traffic.finished(busy);
+        }
         self.join(place);
         self.plan(place, at + self.times.micros(pause));
         self.agent_is_free(queue, at);
@@ -227,13 +232,15 @@ impl Floor {
         session.push(Report::Completed(end));
         session.phase = Phase::Telling;
         let wrap_up = if end == End::AgentConnected { script::wrap_up(&mut session.dice) } else { 0.0 };
-        let (callback, number) = (session.callback, session.queue);
+        let (callback, number, reserved_at) = (session.callback, session.queue, session.reserved_at);
         self.set_stage(callback, Stage::Ended(end));
         self.write(place, JournalEvent::Ended, Some(end), now);
+        let free_at = at + self.times.micros(wrap_up);
         if let Some(queue) = self.queues.get_mut(number as usize) {
             queue.sessions -= 1;
+            queue.traffic.finished(free_at - reserved_at);
         }
-        self.timeline.enter(at + self.times.micros(wrap_up), What::AgentFree { queue: number });
+        self.timeline.enter(free_at, What::AgentFree { queue: number });
         self.post(place);
     }
 
@@ -278,8 +285,9 @@ impl Floor {
             queue.free -= 1;
             queue.inbound_busy += 1;
             let mut dice = dice.with(queue.inbound_calls).with(1);
-            let busy = queue.manner.talk(&mut dice) + script::wrap_up(&mut dice);
-            self.timeline.enter(at + self.times.micros(busy), What::InboundEnds { queue: number });
+            let busy = self.times.micros(queue.manner.talk(&mut dice) + script::wrap_up(&mut dice));
+            queue.traffic.finished(busy);
+            self.timeline.enter(at + busy, What::InboundEnds { queue: number });
         }
         self.plan_inbound(number, at);
     }

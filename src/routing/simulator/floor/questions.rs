@@ -3,9 +3,11 @@
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::AttemptRef;
+use domain::wait::QueueReport;
 
 use super::{Floor, Phase, Queue, Report, Stage};
 use crate::routing::simulator::session::SERVED;
+use crate::routing::simulator::timeline::Micros;
 
 impl Floor {
     /// Answers for each attempt by a signal. False if there is no room for all the answers.
@@ -43,6 +45,36 @@ impl Floor {
         let number = self.queue_numbers.get(&(tenant, queue.clone()));
         let queue = number.and_then(|number| self.queues.get(*number as usize));
         queue.map_or(0, |queue| self.wait_behind(queue, queue.line.ready()))
+    }
+
+    /// What a queue looks like now; one that was never used has all its agents free and no past.
+    pub(in super::super) fn report(&self, tenant: TenantId, queue: &QueueName, now: Micros) -> QueueReport {
+        let number = self.queue_numbers.get(&(tenant, queue.clone()));
+        let Some(queue) = number.and_then(|number| self.queues.get(*number as usize)) else {
+            return QueueReport {
+                agents: Some(self.agents),
+                free_agents: self.agents,
+                waiting: 0,
+                on_hold: 0,
+                served: 0,
+                served_over_seconds: 0.0,
+                mean_busy_seconds: None,
+                expected_wait_seconds: Some(0),
+            };
+        };
+        let waiting = queue.line.ready();
+        let (served, served_over_seconds) = queue.traffic.served_over(now, waiting > 0);
+        QueueReport {
+            agents: Some(queue.agents),
+            free_agents: queue.free,
+            waiting,
+            // Inbound callers who find nobody free try elsewhere.
+            on_hold: 0,
+            served,
+            served_over_seconds,
+            mean_busy_seconds: queue.traffic.mean_busy_seconds(),
+            expected_wait_seconds: Some(self.wait_behind(queue, waiting)),
+        }
     }
 
     /// Where a callback stands; none if no session works on it.

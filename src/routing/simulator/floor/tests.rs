@@ -5,6 +5,7 @@ use chrono::DateTime;
 use domain::callback::{Live, Signal};
 use domain::numbers::PhoneNumber;
 use domain::ports::{AttemptRef, Details};
+use domain::wait::{Mode, NoEstimate, QueueReport};
 
 const EPOCH_MS: i64 = 1_800_000_000_000;
 
@@ -114,6 +115,56 @@ fn positions_are_exact_and_fall_by_one_as_agents_take_callbacks() {
         run.run(run.at + 5 * SECOND, |_| Answer::Taken);
     }
     assert!(last_first > 8, "only {last_first} of 20 were served in 200 s");
+}
+
+/// Customers come one by one, on average as fast as six agents can serve them, so that lines grow and shrink. Each
+/// is told a wait when it joins; what it then waits is known. Exponential pauses from a fixed seed.
+#[test]
+fn estimated_waits_come_true() {
+    const CUSTOMERS: u128 = 600;
+    let mut run = Run::new(6);
+    let mut dice = Dice::new(11);
+    let mut told: HashMap<CallbackId, (Micros, [Result<i32, NoEstimate>; 2])> = HashMap::new();
+    for n in 1..=CUSTOMERS {
+        run.start(n, 0, 0);
+        run.run(run.at + 400_000, |_| Answer::Taken);
+        let report = run.floor.report(tenant(), &queue(), run.at);
+        // It has joined by now and does not wait behind itself.
+        let before = QueueReport { waiting: report.waiting.saturating_sub(1), ..report };
+        let estimates = [Mode::Throughput, Mode::Agents].map(|mode| before.estimate(mode, false));
+        told.insert(id(n), (run.at, estimates));
+        let pause = dice.exponential(2.7).min(20.0);
+        run.run(run.at + (pause * SECOND as f64) as Micros, |_| Answer::Taken);
+    }
+    run.run(run.at + 7200 * SECOND, |_| Answer::Taken);
+    let mut errors: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    let mut true_waits = Vec::new();
+    for (at, callback, signal) in &run.said {
+        if signal.event.name() != "routing" {
+            continue;
+        }
+        let (joined, estimates) = told[callback];
+        let waited = (at - joined) as f64 / SECOND as f64;
+        true_waits.push(waited);
+        for (errors, estimate) in errors.iter_mut().zip(estimates) {
+            errors.extend(estimate.ok().map(|estimate| f64::from(estimate) - waited));
+        }
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let off = |values: &[f64]| mean(&values.iter().map(|it| it.abs()).collect::<Vec<_>>());
+    let waited = mean(&true_waits);
+    let [throughput, agents] = &errors;
+    println!(
+        "waited {waited:.1} s on average; mode1 bias {:.1} s, off by {:.1} s; mode2 bias {:.1} s, off by {:.1} s",
+        mean(throughput),
+        off(throughput),
+        mean(agents),
+        off(agents),
+    );
+    assert!(true_waits.len() == CUSTOMERS as usize && waited > 15.0, "{} waited {waited} s", true_waits.len());
+    assert!(agents.len() > 590 && throughput.len() > 590, "{} and {} estimates", agents.len(), throughput.len());
+    assert!(mean(agents).abs() < 0.15 * waited && off(agents) < 0.25 * waited);
+    assert!(mean(throughput).abs() < 0.2 * waited && off(throughput) < 0.4 * waited);
 }
 
 #[test]

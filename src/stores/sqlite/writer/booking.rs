@@ -5,13 +5,14 @@ use diesel::sql_types::{BigInt, Binary};
 use diesel::{QueryResult, SqliteConnection};
 use domain::callback::{Cause, Idempotency};
 use domain::ids::CallbackId;
-use domain::ports::{Booked, SlotClaim};
+use domain::ports::{Booked, Change, SlotClaim};
 use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
+use super::limits::Verdict;
 use super::{AddHistory, Writer};
 
 /// How long a key makes repetitions recognisable.
@@ -27,7 +28,9 @@ statements! {
     AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
         VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
-    TakeSlot = "INSERT INTO slots (queue, start, booked) SELECT ?, ?, 1 WHERE ? > 0
+    // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
+    // every page in case that it has to undo that statement alone.
+    TakeSlot = "INSERT INTO slots (queue, start, booked) VALUES (?, ?, 1)
         ON CONFLICT (queue, start) DO UPDATE SET booked = booked + 1 WHERE booked < ?";
     GiveSlotBack = "UPDATE slots SET booked = booked - 1 WHERE queue = ? AND start = ? AND booked > 0";
 }
@@ -39,10 +42,19 @@ impl Writer {
         let callback = &book.callback;
         let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
         if let Some(idempotency) = &book.idempotency
-            && let Some(known) = find_key(&mut self.connection, key, idempotency, book.booked_at)?
+            && let Some(known) = find_key(&mut self.connection, key.tenant, idempotency, book.booked_at)?
         {
             return Ok(known);
         }
+        let replaced = match self.judge_limits(book, key)? {
+            Verdict::Keep(replaced) => replaced,
+            Verdict::Answer(Booked::Duplicate(id)) => {
+                self.remember_key(book, key, id)?;
+                return Ok(Booked::Duplicate(id));
+            }
+            Verdict::Answer(answer) => return Ok(answer),
+        };
+        let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
             let claim = SlotClaim { start, capacity: book.slot_capacity };
             if !take_slot(&mut self.connection, key, claim)? {
@@ -65,20 +77,31 @@ impl Writer {
                 i64::from(callback.attempt).into(),
             ],
         )?;
-        if let Some(idempotency) = &book.idempotency {
-            execute::<AddKeyRow>(
-                &mut self.connection,
-                &[
-                    key.tenant.into(),
-                    CREATE.into(),
-                    idempotency.key.as_slice().into(),
-                    idempotency.body.as_slice().into(),
-                    id.into(),
-                    millis(book.booked_at).into(),
-                ],
-            )?;
-        }
-        Ok(Booked::New)
+        self.count_depth(key.queue, None, callback.state)?;
+        self.count_booking(book, key)?;
+        self.remember_key(book, key, callback.id)?;
+        Ok(replaced.unwrap_or(Booked::New))
+    }
+
+    /// Writes the end of a callback in whose place another is booked.
+    fn end_for_another(&mut self, change: &Change) -> QueryResult<Booked> {
+        // It was read in this transaction, so nothing can have changed; if it had, nothing of the batch may stay.
+        self.save(change)?.map_err(|_| diesel::result::Error::RollbackTransaction)?;
+        Ok(Booked::Replaced { id: change.callback.id, from: change.from })
+    }
+
+    fn remember_key(&mut self, book: &Book, key: QueueKey, id: CallbackId) -> QueryResult<()> {
+        let Some(idempotency) = &book.idempotency else { return Ok(()) };
+        let uuid = id.as_uuid();
+        let binds = [
+            key.tenant.into(),
+            CREATE.into(),
+            idempotency.key.as_slice().into(),
+            idempotency.body.as_slice().into(),
+            uuid.as_bytes().as_slice().into(),
+            millis(book.booked_at).into(),
+        ];
+        execute::<AddKeyRow>(&mut self.connection, &binds).map(|_| ())
     }
 
     fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
@@ -91,13 +114,14 @@ impl Writer {
     }
 }
 
-fn find_key(
+/// What was kept under a key, if anything was.
+pub(in crate::stores::sqlite) fn find_key(
     connection: &mut SqliteConnection,
-    key: QueueKey,
+    tenant: i64,
     idempotency: &Idempotency,
     at: DateTime<Utc>,
 ) -> QueryResult<Option<Booked>> {
-    let binds = [key.tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
+    let binds = [tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
     let Some((callback, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else { return Ok(None) };
     if body != idempotency.body {
         return Ok(Some(Booked::KeyReused));
@@ -109,8 +133,10 @@ fn find_key(
 /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
 /// of their arrival, and the last place goes once.
 pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
-    let capacity = i64::from(claim.capacity);
-    let binds = [key.queue.into(), millis(claim.start).into(), capacity.into(), capacity.into()];
+    if claim.capacity == 0 {
+        return Ok(false);
+    }
+    let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
     Ok(execute::<TakeSlot>(connection, &binds)? > 0)
 }
 

@@ -46,7 +46,8 @@ impl Writer {
     pub(super) fn save(&mut self, change: &Change) -> QueryResult<Result<(), SaveError>> {
         let callback = &change.callback;
         let moves_slots = change.saving.take.is_some() || change.saving.give_back.is_some();
-        let key = if moves_slots {
+        let moves_depth = change.from.is_active() != callback.state.is_active();
+        let key = if moves_slots || moves_depth {
             Some(self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?)
         } else {
             None
@@ -67,6 +68,9 @@ impl Writer {
         }
         if let (Some(start), Some(key)) = (change.saving.give_back, key) {
             give_slot_back(&mut self.connection, key, start)?;
+        }
+        if let Some(key) = key {
+            self.count_depth(key.queue, Some(change.from), callback.state)?;
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();

@@ -25,6 +25,8 @@ statements! {
     RemoveDetails = "DELETE FROM details WHERE id = ?";
     RemoveKey = "DELETE FROM idempotency_keys WHERE id = ?";
     RemoveSlot = "DELETE FROM slots WHERE queue = ? AND start = ?";
+    RemoveValue = "DELETE FROM counted_values WHERE queue = ? AND ends_at = ? AND value = ?";
+    RemovePart = "DELETE FROM counted_windows WHERE queue = ? AND seconds = ? AND ends_at = ?";
     PutTenantRow = "INSERT INTO tenants (id, name, settings) VALUES (?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET name = excluded.name, settings = excluded.settings";
     AddApiKey = "INSERT INTO api_keys (id, tenant, hash, label, scopes, created_at, revoked_at)
@@ -87,6 +89,13 @@ impl Writer {
         }
         for (queue, start) in &forget.slots {
             execute::<RemoveSlot>(&mut self.connection, &[(*queue).into(), (*start).into()])?;
+        }
+        for (queue, ends_at, value) in &forget.values {
+            let binds = [(*queue).into(), (*ends_at).into(), value.as_slice().into()];
+            execute::<RemoveValue>(&mut self.connection, &binds)?;
+        }
+        for (queue, seconds, ends_at) in &forget.windows {
+            execute::<RemovePart>(&mut self.connection, &[(*queue).into(), (*seconds).into(), (*ends_at).into()])?;
         }
         Ok(())
     }

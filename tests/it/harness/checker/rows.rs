@@ -74,6 +74,19 @@ pub(super) fn places_add_up(facts: &Facts) -> Vec<String> {
         .collect()
 }
 
+/// What counts as the depth of a queue is how many of its callbacks are active.
+pub(super) fn depths_add_up(facts: &Facts) -> Vec<String> {
+    let mut active: BTreeMap<i64, i64> = facts.depths.keys().map(|queue| (*queue, 0)).collect();
+    for row in facts.rows.values() {
+        *active.entry(row.queue).or_default() += i64::from(["QUEUED", "ROUTING", "PROCESSING"].contains(&row.state));
+    }
+    let counted = |queue| facts.depths.get(queue).copied().unwrap_or_default();
+    let wrong = active.iter().filter(|(queue, active)| counted(queue) != **active);
+    wrong
+        .map(|(queue, active)| format!("queue {queue} counts {} active callbacks, {active} are", counted(queue)))
+        .collect()
+}
+
 /// No work is overdue, and what has not ended has an instant at which somebody looks, unless it is parked.
 pub(super) fn nothing_rests(facts: &Facts) -> Vec<String> {
     let judge = |(id, row): (&uuid::Uuid, &super::Row)| match row.wake_at {

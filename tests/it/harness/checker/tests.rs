@@ -138,6 +138,8 @@ const PLANTED: &[(&str, Breach)] = &[
     ("no place is lost or doubled", |facts| facts.slots.clear()),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(3)).unwrap().slot = None),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(1)).unwrap().slot = Some(NOW)),
+    ("the depth of a queue adds up", |facts| facts.depths.extend([(1, 1)])),
+    ("the depth of a queue adds up", |facts| facts.rows.get_mut(&id(3)).unwrap().state = "ROUTING"),
     ("nothing rests", |facts| facts.rows.get_mut(&id(1)).unwrap().wake_at = Some(NOW - OVERDUE_MS - 1)),
     ("nothing rests", |facts| facts.rows.get_mut(&id(3)).unwrap().wake_at = None),
 ];
