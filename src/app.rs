@@ -123,6 +123,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let door = Door {
         desk: tree.desk(),
         waits: tree.waits(),
+        availability: tree.availability(),
         hours: tree.hours(),
         numbers: tree.numbers(),
         inbox: tree.inbox(),

@@ -9,6 +9,7 @@ mod limits;
 mod load;
 mod memory;
 mod neighbours;
+mod questions;
 mod seed;
 mod table;
 mod target;
@@ -32,6 +33,8 @@ pub use limits::serve_constant;
 pub enum Section {
     /// Durable creates and retrieves per second beside the limits of their parts.
     Throughput,
+    /// Questions about free times beside retrieves.
+    Questions,
     /// Memory idle and with active sessions.
     Memory,
     /// Database bytes per scheduled callback.
@@ -105,6 +108,7 @@ pub async fn run(options: BenchOptions) -> Result<(), BenchError> {
     for section in sections {
         match section {
             Section::Throughput => throughput::run(scale).await?,
+            Section::Questions => questions::run(scale).await?,
             Section::Memory => memory::run(scale).await?,
             Section::Bytes => bytes_per_callback::run(scale).await?,
             Section::Neighbours => neighbours::run(scale).await?,

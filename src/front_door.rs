@@ -31,7 +31,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError, StoreError, WaitDesk,
+    AvailabilityDesk, CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError,
+    StoreError, WaitDesk,
 };
 
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
@@ -46,6 +47,8 @@ pub struct Door {
     pub desk: Arc<dyn Desk>,
     /// Tells expected waits and what queues offer.
     pub waits: Arc<dyn WaitDesk>,
+    /// Tells which slots can be booked.
+    pub availability: Arc<dyn AvailabilityDesk>,
     /// Knows when queues are served.
     pub hours: Arc<dyn HoursDesk>,
     /// Judges numbers.

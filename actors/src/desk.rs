@@ -1,5 +1,6 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
+pub(crate) mod availability;
 mod hours;
 mod numbers;
 mod waits;

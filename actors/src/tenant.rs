@@ -11,6 +11,7 @@ mod budget;
 pub(crate) mod bystander;
 mod children;
 mod facts;
+mod recount;
 mod work;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use crate::task;
 use budget::Budgets;
 use children::Children;
 pub(crate) use facts::TenantFacts;
+pub(crate) use recount::Counted;
+use recount::Counting;
 
 pub(crate) type SubmitReply = oneshot::Sender<Result<Submitted, SubmitError>>;
 
@@ -63,6 +66,10 @@ pub(crate) enum TenantMsg {
     ParkEnded { id: CallbackId },
     /// From the supervisor: new settings.
     SettingsChanged { tenant: Arc<Tenant> },
+    /// From itself and its own tasks: the places of queues may not be counted by their slots.
+    Recount,
+    /// From its own task: a count has ended.
+    Recounted { counted: Counted },
     /// From the supervisor: end every session once no call of its is in flight; answered when none is left.
     Drain { reply: oneshot::Sender<()> },
 }
@@ -83,6 +90,7 @@ pub(crate) struct State {
     children: Children,
     /// Tasks that put scheduled callbacks off.
     putting_off: Arc<Semaphore>,
+    counting: Counting,
     draining: Option<oneshot::Sender<()>>,
     meter: Meter,
 }
@@ -99,6 +107,8 @@ impl Actor for TenantActor {
         let meter = Meter::new(ActorKind::Tenant, args.node.ports.observer.clone(), args.waiting);
         let me = meter.address(&me);
         args.node.note(Event::TenantKnown { tenant: args.tenant.name.clone() });
+        // Settings may have changed, or a count may have been broken off, while nobody was here.
+        me.hint(TenantMsg::Recount);
         Ok(State {
             node: args.node,
             facts: Arc::new(TenantFacts::new(args.tenant)),
@@ -106,6 +116,7 @@ impl Actor for TenantActor {
             budgets: Budgets::default(),
             children: Children::default(),
             putting_off: Arc::new(Semaphore::new(work::PUTTING_OFF)),
+            counting: Counting::default(),
             draining: None,
             meter,
         })
@@ -133,6 +144,8 @@ impl Actor for TenantActor {
             TenantMsg::Restart { id } => state.on_restart(id).await,
             TenantMsg::ParkEnded { id } => state.children.recovered(id),
             TenantMsg::SettingsChanged { tenant } => state.on_settings_changed(tenant).await,
+            TenantMsg::Recount => state.on_recount(),
+            TenantMsg::Recounted { counted } => state.on_recounted(counted),
             TenantMsg::Drain { reply } => state.on_drain(reply),
         }
         Ok(())
@@ -227,6 +240,7 @@ impl State {
         self.node.note(Event::TenantKnown { tenant: tenant.name.clone() });
         self.budgets.set_limits(&tenant);
         self.facts.replace(tenant);
+        self.on_recount();
         for queue in self.budgets.queues_with_waiters() {
             self.call_up(&queue).await;
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError, WaitDesk};
+use domain::ports::{AvailabilityDesk, Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError, WaitDesk};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -135,6 +135,11 @@ impl Tree {
 
     /// Where waits are asked for.
     pub fn waits(&self) -> Arc<dyn WaitDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for questions about free times.
+    pub fn availability(&self) -> Arc<dyn AvailabilityDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

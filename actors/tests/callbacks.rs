@@ -9,6 +9,7 @@ mod callbacks {
     mod places;
     mod scheduled;
     mod signals;
+    mod slots;
     pub(super) mod support;
     mod waits;
 }

@@ -10,7 +10,7 @@ use crate::ids::{QueueName, TenantId};
 use crate::numbers::{NumberError, PhoneNumber};
 use crate::ports::{SlotClaim, SubmitError};
 use crate::queue::Queue;
-use crate::slots;
+use crate::slots::{self, Grid};
 use crate::tenant::Tenant;
 
 /// How far ahead a callback can be booked.
@@ -23,6 +23,8 @@ pub struct Plan {
     pub terms: Terms,
     /// For now or for later.
     pub when: When,
+    /// The grid of the queue's slots.
+    pub grid: Grid,
 }
 
 /// When the callback is to be made.
@@ -37,10 +39,8 @@ pub enum When {
         /// When routing has to start so that the call comes on time: wait and buffer before the desired
         /// time. At or before the booking, if the expected wait reaches the desired time already.
         start_at: DateTime<Utc>,
-        /// Start of the slot of the desired time.
-        slot_start: DateTime<Utc>,
-        /// Places of that slot in all.
-        capacity: u32,
+        /// The place to take in the slot of the desired time.
+        slot: SlotClaim,
     },
 }
 
@@ -49,7 +49,7 @@ impl When {
     pub const fn slot(&self) -> Option<SlotClaim> {
         match *self {
             Self::Immediate => None,
-            Self::Scheduled { slot_start, capacity, .. } => Some(SlotClaim { start: slot_start, capacity }),
+            Self::Scheduled { slot, .. } => Some(slot),
         }
     }
 }
@@ -59,25 +59,36 @@ type Check = fn(&Facts<'_>) -> Result<(), SubmitError>;
 
 /// The checks behind the queue's existence, in the order in which a client hears of them. A new rule joins
 /// the list at its place.
-const CHECKS: &[Check] = &[kind_is_offered, number_is_possible, number_is_allowed, not_too_far, open];
+const CHECKS: &[Check] = &[
+    times::not_paused,
+    kind_is_offered,
+    number_is_possible,
+    number_is_allowed,
+    times::not_too_soon,
+    not_too_far,
+    times::not_closing,
+    open,
+    times::likely_in_slot,
+];
 
 /// Judges a booking at `now` by the settings of its tenant. `expected_wait` is the wait of the named queue
 /// in seconds as routing tells it, if it can.
 ///
 /// # Errors
-/// The first rule that the booking breaks, in this order: the queue exists, it offers callbacks of the kind,
-/// the number is possible and allowed, the time is not too far ahead, the queue is open then.
+/// The first rule that the booking breaks, in this order: the queue exists, it is not paused, it offers callbacks
+/// of the kind, the number is possible and allowed, the time is neither too near nor too far ahead, the queue does not close
+/// too soon, it is open then, and its slot is likely to serve it if that was asked for.
 pub fn judge(
     tenant: &Tenant,
     new: &NewCallback,
     expected_wait: Option<i32>,
     now: DateTime<Utc>,
 ) -> Result<Plan, SubmitError> {
-    let facts = Facts::gather(tenant, new, now)?;
+    let facts = Facts::gather(tenant, new, expected_wait, now)?;
     for check in CHECKS {
         check(&facts)?;
     }
-    facts.plan(expected_wait)
+    facts.plan()
 }
 
 /// What the checks judge: the booking and the settings of its queue.
@@ -88,11 +99,20 @@ struct Facts<'a> {
     phone: Result<PhoneNumber, NumberError>,
     /// The wanted time of a scheduled callback; none if it is for now.
     scheduled: Option<DateTime<Utc>>,
+    /// It is to be refused rather than to slide into another slot.
+    always_check_capacity: bool,
+    /// Seconds, if routing can tell.
+    expected_wait: Option<i32>,
     now: DateTime<Utc>,
 }
 
 impl<'a> Facts<'a> {
-    fn gather(tenant: &'a Tenant, new: &NewCallback, now: DateTime<Utc>) -> Result<Self, SubmitError> {
+    fn gather(
+        tenant: &'a Tenant,
+        new: &NewCallback,
+        expected_wait: Option<i32>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, SubmitError> {
         let found = tenant.queue(&new.service_name);
         let (queue, settings) = found.ok_or(SubmitError::UnknownQueue)?;
         Ok(Self {
@@ -101,11 +121,13 @@ impl<'a> Facts<'a> {
             settings,
             phone: settings.number_terms().read(&new.phone_number),
             scheduled: scheduled_time(new, now),
+            always_check_capacity: new.always_check_capacity,
+            expected_wait,
             now,
         })
     }
 
-    fn plan(self, expected_wait: Option<i32>) -> Result<Plan, SubmitError> {
+    fn plan(self) -> Result<Plan, SubmitError> {
         let terms = Terms {
             tenant: self.tenant,
             queue: self.queue.clone(),
@@ -116,12 +138,11 @@ impl<'a> Facts<'a> {
             None => When::Immediate,
             Some(desired_time) => When::Scheduled {
                 desired_time,
-                start_at: desired_time - self.settings.lead(expected_wait),
-                slot_start: slots::slot_start(self.settings, desired_time),
-                capacity: self.settings.slot_capacity,
+                start_at: desired_time - self.settings.lead(self.expected_wait),
+                slot: slots::claim(self.settings, desired_time),
             },
         };
-        Ok(Plan { terms, when })
+        Ok(Plan { terms, when, grid: self.settings.layout.grid() })
     }
 }
 
@@ -172,6 +193,8 @@ fn open(facts: &Facts<'_>) -> Result<(), SubmitError> {
     }
     Err(SubmitError::Closed { next_opening: hours.next_opening(wanted) })
 }
+
+mod times;
 
 #[cfg(test)]
 mod tests;

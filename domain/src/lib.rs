@@ -15,6 +15,7 @@
 //! - **Owed**: what is still to be done outside after a callback has ended.
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
+pub mod availability;
 pub mod booking;
 pub mod call_in;
 pub mod callback;

@@ -4,6 +4,7 @@
 //! Every call ends in one of three ways: done, *surely not done*, or *perhaps done*. Adapters put a
 //! deadline on everything they do; callers may rely on an answer.
 
+mod availability;
 mod hours;
 mod inward;
 mod limits;
@@ -14,6 +15,7 @@ mod world;
 
 use std::sync::Arc;
 
+pub use availability::*;
 pub use hours::*;
 pub use inward::*;
 pub use limits::*;

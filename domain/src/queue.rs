@@ -11,12 +11,12 @@ use std::sync::Arc;
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
-use crate::capacity::CapacityRule;
 use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
 use crate::number_rules::{NumberGate, NumberTerms};
 use crate::numbers::Region;
 use crate::setting::Checks;
+use crate::slots::Layout;
 
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -217,8 +217,8 @@ pub struct Queue {
     pub settings: QueueSettings,
     /// When it is served.
     pub hours: Arc<Calendar>,
-    /// The rule that lays out its slots; none if its own slot length and capacity hold.
-    pub capacity: Option<Arc<CapacityRule>>,
+    /// Its slots and their places: by its capacity rule, or else by its own slot length and capacity.
+    pub layout: Layout,
     /// The rule that judges its numbers.
     pub numbers: Option<Arc<NumberGate>>,
 }
@@ -231,7 +231,8 @@ impl Queue {
             HoursRef::InPlace(hours) => Calendars::default().in_place(hours, &mut Checks::default()),
             HoursRef::Named(_) => Arc::default(),
         };
-        Self { settings, hours, capacity: None, numbers: None }
+        let layout = Layout::even(hours.zone(), settings.slot_minutes, settings.slot_capacity);
+        Self { settings, hours, layout, numbers: None }
     }
 
     /// What the numbers of its bookings are judged by.

@@ -10,93 +10,140 @@
 //!   the change is no multiple of the slot (Lord Howe's half hour with slots of an hour) or the slot is
 //!   longer than the hour of the change.
 //!
-//! Everything here depends on the settings alone. After a change of zone or slot length existing bookings
-//! keep the slot start stored with them.
+//! How many places a slot has is a function of its start too: the number that the rule has for what a clock
+//! on the wall shows then, so that both slots of a repeated hour have it.
+//!
+//! Everything here depends on the settings alone. A change of zone or slot length moves the bookings that are
+//! unfinished ([`crate::ports::CallbackStore::recount`]); a change of places leaves them where they are.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+mod window;
 
-use chrono::{DateTime, Duration, Offset as _, TimeZone as _, Utc};
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Duration, NaiveDate, Offset as _, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
-use crate::booking::MAX_AHEAD;
-use crate::queue::Queue;
+use crate::capacity::WeekPlaces;
+use crate::ports::SlotClaim;
+use crate::queue::{Queue, SlotMinutes};
 
-/// Most slots that are proposed at once.
-pub const MAX_PROPOSALS: usize = 10;
-
-/// Most slots that are looked at for proposals: 14 days of the shortest slots.
-pub const MAX_EXAMINED: usize = 14 * 24 * 12;
+pub use window::{FreeSlot, OpenSlots, free_slots, open_slots};
 
 /// The one function from an instant to the start of its slot: bookings, availability and recounts use it.
-pub fn slot_start(settings: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
-    let grid = Grid::of(settings);
-    let start = grid.floor(at);
-    // If clocks changed since then, the slot begins with the change.
-    grid.change_between(start, at).unwrap_or(start)
+pub fn slot_start(queue: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
+    queue.layout.grid.slot_start(at)
 }
 
 /// The start of the slot after the one of `at`.
-pub fn next_slot(settings: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
-    let grid = Grid::of(settings);
-    let start = slot_start(settings, at);
-    // The slot of a change may have begun off the grid: its end is on it.
-    let end = grid.floor(start) + grid.length;
-    grid.change_between(start, end).unwrap_or(end)
+pub fn next_slot(queue: &Queue, at: DateTime<Utc>) -> DateTime<Utc> {
+    queue.layout.grid.next_slot(at)
 }
 
-/// The instants for which [`proposals`] has to know what is taken: from the slot after the one of `after`, up
-/// to but not including the end, at most 14 days later and not beyond `horizon`.
-pub fn proposal_range(settings: &Queue, after: DateTime<Utc>, horizon: DateTime<Utc>) -> Range<DateTime<Utc>> {
-    let from = next_slot(settings, after);
-    let last = horizon.min(after + MAX_AHEAD);
-    // The horizon itself can be booked, so its slot counts.
-    from..from.max(next_slot(settings, last))
+/// The place that a callback wanted at `at` has to take.
+pub fn claim(queue: &Queue, at: DateTime<Utc>) -> SlotClaim {
+    let layout = &queue.layout;
+    let start = layout.grid.slot_start(at);
+    SlotClaim { start, capacity: layout.capacity_at(start), grid: layout.grid }
 }
 
-/// The nearest slots after the one of `after` that begin while the queue is open, not after `horizon`, and
-/// have free places, ascending, with their free places. At most `limit`, and never more than
-/// [`MAX_PROPOSALS`].
-///
-/// `taken` are the places taken per slot start, read for [`proposal_range`].
-pub fn proposals(
-    settings: &Queue,
-    taken: &BTreeMap<DateTime<Utc>, u32>,
-    after: DateTime<Utc>,
-    horizon: DateTime<Utc>,
-    limit: usize,
-) -> Vec<(DateTime<Utc>, u32)> {
-    let range = proposal_range(settings, after, horizon);
-    let last = horizon.min(after + MAX_AHEAD);
-    let slots = std::iter::successors(Some(range.start), |start| next_open(settings, next_slot(settings, *start)));
-    slots
-        .take(MAX_EXAMINED)
-        .take_while(|start| *start <= last)
-        .filter(|start| !settings.reject_out_of_hours || settings.hours.is_open(*start))
-        .map(|start| (start, settings.slot_capacity.saturating_sub(taken.get(&start).copied().unwrap_or_default())))
-        .filter(|(_, free)| *free > 0)
-        .take(limit.min(MAX_PROPOSALS))
-        .collect()
+/// A queue's slots: where they begin, and how many places each has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    grid: Grid,
+    places: Places,
 }
 
-/// `slot`, or if the queue is closed then, the slot of the next opening.
-fn next_open(settings: &Queue, slot: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    if !settings.reject_out_of_hours {
-        return Some(slot);
+#[derive(Debug, Clone, PartialEq)]
+enum Places {
+    /// The same number in every slot.
+    Same(u32),
+    /// As a capacity rule with slots of the grid's length has it.
+    ByRule(Arc<WeekPlaces>),
+}
+
+impl Layout {
+    /// Slots that all have the same places.
+    pub const fn even(zone: Tz, minutes: SlotMinutes, places: u32) -> Self {
+        Self { grid: Grid { zone, minutes }, places: Places::Same(places) }
     }
-    let opening = settings.hours.next_opening(slot)?;
-    Some(slot_start(settings, opening).max(slot))
+
+    /// Slots as a rule has them.
+    pub fn by_rule(zone: Tz, places: Arc<WeekPlaces>) -> Self {
+        Self { grid: Grid { zone, minutes: places.slot_minutes() }, places: Places::ByRule(places) }
+    }
+
+    /// Where slots begin.
+    pub const fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Places in all of the slot that starts at `start`.
+    pub fn capacity_at(&self, start: DateTime<Utc>) -> u32 {
+        match &self.places {
+            Places::Same(places) => *places,
+            Places::ByRule(rule) => {
+                let (date, second) = self.grid.wall(start.timestamp(), self.grid.offset_seconds(start));
+                self.grid.places_of(rule.on(date), second)
+            }
+        }
+    }
 }
 
-/// Slots of one length on the wall clock of a zone.
-struct Grid {
+/// Slots of one length on the wall clock of a zone; by default of five minutes in UTC. Its text, such as `30 America/New_York`, names it in stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
     zone: Tz,
-    length: Duration,
+    minutes: SlotMinutes,
 }
+
+impl Default for Grid {
+    fn default() -> Self {
+        Self { zone: Tz::UTC, minutes: SlotMinutes::default() }
+    }
+}
+
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.minutes.get(), self.zone)
+    }
+}
+
+const DAY_SECONDS: i64 = 86_400;
 
 impl Grid {
-    fn of(settings: &Queue) -> Self {
-        Self { zone: settings.hours.zone(), length: Duration::minutes(settings.slot_minutes.get().into()) }
+    /// Slots of `minutes` in `zone`.
+    pub const fn new(zone: Tz, minutes: SlotMinutes) -> Self {
+        Self { zone, minutes }
+    }
+
+    /// Length of slots in minutes.
+    pub const fn minutes(&self) -> SlotMinutes {
+        self.minutes
+    }
+
+    /// The start of the slot that holds `at`.
+    pub fn slot_start(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        let start = self.floor(at);
+        // If clocks changed since then, the slot begins with the change.
+        self.change_between(start, at).unwrap_or(start)
+    }
+
+    /// The start of the slot after the one that holds `at`.
+    pub fn next_slot(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        let start = self.slot_start(at);
+        // The slot of a change may have begun off the grid: its end is on it.
+        let end = self.floor(start) + Duration::seconds(self.length_seconds());
+        self.change_between(start, end).unwrap_or(end)
+    }
+
+    /// Length of slots that no change of clocks cuts short.
+    pub fn length(&self) -> Duration {
+        Duration::minutes(self.minutes.get().into())
+    }
+
+    fn length_seconds(&self) -> i64 {
+        i64::from(self.minutes.get()) * 60
     }
 
     fn offset_seconds(&self, at: DateTime<Utc>) -> i64 {
@@ -106,7 +153,7 @@ impl Grid {
     /// The last point of the grid, as the clocks stand at `at`, that is not after `at`.
     fn floor(&self, at: DateTime<Utc>) -> DateTime<Utc> {
         let offset = self.offset_seconds(at);
-        let length = self.length.num_seconds();
+        let length = self.length_seconds();
         let start = (at.timestamp() + offset).div_euclid(length) * length - offset;
         DateTime::from_timestamp(start, 0).unwrap_or(at)
     }
@@ -125,6 +172,20 @@ impl Grid {
             if changed { since = middle } else { before = middle }
         }
         DateTime::from_timestamp(since, 0)
+    }
+
+    /// The date on the wall and the second of its day.
+    fn wall(&self, timestamp: i64, offset: i64) -> (NaiveDate, i64) {
+        let local = timestamp + offset;
+        let day = local.div_euclid(DAY_SECONDS);
+        let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days);
+        (date.unwrap_or_default(), local.rem_euclid(DAY_SECONDS))
+    }
+
+    /// The number of the slot that a clock on the wall is in at that second of a day.
+    fn places_of(&self, day: &[u32], second: i64) -> u32 {
+        let position = usize::try_from(second / self.length_seconds()).unwrap_or_default();
+        day.get(position).copied().unwrap_or_default()
     }
 }
 

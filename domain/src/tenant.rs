@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::call_in::CallInGroup;
-use crate::capacity::CapacityRule;
+use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{QueueName, TenantId};
@@ -15,6 +15,7 @@ use crate::number_rules::{NumberGate, NumberRule};
 use crate::push::PushSettings;
 use crate::queue::{Queue, QueueSettings};
 use crate::setting::{Checks, SettingError};
+use crate::slots::Layout;
 use crate::webhooks::WebhookEndpoint;
 
 /// Everything that a tenant has set, as one document. A key that is not known is refused, for a misspelt one
@@ -117,7 +118,7 @@ impl TenantDocument {
         let calendars = hours_checks.at("businessHours", |checks| Calendars::resolve(&self.business_hours, checks));
         let shared = Shared {
             hours: &calendars,
-            capacity: arcs(&self.capacity_rules),
+            capacity: self.capacity_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.places()))).collect(),
             numbers: self.number_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.gate()))).collect(),
             regions: &self.region_rules,
         };
@@ -183,7 +184,7 @@ fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
 /// What the queues of a document name.
 struct Shared<'a> {
     hours: &'a Calendars,
-    capacity: BTreeMap<String, Arc<CapacityRule>>,
+    capacity: BTreeMap<String, Arc<WeekPlaces>>,
     numbers: BTreeMap<String, Arc<NumberGate>>,
     regions: &'a BTreeMap<String, Vec<String>>,
 }
@@ -195,10 +196,16 @@ impl Shared<'_> {
             HoursRef::Named(name) => named("hours", "businessHours", self.hours.named(), Some(name), checks),
         };
         named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
+        let hours = hours.unwrap_or_default();
+        let rule = named("capacityRule", "capacityRules", &self.capacity, settings.capacity_rule.as_ref(), checks);
+        let layout = match rule {
+            Some(rule) => Layout::by_rule(hours.zone(), rule),
+            None => Layout::even(hours.zone(), settings.slot_minutes, settings.slot_capacity),
+        };
         Queue {
             settings: settings.clone(),
-            hours: hours.unwrap_or_default(),
-            capacity: named("capacityRule", "capacityRules", &self.capacity, settings.capacity_rule.as_ref(), checks),
+            hours,
+            layout,
             numbers: named("numberRule", "numberRules", &self.numbers, settings.number_rule.as_ref(), checks),
         }
     }

@@ -26,6 +26,7 @@ use crate::booking::{Plan, When};
 use crate::callback::{Callback, Canceller, Effect, Input, NewCallback};
 use crate::ports::{Blinds, Change};
 use crate::queue::{DuplicatePolicy, Queue, ThrottleWindow};
+use crate::slots::Grid;
 
 pub use settings::check;
 pub use values::{CountedValue, PHONE_NUMBER, is_header};
@@ -208,7 +209,9 @@ pub fn replacement(before: &Callback, now: DateTime<Utc>) -> Option<Change> {
         expected_version: before.version,
         expected_owner: None,
         saving,
+        // It takes no place.
         slot_capacity: 0,
+        grid: Grid::default(),
         at: now,
     })
 }

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
+use domain::capacity::{CapacityRule, DayPlaces};
 use domain::hours::{BusinessHours, HoursRef, Range, Week};
 use domain::ids::{ApiKeyId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::number_rules::{BlockedPattern, NumberRule};
 use domain::numbers::BadRegion;
 use domain::ports::{Clock, SettingsStore, StoreError};
-use domain::queue::QueueSettings;
+use domain::queue::{QueueSettings, SlotMinutes};
 use domain::tenant::TenantDocument;
 use thiserror::Error;
 
@@ -25,7 +26,7 @@ pub(super) const SUPPORT: &str = "support";
 const SALES: &str = "sales";
 /// Its queue with the limits that a real one has: one waiting callback of a number, three for now in a day.
 const STRICT: &str = "strict";
-/// The calendar of those hours.
+/// The calendar of those hours, and its capacity rule: five callbacks in each half hour of the office.
 const OFFICE: &str = "office";
 /// A number rule to try numbers on; no queue has it.
 const NORTH_AMERICA: &str = "north-america";
@@ -86,7 +87,11 @@ fn document() -> Result<TenantDocument, DemoError> {
     // No buffer and no throttle: whoever tries the demo wants the call at the very second, again and again.
     let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
-    let sales = QueueSettings { hours: HoursRef::Named(OFFICE.to_owned()), ..support.clone() };
+    let sales = QueueSettings {
+        hours: HoursRef::Named(OFFICE.to_owned()),
+        capacity_rule: Some(OFFICE.to_owned()),
+        ..support.clone()
+    };
     let strict = QueueSettings {
         duplicate_limit: 1,
         throttle_daily_limit: 3,
@@ -96,11 +101,18 @@ fn document() -> Result<TenantDocument, DemoError> {
     let queues = [(SUPPORT, support), (SALES, sales), (STRICT, strict)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
+    let five = DayPlaces::from([("09:00-17:00".to_owned(), 5)]);
+    let rule = CapacityRule {
+        slot_minutes: SlotMinutes::new(30).map_err(|error| invalid(&error))?,
+        week: [("mon-fri".to_owned(), five)].into(),
+        ..CapacityRule::default()
+    };
     let mut document = TenantDocument::with_queues(TENANT, queues);
     document.business_hours.insert(OFFICE.to_owned(), BusinessHours::weekly(New_York, office));
     let permitted = [("US", vec![BlockedPattern::Simple("212555".to_owned())]), ("CA", vec![])];
     let permitted = permitted.into_iter().map(|(country, blocked)| Ok((country.parse()?, blocked)));
     let countries = permitted.collect::<Result<_, BadRegion>>().map_err(|error| invalid(&error))?;
     document.number_rules.insert(NORTH_AMERICA.to_owned(), NumberRule { countries });
+    document.capacity_rules.insert(OFFICE.to_owned(), rule);
     Ok(document)
 }

@@ -8,7 +8,8 @@ use domain::keys::{ApiKey, Scope};
 use domain::limits::TenantLimits;
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booking, SettingsStore};
-use domain::queue::QueueSettings;
+use domain::queue::{QueueSettings, SlotMinutes};
+use domain::slots::Grid;
 use domain::tenant::TenantDocument;
 use domain::throttle::BookingLimits;
 use http::Request;
@@ -96,6 +97,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
         Booking {
             callback,
             slot_capacity: 1_000_000,
+            grid: Grid::new(chrono_tz::Tz::UTC, SlotMinutes::default()),
             options: Options::default(),
             user_data: None,
             idempotency: None,
@@ -130,6 +132,18 @@ pub(super) fn create(desired: Option<DateTime<Utc>>, number: u64, user_data: Opt
 /// A retrieve.
 pub(super) fn retrieve(id: &str) -> Request<Full<Bytes>> {
     post("/engagement/v3/callbacks/retrieve", format!(r#"{{"id":"{id}"}}"#))
+}
+
+/// A question about the free times of the queue, with its query.
+pub(super) fn availability(query: &str) -> Request<Full<Bytes>> {
+    let uri = format!("/engagement/v3/callbacks/availability/{QUEUE}{query}");
+    let mut request = Request::new(Full::default());
+    // Constants of this bench: they are URIs.
+    *request.uri_mut() = uri.parse().unwrap_or_default();
+    let headers = request.headers_mut();
+    headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    headers.insert("x-api-key", http::HeaderValue::from_static(KEY));
+    request
 }
 
 fn post(path: &'static str, body: String) -> Request<Full<Bytes>> {

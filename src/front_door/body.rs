@@ -19,7 +19,7 @@ use super::router::Shared;
 const SMALL_BYTES: usize = 16 << 10;
 
 /// The memory that somebody's body takes.
-type Share = FairPermit<Option<Arc<str>>>;
+pub(crate) type Share = FairPermit<Option<Arc<str>>>;
 
 /// A whole body, with its share of the memory for as long as it lives.
 pub(crate) struct Whole {
@@ -81,6 +81,15 @@ async fn next_part(shared: &Shared, body: &mut Body) -> Result<Option<Bytes>, Pr
             }
         }
     }
+}
+
+/// A share of the memory for a long answer of so many bytes, if it needs one.
+pub(crate) fn share(shared: &Shared, context: &Context, bytes: usize) -> Result<Option<Share>, Problem> {
+    let mut share = None;
+    if bytes > SMALL_BYTES {
+        grow(shared, context, &mut share, bytes)?;
+    }
+    Ok(share)
 }
 
 /// Takes a share of the memory for `length` bytes in all.

@@ -1,5 +1,6 @@
 //! The public API, one file per family of operations.
 
+pub(crate) mod availability;
 pub(crate) mod callbacks;
 pub(crate) mod hours;
 pub(crate) mod schemas;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::retrieve))
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
+        .routes(routes!(availability::availability))
         .routes(routes!(hours::open_for))
 }
 
@@ -86,6 +88,11 @@ fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, A
         return Err(Problem::new(Kind::Forbidden, rule));
     }
     Ok((context, caller))
+}
+
+/// A path whose name is no percent-encoded UTF-8.
+pub(crate) fn unreadable_path() -> Problem {
+    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
 }
 
 /// What the guard knows of the request.

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::number_rules::NumberRefusal;
-use domain::ports::{CancelError, NumberDeskError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use domain::ports::{
+    AvailabilityError, CancelError, NumberDeskError, SaveError, SignalError, StoreError, SubmitError, Unserved,
+};
 use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
 
@@ -38,6 +40,10 @@ pub(crate) enum Kind {
     Closed,
     SlotFull,
     NotCancellable,
+    Paused,
+    TooSoon,
+    ClosesSoon,
+    SlotUnlikely,
     Failed,
     Busy,
 }
@@ -58,7 +64,7 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 21] = [
+pub(crate) const TABLE: [Row; 25] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
@@ -78,6 +84,10 @@ pub(crate) const TABLE: [Row; 21] = [
     row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
     row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
     row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),
+    row(Kind::Paused, StatusCode::BAD_REQUEST, 7040, "service-paused"),
+    row(Kind::TooSoon, StatusCode::BAD_REQUEST, 501, "too-soon"),
+    row(Kind::ClosesSoon, StatusCode::BAD_REQUEST, 7042, "closes-soon"),
+    row(Kind::SlotUnlikely, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-unlikely"),
     row(Kind::Failed, StatusCode::INTERNAL_SERVER_ERROR, 500, "failed"),
     BUSY,
 ];
@@ -99,7 +109,7 @@ pub(crate) struct Problem {
     pub(crate) kind: Kind,
     /// One sentence that names the field and the rule. Never a value that the client sent.
     pub(crate) message: Cow<'static, str>,
-    /// Nearest slots with places, for [`Kind::SlotFull`].
+    /// Nearest slots with places, for [`Kind::SlotFull`] and [`Kind::SlotUnlikely`].
     pub(crate) slots: Option<Vec<(DateTime<Utc>, u32)>>,
     /// Seconds after which it would pass, where that is known.
     pub(crate) wait_seconds: Option<u32>,
@@ -182,6 +192,9 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::UnknownQueue => Self::new(Kind::UnknownService, "serviceName names no configured service."),
+            SubmitError::Paused => {
+                Self::new(Kind::Paused, "The service takes no callbacks for the time being; it is paused.")
+            }
             SubmitError::ImmediateDisabled => {
                 Self::new(Kind::UnknownService, "The service is not configured for immediate callbacks.")
             }
@@ -193,6 +206,13 @@ impl From<SubmitError> for Problem {
                 Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")
             }
             SubmitError::NumberNotAllowed { rule } => Self::number(&rule),
+            SubmitError::TooSoon { earliest, lead_seconds } => Self::new(
+                Kind::TooSoon,
+                format!(
+                    "desiredTime is too soon: minLeadSeconds is {lead_seconds}, and the earliest that can be booked is {}.",
+                    Stamp(earliest)
+                ),
+            ),
             SubmitError::TooFarAhead { latest } => Self::bad(
                 "desiredTime",
                 format!("is too far ahead; the latest that can be booked is {}", Stamp(latest)),
@@ -204,6 +224,25 @@ impl From<SubmitError> for Problem {
                 }
                 Self::new(Kind::Closed, message + ".")
             }
+            SubmitError::ClosesSoon { closes_at, blackout_seconds } => Self::new(
+                Kind::ClosesSoon,
+                format!(
+                    "The office closes at {}, and takes no immediate callbacks in the last {blackout_seconds} s before \
+                     (immediateBlackoutSeconds).",
+                    Stamp(closes_at)
+                ),
+            ),
+            SubmitError::SlotUnlikely { wait_seconds, slot_end, proposals, .. } => Self {
+                slots: Some(proposals),
+                ..Self::new(
+                    Kind::SlotUnlikely,
+                    format!(
+                        "The callback would hardly be served in its slot (alwaysCheckCapacity): the expected wait is \
+                         {wait_seconds} s, and the slot ends at {}.",
+                        Stamp(slot_end)
+                    ),
+                )
+            },
             SubmitError::SlotFull { proposals } => Self {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
@@ -254,6 +293,15 @@ impl From<NumberDeskError> for Problem {
             NumberDeskError::UnknownQueue => Self::new(Kind::UnknownService, "queue names no configured service."),
             NumberDeskError::UnknownRule => Self::new(Kind::UnknownService, "rule names no number rule."),
             NumberDeskError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<AvailabilityError> for Problem {
+    fn from(error: AvailabilityError) -> Self {
+        match error {
+            AvailabilityError::UnknownQueue => Self::new(Kind::UnknownService, "The path names no configured service."),
+            AvailabilityError::Unserved(unserved) => unserved.into(),
         }
     }
 }

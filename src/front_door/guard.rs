@@ -28,11 +28,12 @@ use super::{body, milliseconds};
 const TENANT_HEADERS: [&str; 2] = ["ccid", "contactcenterid"];
 
 /// Routes by template: the closed set that appears in metrics and logs.
-pub(crate) const ROUTES: [&str; 20] = [
+pub(crate) const ROUTES: &[&str] = &[
     "/engagement/v3/callbacks/create",
     "/engagement/v3/callbacks/cancel",
     "/engagement/v3/callbacks/retrieve",
     "/engagement/v3/callbacks/queue-status/{queue-name}",
+    "/engagement/v3/callbacks/availability/{service-name}",
     "/engagement/v3/estimated-wait-time",
     "/engagement/v3/callbacks/open-for/{service-name}",
     "/engagement/v3/openapi.json",
@@ -199,7 +200,7 @@ fn names_tenant(headers: &HeaderMap) -> bool {
 
 fn route(request: &Request) -> &'static str {
     let Some(matched) = request.extensions().get::<MatchedPath>() else { return UNKNOWN_ROUTE };
-    ROUTES.into_iter().find(|route| *route == matched.as_str()).unwrap_or(UNKNOWN_ROUTE)
+    ROUTES.iter().copied().find(|route| *route == matched.as_str()).unwrap_or(UNKNOWN_ROUTE)
 }
 
 fn method(method: &Method) -> &'static str {

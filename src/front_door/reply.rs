@@ -1,11 +1,16 @@
 //! Writes answers: the envelope around data and around refusals, and problem documents for who asks for them.
 
+pub(crate) mod slots;
+
+use super::body::Share;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::ids::CorrelationId;
 use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -37,6 +42,35 @@ struct Envelope<'a, D> {
 pub(crate) fn success<D: Serialize>(corr_id: CorrelationId, data: D) -> Response {
     let status = Status { code: 0, message: "Successful", corr_id };
     json(StatusCode::OK, JSON, &Envelope { status, data: Some(data) })
+}
+
+/// 200 with data that `write` adds by hand, because there is much of it: at most `bytes`. The body keeps its share of
+/// the memory until it is sent.
+pub(crate) fn success_by_hand(
+    corr_id: CorrelationId,
+    bytes: usize,
+    share: Option<Share>,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> Response {
+    let status = Status { code: 0, message: "Successful", corr_id };
+    let mut body = Vec::with_capacity(USUAL_BYTES + bytes);
+    body.extend_from_slice(b"{\"status\":");
+    if serde_json::to_writer(&mut body, &status).is_err() {
+        // Writing plain structs into memory cannot fail; an empty 500 is the honest rest.
+        return json(StatusCode::INTERNAL_SERVER_ERROR, JSON, &());
+    }
+    body.extend_from_slice(b",\"data\":");
+    write(&mut body);
+    body.push(b'}');
+    let length = body.len();
+    let body = Full::new(Bytes::from(body));
+    let mut response = Response::new(Body::new(body.map_frame(move |frame| {
+        let _held = &share;
+        frame
+    })));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
 }
 
 /// Any JSON document without the envelope: health.

@@ -12,14 +12,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use domain::availability::{Availability, Question};
 use domain::callback::{Canceller, NewCallback, Reply, Signal};
 use domain::event::Event;
 use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
-    CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer, Parked, SaveError, SignalError,
-    StoreError, SubmitError, Submitted, Unserved,
+    AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
+    Parked, SaveError, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
@@ -68,6 +69,7 @@ pub(crate) struct Fake {
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
+    pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     /// The settings of the only tenant.
     pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
@@ -75,6 +77,7 @@ pub(crate) struct Fake {
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
     pub(crate) booked: Mutex<Vec<NewCallback>>,
+    pub(crate) asked: Mutex<Vec<Question>>,
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
 }
@@ -100,12 +103,14 @@ impl Fake {
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
+            availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
             tenant: Mutex::new(Ok(hours::tenant())),
             waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
             booked: Mutex::default(),
+            asked: Mutex::default(),
             signals: Mutex::default(),
             events: Mutex::default(),
         }
@@ -147,6 +152,15 @@ impl Desk for Fake {
     async fn retrieve(&self, _: TenantId, _: CallbackId) -> Result<CallbackView, Unserved> {
         self.mood().await;
         self.retrieve.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl AvailabilityDesk for Fake {
+    async fn availability(&self, _: TenantId, question: Question) -> Result<Availability, AvailabilityError> {
+        self.asked.lock().unwrap().push(question);
+        self.mood().await;
+        self.availability.lock().unwrap().clone()
     }
 }
 
@@ -224,6 +238,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         hours: fake.clone(),
         numbers: fake.clone(),
         waits: fake.clone(),
+        availability: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

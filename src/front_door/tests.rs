@@ -1,5 +1,6 @@
 //! The service of each listener, called without a socket.
 
+mod availability;
 mod create;
 mod fuzz;
 mod hours;

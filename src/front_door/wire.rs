@@ -6,6 +6,7 @@
 //! [`Loose`], user data is copied through, everything else is skipped, so that a body of one megabyte costs
 //! about one megabyte.
 
+pub(crate) mod availability;
 pub(crate) mod create;
 pub(crate) mod numbers;
 pub(crate) mod query;

@@ -19,6 +19,7 @@ mod nodes;
 mod open;
 mod queries;
 mod readers;
+mod recount;
 mod rows;
 mod settings;
 mod statement;

@@ -9,19 +9,13 @@ const OPERATIONS: &[&str] = &[
     "/callbacks/create",
     "/callbacks/cancel",
     "/callbacks/retrieve",
+    "/callbacks/availability/{service-name}",
     "/callbacks/queue-status/{queue-name}",
     "/estimated-wait-time",
     "/callbacks/open-for/{service-name}",
 ];
 
 const OPEN_FOR: &str = "/paths/~1engagement~1v3~1callbacks~1open-for~1{service-name}/get";
-
-/// The one method of an operation's path.
-fn method(contract: &Value, path: &str) -> String {
-    let methods = keys(&contract["paths"][path]);
-    let [method] = methods.as_slice() else { panic!("{path}: {methods:?}") };
-    (*method).clone()
-}
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()
@@ -105,22 +99,6 @@ fn compare(theirs: At<'_>, ours: At<'_>, path: &str) {
     }
 }
 
-/// Every parameter of the contract is one of ours, in the same place, and asks for no more.
-fn compare_parameters(theirs: At<'_>, ours: At<'_>, path: &str) {
-    for parameter in theirs.node["parameters"].as_array().into_iter().flatten() {
-        let theirs = At::new(theirs.document, parameter);
-        let (name, place) = (&theirs.node["name"], &theirs.node["in"]);
-        let given = ours.node["parameters"].as_array().into_iter().flatten().map(|it| At::new(ours.document, it));
-        let found = given.into_iter().find(|it| it.node["name"] == *name && it.node["in"] == *place);
-        let found = found.unwrap_or_else(|| panic!("{path}: parameter {name} in {place}"));
-        let required = |at: At<'_>| at.node["required"].as_bool().unwrap_or(false);
-        assert_eq!(required(theirs), required(found), "{path}: {name} required");
-        compare(theirs.to("schema"), found.to("schema"), &format!("{path} {name}"));
-        let pattern = |at: At<'_>| at.to("schema").node["pattern"].clone();
-        assert_eq!(pattern(theirs), pattern(found), "{path}: {name} pattern");
-    }
-}
-
 fn json_schema(at: At<'_>) -> At<'_> {
     at.to("content").to("application/json").to("schema")
 }
@@ -129,6 +107,8 @@ fn json_schema(at: At<'_>) -> At<'_> {
 fn our_document_covers_the_contract() {
     check(&contract(), &ours());
 }
+
+const AVAILABILITY: &str = "/paths/~1engagement~1v3~1callbacks~1availability~1{service-name}";
 
 /// A comparison that looks nowhere would find nothing.
 #[test]
@@ -143,6 +123,9 @@ fn the_comparison_notices_what_is_missing() {
         ("/paths/~1engagement~1v3~1estimated-wait-time/get/parameters/1/name".to_owned(), Value::from("model")),
         (format!("{schemas}/ProposedSlots/properties/slots/additionalProperties/type"), Value::from("integer")),
         ("/paths/~1engagement~1v3~1callbacks~1create/post/responses/429".to_owned(), Value::Null),
+        (format!("{AVAILABILITY}/get/parameters/2/schema/type"), Value::from("string")),
+        (format!("{AVAILABILITY}/get/parameters/0/required"), Value::from(false)),
+        (format!("{AVAILABILITY}/get/parameters/7"), serde_json::json!({"name": "max-time-slots", "in": "query"})),
         ("/paths/~1engagement~1v3~1callbacks~1cancel/post/operationId".to_owned(), Value::from("cancel")),
         (format!("{OPEN_FOR}/parameters/1/name"), Value::from("begin")),
         (format!("{OPEN_FOR}/parameters/1/required"), Value::from(true)),
@@ -156,14 +139,39 @@ fn the_comparison_notices_what_is_missing() {
     }
 }
 
+/// The one method of an operation.
+fn method(item: &Value) -> &'static str {
+    ["get", "post"].into_iter().find(|method| item[method].is_object()).expect("a method")
+}
+
+/// Every parameter of the contract is there, of the same type and as necessary; its older names are not in it.
+fn compare_parameters(theirs: At<'_>, ours: At<'_>, path: &str) {
+    let list = |at: At<'_>| -> Vec<Value> {
+        let parameters = at.node["parameters"].as_array().into_iter().flatten();
+        parameters.map(|parameter| resolve(at.document, parameter).clone()).collect()
+    };
+    let (wanted, given) = (list(theirs), list(ours));
+    for parameter in &wanted {
+        let (name, place) = (&parameter["name"], &parameter["in"]);
+        let found = given.iter().find(|it| it["name"] == *name && it["in"] == *place);
+        let found = found.unwrap_or_else(|| panic!("{path}: parameter {name} is missing"));
+        let required = |parameter: &Value| parameter["required"].as_bool().unwrap_or_default();
+        assert_eq!(required(parameter), required(found), "{path}: parameter {name}: required");
+        let (theirs, ours) = (At::new(theirs.document, &parameter["schema"]), At::new(ours.document, &found["schema"]));
+        compare(theirs, ours, &format!("{path}: parameter {name}"));
+        assert_eq!(theirs.node["pattern"], ours.node["pattern"], "{path}: parameter {name}: pattern");
+    }
+    let in_query = |list: &[Value]| list.iter().filter(|it| it["in"] == "query").count();
+    assert_eq!(in_query(&wanted), in_query(&given), "{path}: parameters");
+}
+
 fn check(contract: &Value, ours: &Value) {
     assert!(ours["openapi"].as_str().unwrap().starts_with("3.1."));
     for path in OPERATIONS {
         let item = At::new(contract, &contract["paths"][path]);
         let our_item = At::new(ours, &ours["paths"][format!("{PREFIX}{path}")]);
         assert_eq!(keys(item.node), keys(our_item.node), "{path}: methods");
-        let method = method(contract, path);
-        let (theirs, ours) = (item.to(&method), our_item.to(&method));
+        let (theirs, ours) = (item.to(method(item.node)), our_item.to(method(item.node)));
         assert_eq!(theirs.node["operationId"], ours.node["operationId"], "{path}: operationId");
         compare_parameters(theirs, ours, path);
         assert_eq!(theirs.node["requestBody"]["required"], ours.node["requestBody"]["required"], "{path}: body");
@@ -171,6 +179,7 @@ fn check(contract: &Value, ours: &Value) {
             let (theirs, ours) = (json_schema(theirs.to("requestBody")), json_schema(ours.to("requestBody")));
             compare(theirs, ours, &format!("{path} request"));
         }
+        compare_parameters(theirs, ours, path);
         for status in keys(&theirs.node["responses"]) {
             let (theirs, ours) = (theirs.to("responses").to(status), ours.to("responses").to(status));
             compare(json_schema(theirs), json_schema(ours), &format!("{path} {status}"));
@@ -192,7 +201,8 @@ fn the_api_key_is_described_as_in_the_contract() {
         );
     }
     for path in OPERATIONS {
-        let security = &ours["paths"][format!("{PREFIX}{path}")][method(&contract, path)]["security"];
+        let item = &ours["paths"][format!("{PREFIX}{path}")];
+        let security = &item[method(item)]["security"];
         assert_eq!(*security, serde_json::json!([{"apiKey": []}]), "{path}");
     }
 }
@@ -200,10 +210,11 @@ fn the_api_key_is_described_as_in_the_contract() {
 /// Examples are what people copy: each must be valid against the schema beside it.
 #[test]
 fn our_examples_are_valid() {
-    let (contract, document) = (contract(), ours());
+    let document = ours();
     let mut checked = 0;
     for path in OPERATIONS {
-        let operation = &document["paths"][format!("{PREFIX}{path}")][method(&contract, path)];
+        let item = &document["paths"][format!("{PREFIX}{path}")];
+        let operation = &item[method(item)];
         let answers = operation["responses"].as_object().unwrap().values();
         for content in std::iter::once(&operation["requestBody"]).chain(answers) {
             let media = &content["content"]["application/json"];

@@ -17,6 +17,7 @@
 
 mod harness;
 
+mod availability;
 mod bad_input;
 mod configuration;
 mod contract;

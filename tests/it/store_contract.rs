@@ -5,6 +5,7 @@ mod batches;
 mod bookings;
 mod harness;
 mod limits;
+mod recounts;
 mod settings;
 mod speed;
 mod sqlite;
@@ -50,6 +51,9 @@ contract! {
         counts_are_exact_under_concurrency, a_window_slides, a_window_costs_no_more_than_its_parts,
         the_depth_follows_every_step, who_ends_for_another_makes_room, rules_are_told_in_their_order,
         a_rolled_back_batch_counted_nothing, without_rules_nothing_is_counted, past_counts_are_purged;
+    recounts: move_bookings_to_the_slots_of_another_grid, say_what_they_moved_in_the_history,
+        that_are_done_cost_nothing, leave_the_past_and_the_ended_alone, are_refused_places_of_another_grid,
+        are_finished_by_whoever_comes_next, meet_cancels_and_bookings, keep_every_place_in_random_changes;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
 }

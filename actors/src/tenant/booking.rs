@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::availability::{self, Show};
 use domain::booking::{MAX_AHEAD, Plan, When, judge};
 use domain::callback::{Callback, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::event::Event;
-use domain::ids::{CallbackId, QueueName};
-use domain::ports::{Booked, Booking, Details, Due, How, SubmitError, Submitted, Unserved};
+use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
 use domain::queue::Queue;
 use domain::slots;
+use domain::tenant::Tenant;
 use domain::throttle::{BookingLimits, LimitReached, LimitRule};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::bystander::due_of;
 use super::{State, SubmitReply, TenantFacts, TenantMsg};
+use crate::desk::availability::look;
 use crate::mailbox::Address;
 use crate::node::Node;
 use crate::scheduler::SchedulerMsg;
@@ -31,6 +34,10 @@ const BOOK_DEADLINE: Duration = Duration::from_secs(7);
 const KNOWN_DEADLINE: Duration = Duration::from_secs(2);
 /// How long the store may take to tell which slots have places.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a booking is tried whose queue is being counted by other slots, and the pause between. Together longer
+/// than settings need to reach every node.
+const GRID_TRIES: u32 = 16;
+const GRID_PAUSE: Duration = Duration::from_millis(200);
 /// An attempt that began with the booking is due again after this until it is seen to be with routing, so
 /// that a crash between the two does not cost the customer more.
 const SEEN_THROUGH: TimeDelta = TimeDelta::seconds(5);
@@ -86,14 +93,14 @@ impl State {
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
         let plan = match judge(&tenant, &new, wait, now) {
             Ok(plan) => plan,
-            Err(refused) => return self.refuse(refused, new.idempotency, now, reply),
+            Err(refused) => return self.refuse(refused, tenant, new, now, reply),
         };
         let count = |queue: &Arc<Queue>| BookingLimits::of(queue, &plan, &new, now, self.node.ports.blinds.as_ref());
         let limits = tenant.queues.get(&plan.terms.queue).map(count).unwrap_or_default();
         let (draft, mut place) = self.draft(new, plan, limits, now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
         let work = async move {
-            let (answer, follow_up, replaced) = match keep(&node, &facts, draft).await {
+            let (answer, follow_up, replaced) = match keep(&node, &facts, &me, draft).await {
                 Ok(Kept { submitted, follow_up, replaced }) => (Ok(submitted), follow_up, replaced),
                 Err(refused) => (Err(refused), None, None),
             };
@@ -116,25 +123,42 @@ impl State {
     }
 
     /// Refuses, unless the same request had another answer before: then that answer stands, whatever has changed since.
-    fn refuse(&self, refused: SubmitError, key: Option<Idempotency>, now: DateTime<Utc>, reply: SubmitReply) {
-        let (node, tenant, name) = (self.node.clone(), self.facts.id, self.facts.name.clone());
-        let Some(key) = key else { return drop(reply.send(Err(counted(&node, name, refused)))) };
+    /// A slot that is likely to be over too soon is refused like a full one: with the nearest others.
+    fn refuse(
+        &self,
+        refused: SubmitError,
+        tenant: Arc<Tenant>,
+        new: NewCallback,
+        now: DateTime<Utc>,
+        reply: SubmitReply,
+    ) {
+        let unlikely = matches!(refused, SubmitError::SlotUnlikely { .. });
+        if new.idempotency.is_none() && !unlikely {
+            return drop(reply.send(Err(counted(&self.node, &tenant, refused))));
+        }
+        let node = self.node.clone();
         let work = async move {
-            let answer = match timeout(KNOWN_DEADLINE, node.ports.callbacks.known(tenant, key, now)).await {
-                Ok(Ok(Some(Booked::Existing(id)))) => Ok(Submitted { id, how: How::Replayed }),
-                Ok(Ok(Some(Booked::KeyReused))) => Err(SubmitError::KeyReused),
-                Ok(Ok(_)) => Err(counted(&node, name, refused)),
-                Ok(Err(_)) | Err(_) => Err(Unserved::Busy.into()),
+            let answer = match new.idempotency {
+                Some(key) => earlier_answer(&node, tenant.id, key, now).await,
+                None => Ok(None),
+            };
+            let answer = match answer {
+                Ok(Some(earlier)) => earlier,
+                Ok(None) => {
+                    let refused = with_proposals(&node, &tenant, &new.service_name, refused).await;
+                    Err(counted(&node, &tenant, refused))
+                }
+                Err(unserved) => Err(unserved.into()),
             };
             drop(reply.send(answer));
         };
-        task::spawn(&self.node, "a refusal under a key", work);
+        task::spawn(&self.node, "a refusal that has to be looked up", work);
     }
 
     fn draft(&mut self, new: NewCallback, plan: Plan, limits: BookingLimits, now: DateTime<Utc>) -> (Draft, HeldPlace) {
         let id = CallbackId::generate(now);
         let me = self.node.me;
-        let slot_capacity = plan.when.slot().map_or(0, |slot| slot.capacity);
+        let (slot_capacity, grid) = (plan.when.slot().map_or(0, |slot| slot.capacity), plan.grid);
         let mut place = HeldPlace { tenant: self.me.clone(), id: None };
         let (callback, next) = match plan.when {
             When::Immediate => {
@@ -148,16 +172,17 @@ impl State {
                 }
                 (callback, next)
             }
-            When::Scheduled { desired_time, start_at, slot_start, .. } => {
+            When::Scheduled { desired_time, start_at, slot } => {
                 let near = start_at - now < NEAR;
                 let owner = near.then_some(me);
-                let callback = Callback::scheduled(id, plan.terms, owner, desired_time, start_at, Some(slot_start));
+                let callback = Callback::scheduled(id, plan.terms, owner, desired_time, start_at, Some(slot.start));
                 (callback, if near { Next::Schedule } else { Next::Nothing })
             }
         };
         let booking = Booking {
             callback,
             slot_capacity,
+            grid,
             options: new.options,
             user_data: new.user_data,
             idempotency: new.idempotency,
@@ -197,20 +222,20 @@ enum FollowUp {
 }
 
 /// A refusal that the customer hears of, told to the observer if its rule is counted.
-fn counted(node: &Node, tenant: Arc<str>, refused: SubmitError) -> SubmitError {
+fn counted(node: &Node, tenant: &Tenant, refused: SubmitError) -> SubmitError {
     if let Some(rule) = refused.number_rule() {
-        node.note(Event::NumberRefused { tenant, rule });
+        node.note(Event::NumberRefused { tenant: Arc::clone(&tenant.name), rule });
     }
     refused
 }
 
-async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, SubmitError> {
+async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: Draft) -> Result<Kept, SubmitError> {
     let Draft { booking, next } = draft;
     let callback = booking.callback.clone();
     // The first submit needs the details; whatever starts later reads them then.
     let details = matches!(next, Next::Start(_))
         .then(|| Box::new(Details { options: booking.options.clone(), user_data: booking.user_data.clone() }));
-    let booked = timeout(BOOK_DEADLINE, node.ports.callbacks.book(booking)).await;
+    let booked = timeout(BOOK_DEADLINE, book(node, facts, me, booking)).await;
     let booked = booked.map_err(|_| Unserved::Perhaps)?;
     let replaced = match booked {
         Ok(Booked::Replaced { id, from }) => {
@@ -247,8 +272,12 @@ async fn keep(node: &Node, facts: &TenantFacts, draft: Draft) -> Result<Kept, Su
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
         Ok(Booked::SlotFull) => {
             node.note(Event::SlotFull { tenant: facts.name.clone() });
-            Err(SubmitError::SlotFull { proposals: proposals(node, facts, &callback).await })
+            let tenant = facts.current();
+            let queue = tenant.queues.get_key_value(&callback.queue);
+            let first = queue.map(|(_, queue)| slots::next_slot(queue, callback.desired_time));
+            Err(SubmitError::SlotFull { proposals: proposals(node, facts.id, queue, first).await })
         }
+        Ok(Booked::OtherGrid) => Err(Unserved::Busy.into()),
         Err(error) => Err(unserved(&error).into()),
     }
 }
@@ -269,15 +298,72 @@ fn note_limited(node: &Node, facts: &TenantFacts, reached: &LimitReached) {
     });
 }
 
-/// The nearest slots with places. Without an answer from the store there are none to propose.
-async fn proposals(node: &Node, facts: &TenantFacts, callback: &Callback) -> Vec<(DateTime<Utc>, u32)> {
-    let tenant = facts.current();
-    let Some(settings) = tenant.queues.get(&callback.queue) else { return Vec::new() };
-    let (wanted, horizon) = (callback.desired_time, node.now() + MAX_AHEAD);
-    let range = slots::proposal_range(settings, wanted, horizon);
-    let read = node.ports.callbacks.places_taken(facts.id, &callback.queue, range.start, range.end);
-    match timeout(PROPOSE_DEADLINE, read).await {
-        Ok(Ok(taken)) => slots::proposals(settings, &taken, wanted, horizon, slots::MAX_PROPOSALS),
+/// What the same request was answered before, if it was.
+async fn earlier_answer(
+    node: &Node,
+    tenant: TenantId,
+    key: Idempotency,
+    now: DateTime<Utc>,
+) -> Result<Option<Result<Submitted, SubmitError>>, Unserved> {
+    match timeout(KNOWN_DEADLINE, node.ports.callbacks.known(tenant, key, now)).await {
+        Ok(Ok(Some(Booked::Existing(id)))) => Ok(Some(Ok(Submitted { id, how: How::Replayed }))),
+        Ok(Ok(Some(Booked::KeyReused))) => Ok(Some(Err(SubmitError::KeyReused))),
+        Ok(Ok(_)) => Ok(None),
+        Ok(Err(_)) | Err(_) => Err(Unserved::Busy),
+    }
+}
+
+/// The refusal, with other slots where it asks for them.
+async fn with_proposals(node: &Node, tenant: &Tenant, service_name: &str, refused: SubmitError) -> SubmitError {
+    let SubmitError::SlotUnlikely { wait_seconds, slot_end, first, .. } = refused else { return refused };
+    let proposals = proposals(node, tenant.id, tenant.queue(service_name), Some(first)).await;
+    SubmitError::SlotUnlikely { wait_seconds, slot_end, first, proposals }
+}
+
+/// Keeps a booking. While the places of its queue are counted by other slots than its own, because settings have
+/// just changed, it waits and takes the slot that the settings of that moment have for its time.
+async fn book(
+    node: &Node,
+    facts: &TenantFacts,
+    me: &Address<TenantMsg>,
+    mut booking: Booking,
+) -> Result<Booked, StoreError> {
+    if booking.callback.slot.is_none() {
+        return node.ports.callbacks.book(booking).await;
+    }
+    for tried in 0..GRID_TRIES {
+        if tried > 0 {
+            sleep(GRID_PAUSE).await;
+            let tenant = facts.current();
+            let Some(queue) = tenant.queues.get(&booking.callback.queue) else { break };
+            let claim = slots::claim(queue, booking.callback.desired_time);
+            booking.callback.slot = Some(claim.start);
+            booking.slot_capacity = claim.capacity;
+            booking.grid = claim.grid;
+        }
+        match node.ports.callbacks.book(booking.clone()).await {
+            Ok(Booked::OtherGrid) => {}
+            other => return other,
+        }
+    }
+    // Everybody has had the time to learn of new settings and to count by them: nobody did.
+    me.hint(TenantMsg::Recount);
+    Ok(Booked::OtherGrid)
+}
+
+/// The nearest slots with places, from the one that starts at `first` on. Without an answer from the store there
+/// are none to propose.
+async fn proposals(
+    node: &Node,
+    tenant: TenantId,
+    queue: Option<(&QueueName, &Arc<Queue>)>,
+    first: Option<DateTime<Utc>>,
+) -> Vec<(DateTime<Utc>, u32)> {
+    let (Some((name, queue)), Some(first)) = (queue, first) else { return Vec::new() };
+    let starts = availability::proposal_starts(first, node.now() + MAX_AHEAD);
+    let found = timeout(PROPOSE_DEADLINE, look(node, tenant, (name, queue), Show::PROPOSALS, starts)).await;
+    match found {
+        Ok(Ok(slots)) => slots.iter().map(|slot| (slot.start, slot.free)).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }

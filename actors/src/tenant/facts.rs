@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Callback, Effect, Reason, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{QueueName, TenantId};
 use domain::ports::{Change, Details, Invitation};
+use domain::slots::Grid;
 use domain::tenant::Tenant;
 
 use crate::node::Node;
@@ -47,14 +48,15 @@ impl TenantFacts {
         effects: &[Effect],
     ) -> Option<Change> {
         let Some(Effect::Save(saving)) = effects.first() else { return None };
-        let capacity = || self.current().queues.get(&after.queue).map_or(0, |settings| settings.slot_capacity);
+        let (slot_capacity, grid) = self.places(&after.queue, saving.take);
         Some(Change {
             callback: after.clone(),
             from: before.state,
             expected_version: before.version,
             expected_owner: before.owner.filter(|owner| *owner == node.me),
             saving: saving.clone(),
-            slot_capacity: saving.take.map_or(0, |_| capacity()),
+            slot_capacity,
+            grid,
             at: node.now(),
         })
     }
@@ -76,6 +78,15 @@ impl TenantFacts {
             route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
             details,
         }
+    }
+
+    /// The places of the slot to take, if there is one, and the grid that it has to belong to.
+    fn places(&self, queue: &QueueName, slot: Option<DateTime<Utc>>) -> (u32, Grid) {
+        let layout = |slot: DateTime<Utc>| {
+            let tenant = self.current();
+            tenant.queues.get(queue).map(|queue| (queue.layout.capacity_at(slot), queue.layout.grid()))
+        };
+        slot.and_then(layout).unwrap_or_default()
     }
 
     /// Tells the observer what a saved step did.

@@ -28,6 +28,10 @@ impl Tables {
         if let Some(known) = booking.idempotency.and_then(|key| self.known(callback.tenant, key)) {
             return known;
         }
+        let counted_by = *self.grids.entry((callback.tenant, callback.queue.clone())).or_insert(booking.grid);
+        if callback.slot.is_some() && counted_by != booking.grid {
+            return Booked::OtherGrid;
+        }
         let verdict = self.counts.judge(&self.rows, &booking);
         let replaced = match verdict {
             verdict if !self.places_left(&booking, &verdict) => return Booked::SlotFull,

@@ -24,6 +24,7 @@ pub enum Op {
     Unpark,
     Parked,
     PlacesTaken,
+    Recount,
     Purge,
     WorkCounts,
     Tenants,

@@ -11,6 +11,7 @@ use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
+use domain::slots::Grid;
 
 use super::limits::Counts;
 use super::{Fault, Faults, Op};
@@ -34,6 +35,7 @@ pub(super) struct Tables {
     pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
     pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
     pub(super) counts: Counts,
+    pub(super) grids: HashMap<(TenantId, QueueName), Grid>,
 }
 
 /// The store.
@@ -106,6 +108,10 @@ impl Tables {
         let (tenant, queue) = (row.callback.tenant, row.callback.queue.clone());
         let Saving { cause, implied, give_back, take } = change.saving;
         if let Some(slot) = take {
+            let counted_by = *self.grids.entry((tenant, queue.clone())).or_insert(change.grid);
+            if counted_by != change.grid {
+                return Err(SaveError::Conflict);
+            }
             let taken = self.slots.entry((tenant, queue.clone(), slot)).or_default();
             if *taken >= change.slot_capacity {
                 return Err(SaveError::SlotFull);
@@ -126,6 +132,30 @@ impl Tables {
         }
         row.history.push(entry(&row.callback, cause, implied, change.at));
         Ok(())
+    }
+
+    fn recount(&mut self, tenant: TenantId, grids: &BTreeMap<QueueName, Grid>, at: DateTime<Utc>) -> u64 {
+        let mut moved = 0;
+        for row in self.rows.values_mut().filter(|row| row.callback.tenant == tenant) {
+            let callback = &mut row.callback;
+            let Some(grid) = grids.get(&callback.queue) else { continue };
+            let Some(slot) = callback.slot.as_mut().filter(|_| callback.state != State::Completed) else { continue };
+            let to = grid.slot_start(callback.desired_time);
+            if *slot == to || callback.desired_time < at - TimeDelta::hours(2) {
+                continue;
+            }
+            let of = |start| (tenant, callback.queue.clone(), start);
+            if let Some(taken) = self.slots.get_mut(&of(*slot)) {
+                *taken -= 1;
+            }
+            *self.slots.entry(of(to)).or_default() += 1;
+            *slot = to;
+            callback.version += 1;
+            row.history.push(entry(&row.callback, Cause::Recounted, Vec::new(), at));
+            moved += 1;
+        }
+        self.grids.extend(grids.iter().map(|(name, grid)| ((tenant, name.clone()), *grid)));
+        moved
     }
 
     fn claim(&mut self, claim: &Claim) -> Vec<Due> {
@@ -344,6 +374,15 @@ impl CallbackStore for FakeStore {
             of_queue.map(|((.., at), taken)| (*at, *taken)).collect()
         })
         .await
+    }
+
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.run(Op::Recount, None, |tables| tables.recount(tenant, grids, at)).await
     }
 
     async fn purge(&self, desired_before: DateTime<Utc>, _at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {

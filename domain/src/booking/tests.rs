@@ -1,6 +1,7 @@
 use super::*;
 use crate::hours::{BusinessHours, Range, Week};
-use crate::queue::QueueSettings;
+use crate::queue::{QueueSettings, SlotMinutes};
+use crate::slots::Grid;
 use crate::tenant::TenantDocument;
 use proptest::prelude::*;
 
@@ -31,6 +32,12 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
     }
 }
 
+/// A slot of five minutes in New York with the usual places.
+fn slot(start: &str) -> SlotClaim {
+    let grid = Grid::new(chrono_tz::Tz::America__New_York, SlotMinutes::new(5).unwrap());
+    SlotClaim { start: utc(start), capacity: 100, grid }
+}
+
 fn office() -> QueueSettings {
     let week = Week::working_days(Range::new("09:00", "17:00").unwrap());
     QueueSettings {
@@ -57,7 +64,7 @@ fn a_time_that_has_come_is_now_unless_capacity_is_always_checked() {
         let when = judge(&tenant(office()), &new, None, now() + Duration::seconds(61)).unwrap().when;
         let desired_time = now() + Duration::seconds(61);
         let start_at = desired_time - Duration::seconds(120);
-        assert_eq!(when, When::Scheduled { desired_time, start_at, slot_start: now(), capacity: 100 });
+        assert_eq!(when, When::Scheduled { desired_time, start_at, slot: slot("2030-03-04T17:00:00Z") });
     }
     let mut new = booking(None);
     new.always_check_capacity = true;
@@ -71,9 +78,9 @@ fn a_scheduled_callback_starts_a_wait_and_a_buffer_early() {
     for (wait, lead) in table {
         let when = judge(&tenant(office()), &booking(Some(wanted)), wait, now()).unwrap().when;
         let start_at = wanted - Duration::seconds(lead);
-        let slot_start = utc("2030-03-05T15:00:00Z");
-        assert_eq!(when, When::Scheduled { desired_time: wanted, start_at, slot_start, capacity: 100 }, "{wait:?}");
-        assert_eq!(when.slot(), Some(SlotClaim { start: slot_start, capacity: 100 }));
+        let slot = slot("2030-03-05T15:00:00Z");
+        assert_eq!(when, When::Scheduled { desired_time: wanted, start_at, slot }, "{wait:?}");
+        assert_eq!(when.slot(), Some(slot));
     }
 }
 
@@ -111,6 +118,17 @@ fn every_rule_refuses() {
         ),
         (office(), booking(Some(far)), SubmitError::TooFarAhead { latest: now() + MAX_AHEAD }),
         (office(), booking(Some(evening)), closed("2030-03-05T14:00:00Z")),
+        (with(|it| it.paused = true), booking(None), SubmitError::Paused),
+        (
+            with(|it| it.min_lead_seconds = 900),
+            booking(Some(now() + Duration::seconds(899))),
+            SubmitError::TooSoon { earliest: now() + Duration::seconds(900), lead_seconds: 900 },
+        ),
+        (
+            with(|it| it.immediate_blackout_seconds = 18_000),
+            booking(None),
+            SubmitError::ClosesSoon { closes_at: evening, blackout_seconds: 18_000 },
+        ),
     ];
     for (settings, new, expected) in table {
         assert_eq!(judge(&tenant(settings), &new, None, now()), Err(expected));
@@ -179,6 +197,84 @@ fn the_first_broken_rule_is_the_one_told() {
     assert!(matches!(told(&settings, &new), SubmitError::Closed { .. }));
 }
 
+#[test]
+fn a_lead_is_wanted_of_scheduled_callbacks_only() {
+    let settings = QueueSettings { min_lead_seconds: 900, ..office() };
+    let told = |new: &NewCallback| judge(&tenant(settings.clone()), new, None, now()).map(drop);
+    assert_eq!(told(&booking(None)), Ok(()));
+    assert_eq!(told(&booking(Some(now() - Duration::hours(1)))), Ok(()), "a time that has come is now");
+    assert_eq!(told(&booking(Some(now() + Duration::seconds(900)))), Ok(()));
+    let mut strict = booking(Some(now()));
+    strict.always_check_capacity = true;
+    let earliest = now() + Duration::seconds(900);
+    assert_eq!(told(&strict), Err(SubmitError::TooSoon { earliest, lead_seconds: 900 }));
+}
+
+#[test]
+fn before_closing_only_callbacks_for_later_are_taken() {
+    let settings = QueueSettings { immediate_blackout_seconds: 600, ..office() };
+    let closes_at = utc("2030-03-04T22:00:00Z");
+    let at = |seconds: i64| closes_at - Duration::seconds(seconds);
+    let told = |settings: &QueueSettings, new: &NewCallback, now| judge(&tenant(settings.clone()), new, None, now);
+    assert!(told(&settings, &booking(None), at(601)).is_ok());
+    let refused = SubmitError::ClosesSoon { closes_at, blackout_seconds: 600 };
+    assert_eq!(told(&settings, &booking(None), at(600)), Err(refused.clone()));
+    assert_eq!(told(&settings, &booking(None), at(1)), Err(refused));
+    assert!(told(&settings, &booking(Some(at(30))), at(60)).is_ok(), "for later, in hours");
+    assert!(matches!(told(&settings, &booking(None), closes_at), Err(SubmitError::Closed { .. })));
+    let anytime = QueueSettings { reject_out_of_hours: false, ..settings };
+    assert!(told(&anytime, &booking(None), closes_at).is_ok(), "it is closed, and takes callbacks all the same");
+    let always = QueueSettings { immediate_blackout_seconds: 86_400, ..QueueSettings::default() };
+    assert!(told(&always, &booking(None), at(1)).is_ok(), "it never closes");
+}
+
+#[test]
+fn a_callback_that_must_not_slide_is_refused_if_the_wait_outlasts_its_slot() {
+    let strict = |desired| NewCallback { always_check_capacity: true, ..booking(Some(desired)) };
+    let told = |new: &NewCallback, wait| judge(&tenant(office()), new, wait, now()).map(drop);
+    // 17:07, in the slot from 17:05 to 17:10.
+    let wanted = now() + Duration::minutes(7);
+    for fine in [None, Some(-1), Some(0), Some(599)] {
+        assert_eq!(told(&strict(wanted), fine), Ok(()), "{fine:?}");
+    }
+    for (wait, first) in [(600, "2030-03-04T17:10:00Z"), (3_000, "2030-03-04T17:50:00Z"), (899, "2030-03-04T17:10:00Z")]
+    {
+        let refused = SubmitError::SlotUnlikely {
+            wait_seconds: wait,
+            slot_end: utc("2030-03-04T17:10:00Z"),
+            first: utc(first),
+            proposals: Vec::new(),
+        };
+        assert_eq!(told(&strict(wanted), Some(wait)), Err(refused), "{wait}");
+        assert_eq!(told(&booking(Some(wanted)), Some(wait)), Ok(()), "it may slide");
+    }
+    assert_eq!(told(&strict(now() + Duration::hours(2)), Some(3_000)), Ok(()));
+    let mut now_or_never = strict(now());
+    now_or_never.desired_time = None;
+    assert_eq!(told(&now_or_never, Some(3_000)), Ok(()), "no slot was wanted");
+}
+
+#[test]
+fn places_come_from_the_rule_of_the_queue() {
+    let rule = r#"{"slotMinutes":30,"week":{"mon-fri":{"09:00-17:00":5,"12:00":0}},"exceptions":{"2030-03-05":{"day":{"10:00":2}}}}"#;
+    let mut document = TenantDocument::with_queues(
+        "demo",
+        [(QueueName::new("support").unwrap(), QueueSettings { capacity_rule: Some("office".into()), ..office() })],
+    );
+    document.capacity_rules.insert("office".into(), serde_json::from_str(rule).unwrap());
+    let tenant = document.resolve(TenantId::from_name("demo")).unwrap();
+    for (wanted, start, capacity) in [
+        ("2030-03-04T19:40:00Z", "2030-03-04T19:30:00Z", 5),
+        ("2030-03-04T17:29:00Z", "2030-03-04T17:00:00Z", 0),
+        ("2030-03-05T15:29:59Z", "2030-03-05T15:00:00Z", 2),
+        ("2030-03-05T15:30:00Z", "2030-03-05T15:30:00Z", 0),
+    ] {
+        let when = judge(&tenant, &booking(Some(utc(wanted))), None, now()).unwrap().when;
+        let grid = Grid::new(chrono_tz::Tz::America__New_York, SlotMinutes::new(30).unwrap());
+        assert_eq!(when.slot(), Some(SlotClaim { start: utc(start), capacity, grid }), "{wanted}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_planned_keeps_the_rules(
@@ -186,15 +282,17 @@ proptest! {
     ) {
         let settings = QueueSettings { execution_buffer_seconds: buffer, ..office() };
         let new = NewCallback { always_check_capacity: strict, ..booking(Some(now() + Duration::minutes(minutes))) };
-        if let Ok(Plan { when: When::Scheduled { desired_time, start_at, slot_start, .. }, .. }) =
+        if let Ok(Plan { when: When::Scheduled { desired_time, start_at, slot }, .. }) =
             judge(&tenant(settings.clone()), &new, wait, now())
         {
             prop_assert!(desired_time >= now() && desired_time <= now() + MAX_AHEAD);
             prop_assert!(start_at <= desired_time && desired_time - start_at <= crate::callback::Limits::LEAD);
-            prop_assert!(slot_start <= desired_time);
+            prop_assert!(slot.start <= desired_time);
             prop_assert!(Queue::standalone(settings.clone()).hours.is_open(desired_time));
         } else {
-            prop_assert!(minutes <= 0 || !Queue::standalone(settings.clone()).hours.is_open(now() + Duration::minutes(minutes)) || minutes > 20_160);
+            // The slot, of at most five minutes, is over before the wait.
+            let slides = strict && i64::from(wait.unwrap_or_default()) >= minutes.max(0) * 60;
+            prop_assert!(slides || minutes <= 0 || !Queue::standalone(settings.clone()).hours.is_open(now() + Duration::minutes(minutes)) || minutes > 20_160);
         }
     }
 }

@@ -116,11 +116,13 @@ pub enum Cause {
     Unparked = 19,
     /// Another of the same number was booked in its place.
     Replaced = 20,
+    /// Its slot is another one since the queue's slots changed.
+    Recounted = 21,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Booked,
         Self::Claimed,
         Self::Taken,
@@ -142,6 +144,7 @@ impl Cause {
         Self::Parked,
         Self::Unparked,
         Self::Replaced,
+        Self::Recounted,
     ];
 
     /// Small number for storage; never changes its meaning.
@@ -178,6 +181,7 @@ impl Cause {
             Self::Parked => "parked",
             Self::Unparked => "unparked",
             Self::Replaced => "replaced",
+            Self::Recounted => "recounted",
         }
     }
 }

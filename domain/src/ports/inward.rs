@@ -89,6 +89,9 @@ pub enum SubmitError {
     /// The tenant has no such queue.
     #[error("the service is not configured")]
     UnknownQueue,
+    /// The queue takes no callbacks for the time being.
+    #[error("the queue is paused")]
+    Paused,
     /// The queue does not take callbacks for now.
     #[error("the queue takes no immediate callbacks")]
     ImmediateDisabled,
@@ -107,17 +110,45 @@ pub enum SubmitError {
         /// Which.
         rule: NumberRefusal,
     },
+    /// Wanted sooner than the queue allows.
+    #[error("sooner than can be booked")]
+    TooSoon {
+        /// The first instant that can be booked.
+        earliest: DateTime<Utc>,
+        /// The least time between a booking and the call.
+        lead_seconds: u32,
+    },
     /// Wanted later than may be booked.
     #[error("later than can be booked")]
     TooFarAhead {
         /// The last instant that can be booked.
         latest: DateTime<Utc>,
     },
+    /// For now, and so shortly before closing that the queue takes none any more.
+    #[error("the office closes soon")]
+    ClosesSoon {
+        /// When it closes.
+        closes_at: DateTime<Utc>,
+        /// How long before that callbacks for now are refused.
+        blackout_seconds: u32,
+    },
     /// Outside the queue's hours.
     #[error("the office is closed at that time")]
     Closed {
         /// When it opens next, if that is known.
         next_opening: Option<DateTime<Utc>>,
+    },
+    /// It was to be served in its own slot, which ends before the expected wait.
+    #[error("the callback would hardly be served in its slot")]
+    SlotUnlikely {
+        /// Expected wait of the queue.
+        wait_seconds: i32,
+        /// End of the slot.
+        slot_end: DateTime<Utc>,
+        /// Start of the first slot that may serve it.
+        first: DateTime<Utc>,
+        /// From that one on, the nearest slots with places, ascending, with their free places; at most 10.
+        proposals: Vec<(DateTime<Utc>, u32)>,
     },
     /// The slot has no place left.
     #[error("no place is left at that time")]

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
+use crate::slots::Grid;
 use crate::tenant::{Tenant, TenantDocument};
 use crate::throttle::{BookingLimits, LimitReached};
 
@@ -50,6 +51,8 @@ pub struct SlotClaim {
     pub start: DateTime<Utc>,
     /// Places that the slot has in all, as known now.
     pub capacity: u32,
+    /// The grid that has a slot there.
+    pub grid: Grid,
 }
 
 /// One booking: everything of it is written, or nothing.
@@ -59,6 +62,8 @@ pub struct Booking {
     pub callback: Callback,
     /// Places of the slot, if the callback holds one.
     pub slot_capacity: u32,
+    /// The grid of the queue by which it was judged.
+    pub grid: Grid,
     /// Rare members.
     pub options: Options,
     /// Compact JSON text.
@@ -95,6 +100,9 @@ pub enum Booked {
     },
     /// A counted rule refuses it. Nothing was kept.
     Limited(LimitReached),
+    /// The places of the queue are counted, or being counted, by another grid than the booking's, so that its slot
+    /// means nothing. Nothing was kept. It may be judged again by the settings of that moment.
+    OtherGrid,
 }
 
 /// One conditional write of a callback.
@@ -112,6 +120,8 @@ pub struct Change {
     pub saving: Saving,
     /// Places of the slot in `saving.take`, if there is one.
     pub slot_capacity: u32,
+    /// The grid that the slot in `saving.take` belongs to. If the queue is counted by another one, it is a conflict.
+    pub grid: Grid,
     /// When (database time), for the history.
     pub at: DateTime<Utc>,
 }
@@ -267,6 +277,23 @@ pub trait CallbackStore: Send + Sync {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError>;
+
+    /// Counts the places of queues by other grids from now on: every unfinished callback that holds a slot, and is
+    /// wanted at most two hours before `at` or later, gets the slot that its desired time has in the new grid, whether
+    /// or not that has so many places, with a new version. Finished callbacks stay counted where they were.
+    ///
+    /// From its beginning to its end, bookings by other grids, and by the new one too, are [`Booked::OtherGrid`], so
+    /// that no slot is oversold meanwhile. Queues that are counted by their grid already cost one read, so it may be
+    /// repeated at any time, by every node; broken off, it is finished by whoever repeats it. If two nodes count by
+    /// different grids, the one that began last goes on, and the other gets [`StoreError::NotDone`].
+    ///
+    /// Returns how many callbacks were moved.
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError>;
 
     /// Removes settled callbacks wanted before `desired_before`, with everything of theirs, and idempotency
     /// keys and slots that are past their use. At most `limit` callbacks; returns how many.

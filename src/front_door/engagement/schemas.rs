@@ -1,5 +1,7 @@
 //! The shapes of the public API: those that are written, and those that only describe what `wire` reads.
 
+pub(crate) mod availability;
+
 use domain::ids::CallbackId;
 use serde::Serialize;
 use utoipa::openapi::schema::{

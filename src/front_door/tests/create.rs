@@ -187,6 +187,19 @@ async fn every_refusal_of_the_desk_has_its_status_and_code() {
             "desiredTime is too far ahead; the latest that can be booked is 2030-03-04T15:30:00.000Z.",
         ),
         (SubmitError::Closed { next_opening: None }, (400, 7042), "The office is closed at desiredTime."),
+        (SubmitError::Paused, (400, 7040), "The service takes no callbacks for the time being; it is paused."),
+        (
+            SubmitError::TooSoon { earliest: latest, lead_seconds: 900 },
+            (400, 501),
+            "desiredTime is too soon: minLeadSeconds is 900, and the earliest that can be booked is \
+             2030-03-04T15:30:00.000Z.",
+        ),
+        (
+            SubmitError::ClosesSoon { closes_at: latest, blackout_seconds: 600 },
+            (400, 7042),
+            "The office closes at 2030-03-04T15:30:00.000Z, and takes no immediate callbacks in the last 600 s before \
+             (immediateBlackoutSeconds).",
+        ),
         (
             SubmitError::Closed { next_opening: Some(latest) },
             (400, 7042),
@@ -225,6 +238,24 @@ async fn a_full_slot_proposes_others() {
     let request = post(CREATE).header("accept", "application/problem+json");
     let answer = house.send(request.body(Body::from(format!("{{{MINIMAL}}}"))).unwrap()).await;
     assert_eq!(answer.json()["slots"]["2030-03-04T16:30:00.000Z"], "5");
+}
+
+#[tokio::test]
+async fn a_slot_that_would_hardly_serve_proposes_others() {
+    let house = House::new(Side::External);
+    *house.fake.submit.lock().unwrap() = Err(SubmitError::SlotUnlikely {
+        wait_seconds: 3_600,
+        slot_end: at("2030-03-04T15:30:00.000Z"),
+        first: at("2030-03-04T16:00:00.000Z"),
+        proposals: vec![(at("2030-03-04T16:00:00.000Z"), 3)],
+    });
+    let answer = house.post(CREATE, with(r#""alwaysCheckCapacity":true"#)).await;
+    assert_eq!(answer.refusal(), (429, 7043));
+    assert!(!answer.headers.contains_key("retry-after"));
+    insta::assert_snapshot!(
+        answer.redacted(),
+        @r#"{"status":{"code":7043,"message":"The callback would hardly be served in its slot (alwaysCheckCapacity): the expected wait is 3600 s, and the slot ends at 2030-03-04T15:30:00.000Z.","corrId":"[uuid]"},"data":{"slots":{"2030-03-04T16:00:00.000Z":"3"}}}"#
+    );
 }
 
 async fn keyed(house: &House, key: &[u8], body: &str) -> Answer {

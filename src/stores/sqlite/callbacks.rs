@@ -10,6 +10,7 @@ use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
+use domain::slots::Grid;
 
 use super::SqliteStore;
 use super::command::{Book, Command, Forget, Outcome, Own, Remove};
@@ -38,7 +39,7 @@ const MIN_FREE_PAGES: i64 = 1_000;
 const MAX_SHRINK_STEPS: usize = 4;
 
 /// An outcome of another kind than the command's own cannot be; if it were, nothing could be said of the write.
-fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
+pub(super) fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
     debug_assert!(false, "an outcome of another command: {outcome:?}");
     Err(StoreError::PerhapsDone("the outcome was of another command".to_owned()))
 }
@@ -58,7 +59,7 @@ fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
 
 impl SqliteStore {
     /// Rows of one command of background work: what one batch takes of it.
-    fn step_rows(&self) -> usize {
+    pub(super) fn step_rows(&self) -> usize {
         self.limits.background_rows().max(1)
     }
 
@@ -145,6 +146,7 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         user_data: booking.user_data.as_deref().map(pack),
         callback: booking.callback,
         slot_capacity: booking.slot_capacity,
+        grid: booking.grid,
         idempotency: booking.idempotency,
         limits: booking.limits,
         booked_at: booking.booked_at,
@@ -231,6 +233,15 @@ impl CallbackStore for SqliteStore {
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
         let queue = queue.clone();
         self.readers.read(move |reader| reader.places_taken(tenant, &queue, from, to)).await
+    }
+
+    async fn recount(
+        &self,
+        tenant: TenantId,
+        grids: &BTreeMap<QueueName, Grid>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.count_anew(tenant, grids, at).await
     }
 
     async fn purge(&self, desired_before: DateTime<Utc>, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {

@@ -7,8 +7,10 @@ use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::ports::{Booked, Change, SaveError};
+use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
+use super::recount::{MoveRow, Moves, Naming};
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -19,6 +21,8 @@ pub(super) enum Command {
     Unpark { tenant: TenantId, id: CallbackId, at: DateTime<Utc> },
     Own(Own),
     Remove(Remove),
+    MoveSlots(Moves),
+    NameGrids(Naming),
     Forget(Forget),
     Shrink,
     PutTenant { id: TenantId, name: String, settings: String },
@@ -30,6 +34,8 @@ pub(super) enum Command {
 pub(super) struct Book {
     pub(super) callback: Callback,
     pub(super) slot_capacity: u32,
+    /// The grid that it was judged by.
+    pub(super) grid: Grid,
     pub(super) options: Option<Vec<u8>>,
     pub(super) user_data: Option<Vec<u8>>,
     pub(super) idempotency: Option<Idempotency>,
@@ -102,7 +108,13 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
-            Self::Forget(_) | Self::Shrink | Self::PutTenant { .. } | Self::AddKey(_) | Self::RevokeKey { .. } => &[],
+            Self::MoveSlots(moves) => &moves.ids,
+            Self::NameGrids(_)
+            | Self::Forget(_)
+            | Self::Shrink
+            | Self::PutTenant { .. }
+            | Self::AddKey(_)
+            | Self::RevokeKey { .. } => &[],
         }
     }
 
@@ -113,7 +125,13 @@ impl combiner::Command for Command {
             Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
             Self::PutTenant { id, .. } => Some(*id),
             Self::AddKey(key) => Some(key.tenant),
-            Self::Own(_) | Self::Remove(_) | Self::Forget(_) | Self::Shrink | Self::RevokeKey { .. } => None,
+            Self::Own(_)
+            | Self::Remove(_)
+            | Self::MoveSlots(_)
+            | Self::NameGrids(_)
+            | Self::Forget(_)
+            | Self::Shrink
+            | Self::RevokeKey { .. } => None,
         }
     }
 
@@ -127,6 +145,8 @@ impl combiner::Command for Command {
             Self::Park { reason, .. } => reason.len(),
             Self::Own(own) => own.ids.len() * (size_of::<CallbackId>() + size_of::<OwnRow>()),
             Self::Remove(remove) => remove.ids.len() * 40,
+            Self::MoveSlots(moves) => moves.ids.len() * (size_of::<CallbackId>() + size_of::<MoveRow>()),
+            Self::NameGrids(naming) => naming.len() * 100,
             Self::Forget(forget) => forget.rows() * 64,
             Self::PutTenant { settings, .. } => settings.len(),
             Self::AddKey(_) => size_of::<ApiKey>(),
@@ -139,6 +159,8 @@ impl combiner::Command for Command {
         match self {
             Self::Own(own) => own.ids.len(),
             Self::Remove(remove) => remove.ids.len(),
+            Self::MoveSlots(moves) => moves.ids.len(),
+            Self::NameGrids(naming) => naming.len(),
             Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
             _ => 0,

@@ -166,6 +166,11 @@ impl FreshNames {
         Ok(first::<FindTenant, (i64,)>(connection, &binds)?.ok_or(diesel::result::Error::NotFound)?.0)
     }
 
+    /// Whether a queue got its number in the open transaction.
+    pub(super) fn holds(&self, key: QueueKey) -> bool {
+        self.0.iter().any(|(.., known)| *known == key)
+    }
+
     /// The transaction is committed.
     pub(super) fn publish(&mut self, names: &Names) {
         for (tenant, queue, key) in self.0.drain(..) {

@@ -85,7 +85,7 @@ pub(super) struct PastUse {
     pub(super) counts: DateTime<Utc>,
 }
 
-fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
+pub(super) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
     Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
 }
 

@@ -6,6 +6,7 @@
 
 mod booking;
 mod limits;
+mod recount;
 mod saving;
 mod upkeep;
 
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
 pub(super) use booking::{KEY_LIFE, find_key};
+use recount::CountedBy;
 
 use super::names::{FreshNames, Names};
 use super::statement::{execute, statements};
@@ -50,6 +52,7 @@ pub(super) struct Writer {
     fresh: FreshNames,
     wal: PathBuf,
     faults: Arc<Faults>,
+    counted_by: CountedBy,
     /// When the log was last tried to be cut.
     cut_tried_at: Option<Instant>,
     /// The last transaction may still be open: a panic came between.
@@ -67,7 +70,8 @@ pub(super) struct Faults {
 
 impl Writer {
     pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
-        Self { connection, names, fresh: FreshNames::default(), wal, faults, cut_tried_at: None, in_doubt: false }
+        let (fresh, counted_by) = (FreshNames::default(), CountedBy::default());
+        Self { connection, names, fresh, wal, faults, counted_by, cut_tried_at: None, in_doubt: false }
     }
 
     fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {
@@ -78,6 +82,8 @@ impl Writer {
             Command::Unpark { tenant, id, at } => self.unpark(*tenant, *id, *at).map(Outcome::Saved),
             Command::Own(own) => self.own(own).map(Outcome::Each),
             Command::Remove(remove) => self.remove(remove).map(Outcome::Each),
+            Command::MoveSlots(moves) => self.move_slots(moves).map(Outcome::Each),
+            Command::NameGrids(naming) => self.name_grids(naming).map(|()| Outcome::Done),
             Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
             Command::Shrink => self.shrink().map(|()| Outcome::Done),
             Command::PutTenant { id, name, settings } => self.put_tenant(*id, name, settings).map(|()| Outcome::Done),
@@ -101,6 +107,7 @@ impl Writer {
 
     fn roll_back(&mut self) {
         self.fresh.forget();
+        self.counted_by.forget();
         // "No transaction is active" is as good: SQLite has rolled back by itself.
         let _ = self.connection.batch_execute("ROLLBACK");
     }

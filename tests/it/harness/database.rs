@@ -35,6 +35,19 @@ pub(crate) fn moving(data: &Path) -> i64 {
     query.bind::<BigInt, _>(soon).get_result::<Count>(&mut open(data)).unwrap().count
 }
 
+/// How many callbacks got another slot because slots changed, all in all.
+pub(crate) fn moved_to_other_slots(data: &Path) -> i64 {
+    let query = sql_query("SELECT count(*) AS count FROM history WHERE cause = ?");
+    let cause = domain::callback::Cause::Recounted.code();
+    query.bind::<BigInt, _>(i64::from(cause)).get_result::<Count>(&mut open(data)).unwrap().count
+}
+
+/// How many queues are being counted by other slots just now.
+pub(crate) fn being_counted(data: &Path) -> i64 {
+    let query = sql_query("SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'");
+    query.get_result::<Count>(&mut open(data)).unwrap().count
+}
+
 #[derive(QueryableByName)]
 struct CallbackRow {
     #[diesel(sql_type = Binary)]

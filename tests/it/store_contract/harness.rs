@@ -10,6 +10,7 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
+use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 use ges::stores::combiner::Limits;
 use rand::rngs::StdRng;
@@ -140,6 +141,7 @@ pub(crate) fn booking(callback: Callback) -> Booking {
     Booking {
         callback,
         slot_capacity: 1,
+        grid: Grid::default(),
         options: Options::default(),
         user_data: None,
         idempotency: None,
@@ -175,6 +177,7 @@ pub(crate) fn change(before: &Callback, change: impl FnOnce(&mut Callback)) -> C
         expected_owner: None,
         saving: saving(Cause::Looked),
         slot_capacity: 1,
+        grid: Grid::default(),
         at: noon(),
     }
 }

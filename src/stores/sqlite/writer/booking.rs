@@ -46,6 +46,10 @@ impl Writer {
         {
             return Ok(known);
         }
+        self.name_first_grid(key, book.grid)?;
+        if callback.slot.is_some() && self.is_counted_by_another(key.queue, book.grid)? {
+            return Ok(Booked::OtherGrid);
+        }
         let replaced = match self.judge_limits(book, key)? {
             Verdict::Keep(replaced) => replaced,
             Verdict::Answer(Booked::Duplicate(id)) => {
@@ -56,9 +60,10 @@ impl Writer {
         };
         let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
-            let claim = SlotClaim { start, capacity: book.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Booked::SlotFull);
+            match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Booked::SlotFull),
+                Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
         }
         let uuid = callback.id.as_uuid();
@@ -104,6 +109,20 @@ impl Writer {
         execute::<AddKeyRow>(&mut self.connection, &binds).map(|_| ())
     }
 
+    /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
+    /// their arrival, and the last place goes once.
+    pub(super) fn take_slot(&mut self, key: QueueKey, claim: SlotClaim) -> QueryResult<Taken> {
+        if self.is_counted_by_another(key.queue, claim.grid)? {
+            return Ok(Taken::OtherGrid);
+        }
+        if claim.capacity == 0 {
+            return Ok(Taken::Full);
+        }
+        let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
+        let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
+        Ok(if taken { Taken::Taken } else { Taken::Full })
+    }
+
     fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
         if book.options.is_none() && book.user_data.is_none() {
             return Ok(None);
@@ -130,17 +149,14 @@ pub(in crate::stores::sqlite) fn find_key(
     Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
 }
 
-/// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order
-/// of their arrival, and the last place goes once.
-pub(super) fn take_slot(connection: &mut SqliteConnection, key: QueueKey, claim: SlotClaim) -> QueryResult<bool> {
-    if claim.capacity == 0 {
-        return Ok(false);
-    }
-    let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
-    Ok(execute::<TakeSlot>(connection, &binds)? > 0)
+/// What became of a place that was wanted.
+pub(super) enum Taken {
+    Taken,
+    Full,
+    OtherGrid,
 }
 
 /// Gives a place back. A slot that is past and purged needs none.
-pub(super) fn give_slot_back(connection: &mut SqliteConnection, key: QueueKey, at: DateTime<Utc>) -> QueryResult<()> {
-    execute::<GiveSlotBack>(connection, &[key.queue.into(), millis(at).into()]).map(|_| ())
+pub(super) fn give_slot_back(connection: &mut SqliteConnection, queue: i64, at: DateTime<Utc>) -> QueryResult<()> {
+    execute::<GiveSlotBack>(connection, &[queue.into(), millis(at).into()]).map(|_| ())
 }

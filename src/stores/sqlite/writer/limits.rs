@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Binary};
 use domain::callback::State;
 use domain::ids::CallbackId;
-use domain::ports::{Booked, Change, SlotClaim};
+use domain::ports::{Booked, Change};
 use domain::queue::ThrottleWindow;
 use domain::throttle::{Day, Duplicates, LimitReached, LimitRule, OnDuplicate, replacement};
 use uuid::Uuid;
@@ -119,11 +119,10 @@ impl Writer {
 
     fn is_slot_full(&mut self, book: &Book, key: QueueKey, replaced: Option<&Change>) -> QueryResult<bool> {
         let Some(start) = book.callback.slot else { return Ok(false) };
-        let claim = SlotClaim { start, capacity: book.slot_capacity };
-        let binds = [key.queue.into(), millis(claim.start).into()];
+        let binds = [key.queue.into(), millis(start).into()];
         let taken: Option<(i64,)> = first::<PlacesTakenAt, _>(&mut self.connection, &binds)?;
         let freed = replaced.is_some_and(|change| change.saving.give_back == Some(start));
-        Ok(taken.map_or(0, |(booked,)| booked) - i64::from(freed) >= i64::from(claim.capacity))
+        Ok(taken.map_or(0, |(booked,)| booked) - i64::from(freed) >= i64::from(book.slot_capacity))
     }
 
     /// The first of the throttles that refuses; `leaves` if an active callback ends for this one.

@@ -9,7 +9,7 @@ use domain::ports::{Change, SaveError, SlotClaim};
 
 use super::super::rows::{FORMAT, check_format, implied_code, millis, stored};
 use super::super::statement::{execute, first, statements};
-use super::booking::{give_slot_back, take_slot};
+use super::booking::{Taken, give_slot_back};
 use super::{AddHistory, Writer};
 
 statements! {
@@ -56,9 +56,10 @@ impl Writer {
             if let Err(refusal) = self.check_condition(change)? {
                 return Ok(Err(refusal));
             }
-            let claim = SlotClaim { start, capacity: change.slot_capacity };
-            if !take_slot(&mut self.connection, key, claim)? {
-                return Ok(Err(SaveError::SlotFull));
+            match self.take_slot(key, SlotClaim { start, capacity: change.slot_capacity, grid: change.grid })? {
+                Taken::Taken => {}
+                Taken::Full => return Ok(Err(SaveError::SlotFull)),
+                Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),
             }
         }
         if self.update(change)? == 0 {
@@ -67,7 +68,7 @@ impl Writer {
             return Ok(Err(self.check_condition(change)?.err().unwrap_or(SaveError::Conflict)));
         }
         if let (Some(start), Some(key)) = (change.saving.give_back, key) {
-            give_slot_back(&mut self.connection, key, start)?;
+            give_slot_back(&mut self.connection, key.queue, start)?;
         }
         if let Some(key) = key {
             self.count_depth(key.queue, Some(change.from), callback.state)?;
