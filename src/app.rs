@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
-use domain::ports::{Clock, Observer, Ports, SettingsStore};
+use domain::ports::{Clock, Observer, Ports, SettingsStore, TenantStore as _};
 use thiserror::Error;
 
 pub use program::Ges;
@@ -24,6 +24,7 @@ use crate::front_door::{
     StoreParking,
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
+use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
@@ -42,6 +43,9 @@ pub enum AppError {
     /// Keys beside it.
     #[error("cannot use a key file")]
     Secret(#[from] SecretFileError),
+    /// Keys made from the master key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The demo.
     #[error("cannot make the sample tenant")]
     Demo(#[from] demo::DemoError),
@@ -98,17 +102,19 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let data_dir = config.data.data_dir.as_path();
     let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
-    let master = master_key(store.as_ref(), config).await?;
+    let master = master_key(&store, config).await?;
     let hashing_key = master.sub_key(KeyUse::KeyHashes);
     let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
     let demo_key = demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?;
     let key_ring = Arc::new(KeyRing::new(hashing_key));
+    // Whoever needs a secret of a tenant asks the vault.
+    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let ports = Ports {
         callbacks: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
-        key_ring: key_ring.clone(),
+        key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
         routing: simulator.clone(),
         clock: clock.clone(),
@@ -132,7 +138,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         clock: clock.clone(),
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
-        parking: Arc::new(StoreParking { callbacks: store, clock }),
+        parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
+        provisioning: Arc::new(provisioning(store, clock, &master)?),
+        settings: tree.settings(),
+        failures: Arc::default(),
     };
     let doors = match front_door::serve(door_settings(config), door).await {
         Ok(doors) => doors,
@@ -176,8 +185,23 @@ impl Running {
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
     let store = SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?;
-    let hashing_key = master_key(&store, config).await?.sub_key(KeyUse::KeyHashes);
-    Ok((Arc::new(store), hashing_key))
+    let master = master_key(&store, config).await?;
+    Ok((Arc::new(store), master.sub_key(KeyUse::KeyHashes)))
+}
+
+/// The documents of tenants for a command that works beside a running service.
+///
+/// # Errors
+/// [`AppError`] if the data folder or its key cannot be used.
+pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
+    let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
+    let master = master_key(store.as_ref(), config).await?;
+    Ok(provisioning(store, Arc::new(SystemClock::default()), &master)?)
+}
+
+/// What reads and applies documents.
+fn provisioning(store: Arc<SqliteStore>, clock: Arc<dyn Clock>, master: &MasterKey) -> Result<Provisioning, SealError> {
+    Ok(Provisioning::new(store, clock, Sealer::new(master)?, master.sub_key(KeyUse::KeyHashes)))
 }
 
 /// Brings the database up to date and says where it is.
@@ -189,15 +213,14 @@ pub fn migrate(data: &Data) -> Result<String, AppError> {
     Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
 }
 
-/// The key that all others come from. It is made only where no API key depends on an older one.
-async fn master_key(settings: &dyn SettingsStore, config: &Config) -> Result<MasterKey, AppError> {
-    match &config.keys.master_key {
-        Some(key) => Ok(MasterKey::new(key.0)),
-        None => {
-            let fresh = settings.keys().await.map_err(demo::DemoError::from)?.is_empty();
-            Ok(MasterKey::read_or_create(&config.data.data_dir, fresh)?)
-        }
+/// The master key. One is made only where no API key and no secret depends on an older one.
+async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, AppError> {
+    if let Some(key) = &config.keys.master_key {
+        return Ok(MasterKey::new(key.0));
     }
+    let keys = store.keys().await.map_err(demo::DemoError::from)?;
+    let fresh = keys.is_empty() && !store.holds_secrets().await.map_err(demo::DemoError::from)?;
+    Ok(MasterKey::read_or_create(&config.data.data_dir, fresh)?)
 }
 
 fn simulator_settings(config: &Config) -> SimulatorSettings {

@@ -1,11 +1,12 @@
 //! The command line: what can be asked of the program, and what it answers to a shell.
 //!
-//! Exit codes: 0 ended as asked; 2 wrong arguments or configuration, or data that cannot be used; 70 the
+//! Exit codes: 0 ended as asked; 1 a comparison found a difference; 2 wrong arguments or configuration, or data that cannot be used; 70 the
 //! supervision tree gave up. What the commands need from the rest comes in through [`Program`], so that this
 //! module can be tried without a store or a socket.
 
 pub mod banner;
 pub mod keys;
+pub mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use thiserror::Error;
 use crate::bench::BenchOptions;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Secret, Telemetry};
+use crate::provisioning::Provisioning;
 use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
 use banner::Banner;
 
@@ -35,6 +37,9 @@ pub trait Program: Send + Sync {
 
     /// Opens the keys of the installation, beside a running service or without one.
     async fn open_keys(&self, config: &Config) -> Result<keys::KeyCabinet, Failure>;
+
+    /// Opens the documents of the installation's tenants, beside a running service or without one.
+    async fn open_tenants(&self, config: &Config) -> Result<Provisioning, Failure>;
 
     /// Brings the database up to date and says so in one line.
     async fn migrate(&self, config: &Config) -> Result<String, Failure>;
@@ -72,6 +77,9 @@ pub enum Failure {
     /// The supervision tree gave up while it ran.
     #[error("{0}")]
     GaveUp(String),
+    /// A comparison found a difference, which was printed.
+    #[error("differs")]
+    Differs,
 }
 
 impl Failure {
@@ -80,6 +88,7 @@ impl Failure {
         match self {
             Self::Unusable(_) => 2,
             Self::GaveUp(_) => 70,
+            Self::Differs => 1,
         }
     }
 
@@ -100,7 +109,7 @@ impl Failure {
 #[command(
     name = "ges",
     version,
-    after_help = "Examples:\n  ges                                  start with a demo tenant, nothing to configure\n  ges --config /etc/ges.yaml serve     start with a configuration file\n  ges keys create --tenant demo --label website\n  ges check-config                     say what is wrong before it matters\n\nExit codes: 0 ended as asked, 2 wrong configuration or unusable data, 70 the service gave up.\nSettings: environment variables GES_…, see docs/configuration.md."
+    after_help = "Examples:\n  ges                                  start with a demo tenant, nothing to configure\n  ges --config /etc/ges.yaml serve     start with a configuration file\n  ges apply -f tenant.yaml             make a tenant what its document says\n  ges keys create --tenant demo --label website\n  ges check-config                     say what is wrong before it matters\n\nExit codes: 0 ended as asked, 1 `diff` found a difference, 2 wrong configuration or unusable data, 70 the service gave up.\nSettings: environment variables GES_…, see docs/configuration.md."
 )]
 pub struct Cli {
     /// Configuration file (YAML); the environment goes before it
@@ -116,6 +125,20 @@ pub struct Cli {
 pub enum Command {
     /// Serve callbacks until asked to end (the default)
     Serve,
+    /// Make what documents of tenants say what the service does: all of it, or nothing if anything is wrong
+    Apply(tenants::Documents),
+    /// Show what documents of tenants would change; exit code 1 if that is anything
+    Diff(tenants::Documents),
+    /// Write the document of a tenant
+    Export(tenants::Export),
+    /// List tenants and the history of their documents
+    Tenants {
+        /// What to list
+        #[command(subcommand)]
+        command: Option<tenants::TenantsCommand>,
+    },
+    /// Print the JSON Schema of documents of tenants, for editors
+    Schema,
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -159,6 +182,23 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
             let config = quiet_config(cli.config)?;
             print(&on_runtime(program.migrate(&config))?)
         }
+        Command::Schema => print(&tenants::schema()?),
+        Command::Apply(documents) => {
+            print(&with_tenants(program, cli.config, async |open| tenants::apply(&documents, open).await)?)
+        }
+        Command::Diff(documents) => {
+            let diff = async |open: &Provisioning| tenants::diff(&documents, open).await;
+            let (text, differs) = with_tenants(program, cli.config, diff)?;
+            print(&text)?;
+            if differs { Err(Failure::Differs) } else { Ok(()) }
+        }
+        Command::Export(wanted) => {
+            print(&with_tenants(program, cli.config, async |open| tenants::export(&wanted, open).await)?)
+        }
+        Command::Tenants { command } => {
+            let command = command.unwrap_or(tenants::TenantsCommand::List);
+            print(&with_tenants(program, cli.config, async |open| tenants::tenants(&command, open).await)?)
+        }
         Command::Keys(command) => {
             let config = quiet_config(cli.config)?;
             let text = on_runtime(async {
@@ -168,6 +208,19 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
             print(&text)
         }
     }
+}
+
+/// Does something with the documents of the installation.
+fn with_tenants<T>(
+    program: &dyn Program,
+    file: Option<PathBuf>,
+    work: impl AsyncFnOnce(&Provisioning) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let config = quiet_config(file)?;
+    on_runtime(async {
+        let open = program.open_tenants(&config).await?;
+        work(&open).await
+    })
 }
 
 fn serve(program: &dyn Program, file: Option<PathBuf>) -> Result<(), Failure> {
@@ -252,5 +305,8 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn say_failure(failure: &Failure) {
+    if *failure == Failure::Differs {
+        return;
+    }
     let _ = writeln!(io::stderr(), "ges: {failure}");
 }

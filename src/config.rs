@@ -16,7 +16,6 @@
 mod catalogue;
 mod file;
 mod kinds;
-mod nearest;
 mod parts;
 mod reader;
 mod secret;

@@ -12,6 +12,7 @@ mod body;
 mod docs;
 mod engagement;
 mod error;
+mod failures;
 mod guard;
 mod internal;
 mod keys;
@@ -32,9 +33,11 @@ use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     AvailabilityDesk, CallbackStore, Clock, Desk, HoursDesk, Inbox, NumberDesk, Observer, Parked, SaveError,
-    StoreError, WaitDesk,
+    SettingsDesk, StoreError, WaitDesk,
 };
 
+use crate::provisioning::Provisioning;
+pub use failures::Failures;
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
 pub use server::{BindError, Doors};
@@ -67,6 +70,12 @@ pub struct Door {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What operators can see and do about parked callbacks.
     pub parking: Arc<dyn Parking>,
+    /// Reads, compares and applies documents of tenants.
+    pub provisioning: Arc<Provisioning>,
+    /// Reads settings again when somebody asks for it.
+    pub settings: Arc<dyn SettingsDesk>,
+    /// Calls of tenants that failed, of both listeners.
+    pub failures: Arc<Failures>,
 }
 
 /// Where the process is in its life.

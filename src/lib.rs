@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod front_door;
 pub mod master_key;
+pub mod provisioning;
 pub mod routing;
 pub mod shutdown;
 pub mod stores;

@@ -26,6 +26,8 @@ pub enum KeyUse {
     Cookies,
     /// Values that are counted.
     CountedValues,
+    /// Fingerprints of secrets, which nobody else can make from a guess.
+    Fingerprints,
 }
 
 impl KeyUse {
@@ -35,6 +37,7 @@ impl KeyUse {
             Self::Sealing => "ges 2026-11 sealed credentials",
             Self::Cookies => "ges 2026-11 ui cookies",
             Self::CountedValues => "ges 2026-11 counted values",
+            Self::Fingerprints => "ges 2026-11 fingerprints of secrets",
         }
     }
 }
@@ -189,8 +192,8 @@ mod tests {
     #[test]
     fn every_use_has_a_key_of_its_own() {
         let master = MasterKey::new([7; 32]);
-        let uses = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::CountedValues];
-        let keys: std::collections::HashSet<_> = uses.map(|key_use| master.sub_key(key_use)).into();
+        let uses = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::CountedValues, KeyUse::Fingerprints];
+        let keys: std::collections::BTreeSet<_> = uses.iter().map(|key_use| master.sub_key(*key_use)).collect();
         assert_eq!(keys.len(), uses.len());
         assert_eq!(format!("{master:?}"), "MasterKey(…)");
     }

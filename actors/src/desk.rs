@@ -3,6 +3,7 @@
 pub(crate) mod availability;
 mod hours;
 mod numbers;
+mod settings;
 mod waits;
 
 use std::sync::Arc;

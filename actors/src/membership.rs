@@ -37,6 +37,9 @@ const SWEPT_AT_MOST: usize = 32_000;
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
 /// Rounds between two looks at the sizes of the work lists.
 const ROUNDS_PER_COUNT: u64 = 15;
+/// Settings are read again this often even if no epoch says that they have changed (the product does so every
+/// half hour).
+const READ_SETTINGS: Duration = Duration::from_secs(25 * 60);
 /// Rounds between two purges.
 const ROUNDS_PER_PURGE: u64 = 60;
 /// Records removed in one step of a purge, and steps in one purge.
@@ -84,6 +87,8 @@ pub(crate) struct State {
     epoch: Option<i64>,
     /// What was last said about this node in the log.
     was_alive: bool,
+    /// When settings were last asked to be read.
+    settings_asked: Instant,
     /// Rounds of unasked work so far, one a second.
     rounds: u64,
     /// What the next sweep may bring back of ours.
@@ -129,6 +134,7 @@ impl Actor for MembershipActor {
             me,
             epoch: None,
             was_alive: false,
+            settings_asked: Instant::now(),
             rounds: 0,
             sweep_limit: SWEPT_AT_ONCE,
             beating: false,
@@ -167,6 +173,9 @@ impl State {
         }
         if !std::mem::replace(&mut self.beating, true) {
             self.beat();
+        }
+        if self.settings_asked.elapsed() >= READ_SETTINGS {
+            self.read_settings();
         }
         if self.node.may_work() {
             self.work_unasked();
@@ -228,8 +237,13 @@ impl State {
         }
         // Also at the first heartbeat: what changed between reading the settings and now is not known.
         if self.epoch.replace(beat.epoch) != Some(beat.epoch) {
-            self.node.tenants.hint(TenantsMsg::SettingsChanged);
+            self.read_settings();
         }
+    }
+
+    fn read_settings(&mut self) {
+        self.settings_asked = Instant::now();
+        self.node.tenants.hint(TenantsMsg::SettingsChanged);
     }
 
     /// This node may begin work (again): what fell due meanwhile has waited long enough.

@@ -1,13 +1,14 @@
 //! Supervisor of the tenants, and the one who reads settings and keys.
 //!
-//! Started by the root. Talked to by the scheduler and the sweep (work to hand on) and by membership (settings
-//! have changed). Restarted by the root; its tenants and their sessions die with it and come back from the
+//! Started by the root. Talked to by the scheduler and the sweep (work to hand on), by membership (settings
+//! have changed) and by the desk (read them again). Restarted by the root; its tenants and their sessions die with it and come back from the
 //! store. A tenant that fails too often makes it fail in its turn.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use domain::event::ActorKind;
 use domain::ids::TenantId;
 use domain::keys::ApiKey;
@@ -37,6 +38,8 @@ pub(crate) enum TenantsMsg {
     Work { due: Vec<Due> },
     /// From itself at the start, and from membership: read settings and keys. One reading at a time.
     SettingsChanged,
+    /// From the desk: read settings and keys, and tell when they are in force. Not answered if they cannot be read.
+    Refresh { reply: oneshot::Sender<DateTime<Utc>> },
     /// From its own task: what was read, or why not.
     SettingsRead { read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError> },
     /// From its own task, in place of its answer.
@@ -63,6 +66,8 @@ pub(crate) struct State {
     keeper: Keeper<TenantId>,
     reading: bool,
     read_again: bool,
+    /// Who wants to know when settings that were read from now on are in force. As many as there are requests.
+    asked: Vec<oneshot::Sender<DateTime<Utc>>>,
     ready: Option<oneshot::Sender<()>>,
     meter: Meter,
 }
@@ -88,6 +93,7 @@ impl Actor for TenantsActor {
             keeper,
             reading: false,
             read_again: false,
+            asked: Vec::new(),
             ready: args.ready,
             meter,
         })
@@ -103,6 +109,7 @@ impl Actor for TenantsActor {
         match message {
             TenantsMsg::Work { due } => state.on_work(due),
             TenantsMsg::SettingsChanged => state.on_settings_changed(),
+            TenantsMsg::Refresh { reply } => state.on_refresh(reply),
             TenantsMsg::SettingsRead { read } => state.on_settings_read(read).await?,
             TenantsMsg::TaskPanicked => return Err(TaskPanicked.into()),
             TenantsMsg::Restart { tenant } => state.on_restart(tenant).await?,
@@ -156,6 +163,11 @@ impl State {
         self.me.run(work, TenantsMsg::TaskPanicked);
     }
 
+    fn on_refresh(&mut self, reply: oneshot::Sender<DateTime<Utc>>) {
+        self.asked.push(reply);
+        self.on_settings_changed();
+    }
+
     async fn on_settings_read(&mut self, read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError>) -> Result<(), Fault> {
         self.reading = false;
         match read {
@@ -173,11 +185,17 @@ impl State {
                 }
                 if std::mem::take(&mut self.read_again) {
                     self.on_settings_changed();
+                } else {
+                    let now = self.node.now();
+                    for reply in self.asked.drain(..) {
+                        let _gone = reply.send(now);
+                    }
                 }
             }
             Err(StoreError::Unreadable(why)) => return Err(Fault(format!("cannot read the settings: {why}"))),
             Err(error) => {
                 tracing::warn!(%error, "settings could not be read; the known ones stay in force");
+                self.asked.clear();
                 self.me.hint_after(READ_AGAIN, TenantsMsg::SettingsChanged);
             }
         }

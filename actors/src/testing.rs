@@ -16,6 +16,7 @@ mod limits;
 mod nodes;
 mod recorder;
 mod routing;
+mod secrets;
 mod store;
 
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,7 @@ pub use limits::FakeBlinds;
 pub use nodes::{FakeNodes, FakeSettings};
 pub use recorder::Recorder;
 pub use routing::{Entered, FakeRouting, Script};
+pub use secrets::FakeSecrets;
 pub use store::{FakeStore, Row};
 
 /// Name of the tenant that every world begins with.

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{AvailabilityDesk, Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, StoreError, WaitDesk};
+use domain::ports::{
+    AvailabilityDesk, Desk as DeskPort, HoursDesk, Inbox, NumberDesk, Ports, SettingsDesk, StoreError, WaitDesk,
+};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -130,6 +132,11 @@ impl Tree {
 
     /// Questions about number rules.
     pub fn numbers(&self) -> Arc<dyn NumberDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for whoever asks about the settings in force.
+    pub fn settings(&self) -> Arc<dyn SettingsDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -8,6 +8,7 @@ mod callbacks {
     mod load;
     mod places;
     mod scheduled;
+    mod settings;
     mod signals;
     mod slots;
     pub(super) mod support;

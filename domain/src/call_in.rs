@@ -1,11 +1,12 @@
 //! Click-to-call-in: a customer asks for a number to call and is recognised when calling.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::setting::Checks;
 
 /// A group of access numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallInGroup {
     /// Numbers that customers are told to call, as dialled; at least one.

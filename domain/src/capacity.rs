@@ -9,6 +9,7 @@ mod places;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::{QueueSettings, SlotMinutes};
@@ -25,7 +26,7 @@ pub type DayPlaces = BTreeMap<String, u32>;
 ///
 /// As a document it may also be written with the keys of the predecessor's capacity service (`_capacity_1`, Monday,
 /// to `_capacity_7`, `_capacity_add`, `_max_capacity`); it is kept and given back in its own form.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", try_from = "document::Document")]
 pub struct CapacityRule {
     /// Slot length in minutes; one of 5, 10, 15, 20, 30, 60. Default 5.
@@ -39,7 +40,7 @@ pub struct CapacityRule {
 }
 
 /// What is different on one date.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Exception {
     /// The whole day is as said here; what is missing has no place.

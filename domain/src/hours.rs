@@ -33,6 +33,7 @@ mod gms;
 mod judging;
 mod reference;
 mod resolve;
+mod schema;
 mod spans;
 mod status;
 mod week;

@@ -1,12 +1,44 @@
 //! API keys: what a key allows, and how it is known without being kept.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ApiKeyId, TenantId};
+use crate::secret::SecretRef;
+use crate::setting::Checks;
+
+/// Longest label of a key, in characters.
+pub const MAX_LABEL_CHARS: usize = 100;
+
+/// A key as the document of its tenant has it, under its label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeclaredKey {
+    /// What it allows; everything if it is left out.
+    #[serde(default = "every_scope")]
+    pub scopes: Vec<Scope>,
+    /// The key, taken in when the document is applied; `sealed` for one that is known already.
+    pub key: SecretRef,
+}
+
+fn every_scope() -> Vec<Scope> {
+    Scope::ALL.to_vec()
+}
+
+impl DeclaredKey {
+    /// Notes every rule that the document breaks; `label` is the name that it stands under.
+    pub fn check(&self, label: &str, checks: &mut Checks) {
+        if label.is_empty() || label.chars().count() > MAX_LABEL_CHARS || label.chars().any(char::is_control) {
+            let rule = format!("a label has 1 to {MAX_LABEL_CHARS} characters and no control characters");
+            checks.broken("", None, rule);
+        }
+        checks.within("scopes", self.scopes.len(), 1..=Scope::ALL.len());
+    }
+}
 
 /// What a key may do; one scope per family of operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// Create, cancel and reschedule callbacks.

@@ -26,6 +26,7 @@ mod question;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -37,7 +38,7 @@ use pattern::Compiled;
 pub use question::{JudgedBy, NumberQuestion};
 
 /// A rule shared by any number of queues: permitted countries, each with blocked patterns.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct NumberRule {
     /// Permitted countries with what is blocked in each. Countries that are missing are refused. At least one.

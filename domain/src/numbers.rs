@@ -16,11 +16,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use phonenumber::country;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// ISO 3166-1 alpha-2 region that has a numbering plan, upper case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "&'static str")]
+#[schemars(extend("pattern" = "^[A-Z]{2}$"))]
 pub struct Region(country::Id);
 
 impl Ord for Region {

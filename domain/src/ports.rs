@@ -9,7 +9,9 @@ mod hours;
 mod inward;
 mod limits;
 mod numbers;
+mod secrets;
 mod stores;
+mod tenants;
 mod waits;
 mod world;
 
@@ -20,7 +22,9 @@ pub use hours::*;
 pub use inward::*;
 pub use limits::*;
 pub use numbers::*;
+pub use secrets::*;
 pub use stores::*;
+pub use tenants::*;
 pub use waits::*;
 pub use world::*;
 

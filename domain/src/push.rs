@@ -1,12 +1,13 @@
 //! Push settings: how customers are told on their devices.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretRef;
 use crate::setting::Checks;
 
 /// Push settings of a tenant.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PushSettings {
     /// Service account of Firebase Cloud Messaging, as Google's JSON key file. None: nothing is pushed by FCM.

@@ -4,11 +4,15 @@
 //! A key that is not known is refused, for a misspelt one would be a rule that silently does not apply. Types
 //! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
 
+mod call;
+pub mod product;
+
 use std::collections::BTreeMap;
 use std::ops::{Deref, RangeInclusive};
 use std::sync::Arc;
 
 use chrono::Duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hours::{Calendar, Calendars, HoursRef};
@@ -17,9 +21,10 @@ use crate::number_rules::{NumberGate, NumberTerms};
 use crate::numbers::Region;
 use crate::setting::Checks;
 use crate::slots::Layout;
+pub use call::CallOptions;
 
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenClosed {
     /// Keep it and start it at the next opening.
@@ -30,21 +35,19 @@ pub enum WhenClosed {
 }
 
 /// Who calls whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CallDirection {
     /// We call the customer.
     #[default]
-    #[serde(alias = "USERTERMINATED")]
     UserTerminated,
     /// The customer calls in after a push.
-    #[serde(alias = "USERORIGINATED")]
     UserOriginated,
 }
 
 /// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`] callbacks
 /// waiting in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DuplicatePolicy {
     /// It is booked all the same.
@@ -59,17 +62,19 @@ pub enum DuplicatePolicy {
 }
 
 /// At most so many bookings of a queue in a window of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ThrottleWindow {
     /// Bookings in the window, 0 to 1,000,000.
+    #[schemars(range(max = 1_000_000))]
     pub limit: u32,
     /// Length of the window in seconds, 1 to 86,400.
+    #[schemars(range(min = 1, max = 86_400))]
     pub seconds: u32,
 }
 
 /// One queue as its document has it. Field docs name the product's key, the unit, the range and the default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueSettings {
     /// `_vq`: virtual queue in routing. Default the queue's own name.
@@ -90,11 +95,13 @@ pub struct QueueSettings {
     pub reject_out_of_hours: bool,
     /// Seconds before closing in which callbacks for now are refused (`_immediate_blackout`), 0 to 86,400.
     /// Default 0.
+    #[schemars(range(min = 0, max = 86_400))]
     pub immediate_blackout_seconds: u32,
     /// `_logged_in_check`: refuse callbacks for now while routing says that no agent is logged in. Default false.
     pub logged_in_check: bool,
     /// `_min_time_before_callback`: seconds between a booking and the earliest time it may be for, 0 to 604,800.
     /// Default 0.
+    #[schemars(range(min = 0, max = 604_800))]
     pub min_lead_seconds: u32,
     /// Default region of numbers without a country code (`_default_country`), ISO 3166-1 alpha-2. Default `US`.
     pub default_region: Region,
@@ -111,32 +118,40 @@ pub struct QueueSettings {
     /// `_request_time_bucket`: slot length in minutes; one of 5, 10, 15, 20, 30, 60, 120. Default 5.
     pub slot_minutes: SlotMinutes,
     /// `_max_request_by_time_bucket`: places in a slot, 0 to 1,000,000. Default 100.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub slot_capacity: u32,
     /// What happens to a booking of a number that already waits (`_enable_in_queue_checking`). Default refuse.
     pub duplicate_policy: DuplicatePolicy,
     /// Waiting callbacks of one number from which on the policy holds, 1 to 100. Default 2.
+    #[schemars(range(min = 1, max = 100))]
     pub duplicate_limit: u32,
     /// `_throttle_request_parameters`: members of a booking whose values are counted per day; `phoneNumber`, or
     /// members of the user data, or headers. Default `phoneNumber`.
     pub throttle_parameters: Vec<String>,
     /// `_throttle_request_parameters_limit`: callbacks for now per value and day, 0 to 1,000,000; 0 refuses all.
     /// Default 6.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub throttle_daily_limit: u32,
     /// `_enable_throttle_header_parameters`: a header of that name counts before the body. Default true.
     pub throttle_headers: bool,
     /// `_throttle_callbacks_per_service_<n>` within `_throttle_ttl_<n>`: at most 4 windows. Default 500 in 300 s and
     /// 1,000 in 3,600 s.
+    #[schemars(length(max = 4))]
     pub throttle_windows: Vec<ThrottleWindow>,
     /// `max_queued_callbacks_per_service`: active callbacks of the queue, 0 to 10,000,000. Default 1,000.
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub max_queued: u32,
     /// `_ttl`: seconds after the desired time until the callback is given up, 60 to 1,209,600. Default 86,400.
+    #[schemars(range(min = 60, max = 1_209_600))]
     pub ttl_seconds: u32,
     /// `_request_execution_time_buffer`: seconds that a start comes earlier than the expected wait asks for,
     /// 0 to 3,600. Default 120.
+    #[schemars(range(min = 0, max = 3_600))]
     pub execution_buffer_seconds: u32,
     /// What happens to a callback that is due while closed, or over two hours late. Default wait.
     pub when_closed: WhenClosed,
     /// Attempts of this queue that may be with routing without being accepted, 1 to 10,000. Default 200.
+    #[schemars(range(min = 1, max = 10_000))]
     pub hand_off_limit: u32,
     /// `_target`: routing target or skill expression. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +164,7 @@ pub struct QueueSettings {
     pub survey_route_point: Option<String>,
     /// Initial priority in the queue, −1,000,000 to 1,000,000. Default none: routing's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1_000_000, max = 1_000_000))]
     pub priority: Option<i32>,
     /// Name of the region rule that orders the regions. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,21 +183,28 @@ pub struct QueueSettings {
     /// `_cpd_enable`: call-progress detection. Default true.
     pub call_progress_detection: bool,
     /// `_cpd_timeguard`: its guard time in milliseconds, 1,000 to 60,000. Default 15,000.
+    #[schemars(range(min = 1_000, max = 60_000))]
     pub call_progress_guard_ms: u32,
     /// `_max_dial_attempts`: dials of the customer in one session, 1 to 20. Default 3.
+    #[schemars(range(min = 1, max = 20))]
     pub dial_attempts: u32,
     /// `_dial_retry_timeout`: seconds between two dials, 1 to 86,400. Default 300.
+    #[schemars(range(min = 1, max = 86_400))]
     pub dial_retry_seconds: u32,
     /// `_snooze_duration`: seconds of "call me again later", 1 to 86,400. Default 300.
+    #[schemars(range(min = 1, max = 86_400))]
     pub snooze_seconds: u32,
     /// `_hold_enabled`: the customer may be held until an agent is free. Default false.
     pub hold_enabled: bool,
     /// `_push_notification_threshold`: minutes of expected wait under which CALLBACK_UPCOMING is sent, 0 to 1,440;
     /// 0 sends none. Default 0.
+    #[schemars(range(min = 0, max = 1_440))]
     pub push_threshold_minutes: u32,
     /// `_pushed_callback_expiry_time`: seconds in which a pushed customer has to call in, 10 to 86,400. Default 300.
+    #[schemars(range(min = 10, max = 86_400))]
     pub pushed_expiry_seconds: u32,
     /// Seconds that a held place is kept, 10 to 3,600. Default 300.
+    #[schemars(range(min = 10, max = 3_600))]
     pub hold_seconds: u32,
     /// `_attach_udata`: how user data is attached to the call; passed to routing. Default `single_json`.
     pub attach_user_data: String,
@@ -194,7 +217,7 @@ pub struct QueueSettings {
 }
 
 /// An option of the queue that a booking may override.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Overridable {
     /// Language of prompts.
     #[serde(rename = "language")]
@@ -255,8 +278,9 @@ impl Deref for Queue {
 }
 
 /// A slot length that divides the day evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u32", into = "u32")]
+#[schemars(extend("enum" = Self::ALLOWED))]
 pub struct SlotMinutes(u32);
 
 impl SlotMinutes {
@@ -436,6 +460,7 @@ impl QueueSettings {
             checks.line(key, text.as_deref());
         }
         checks.line("attachUserData", Some(&self.attach_user_data));
+        product::check_options(&self.routing_options, checks);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a secret of a document is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SecretRef {
     /// In a file, named relative to the document; taken in when the document is applied.
@@ -14,6 +15,39 @@ pub enum SecretRef {
     Env(String),
     /// In the store, sealed under the master key; named by its fingerprint.
     Sealed(String),
+}
+
+/// What a sealed secret opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CredentialKind {
+    /// Push services: the service account of Firebase Cloud Messaging, keys of HTTP signatures.
+    Push,
+    /// Secret keys of captcha providers.
+    Captcha,
+    /// Clients of Genesys Web Services.
+    Gws,
+    /// Signing keys of webhooks.
+    Webhook,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Push, Self::Captcha, Self::Gws, Self::Webhook];
+
+    /// The name in paths, answers and the store: it never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Captcha => "captcha",
+            Self::Gws => "gws",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The kind with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 /// A secret in clear. Nothing prints it.

@@ -19,10 +19,12 @@ pub struct SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.rule)?;
+        let place = if self.path.is_empty() { "the document" } else { &self.path };
+        write!(f, "{place}: {}", self.rule)?;
         match &self.value {
-            Some(value) => write!(f, ", not {value}"),
-            None => Ok(()),
+            // Some rules say themselves what they were given.
+            Some(value) if !self.rule.ends_with(&format!("not {value}")) => write!(f, ", not {value}"),
+            _ => Ok(()),
         }
     }
 }
@@ -73,6 +75,11 @@ impl Checks {
             let rule = format!("has to be 1 to {MAX_TEXT_CHARS} characters without control characters, or left out");
             self.broken(key, Some(&shown), rule);
         }
+    }
+
+    /// Whether nothing was noted.
+    pub const fn is_clean(&self) -> bool {
+        self.errors.is_empty()
     }
 
     /// Everything that was noted, in the order of the document; nothing if it can be used.

@@ -1,8 +1,13 @@
 //! One tenant: as its document says, and as the service knows it in memory.
 
+mod reading;
+
+pub use reading::{Format, json_schema, read};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::call_in::CallInGroup;
@@ -10,6 +15,7 @@ use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{QueueName, TenantId};
+use crate::keys::DeclaredKey;
 use crate::limits::TenantLimits;
 use crate::number_rules::{NumberGate, NumberRule};
 use crate::push::PushSettings;
@@ -20,9 +26,11 @@ use crate::webhooks::WebhookEndpoint;
 
 /// Everything that a tenant has set, as one document. A key that is not known is refused, for a misspelt one
 /// would be a rule that silently does not apply.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantDocument {
+    /// Version of the form of the document. Default 1, the only one so far.
+    pub format: Format,
     /// Name of the contact centre, unique in the installation; the `tenant` label of metrics.
     pub tenant: String,
     /// Queues by name.
@@ -55,6 +63,9 @@ pub struct TenantDocument {
     /// Origins of web pages that may call the public API from a browser. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
+    /// API keys by label. If the section is there, it is complete: a key that is not in it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<BTreeMap<String, DeclaredKey>>,
 }
 
 /// Everything a tenant's actor needs to judge a request without asking a store.
@@ -155,6 +166,7 @@ impl TenantDocument {
             self.webhooks.iter().for_each(|(name, endpoint)| checks.at(name, |checks| endpoint.check(checks)));
         });
         checks.at("limits", |checks| self.limits.check(checks));
+        self.check_own(&mut checks);
         let errors = checks.into_errors();
         if !errors.is_empty() {
             return Err(errors);
@@ -174,6 +186,38 @@ impl TenantDocument {
             limits: self.limits.clone(),
             cors_origins: self.cors_origins.clone(),
         })
+    }
+}
+
+impl TenantDocument {
+    /// Most API keys of a tenant.
+    pub const MAX_KEYS: usize = 1_000;
+
+    /// What is checked of sections that have no file of their own.
+    fn check_own(&self, checks: &mut Checks) {
+        checks.at("regionRules", |checks| {
+            for (name, regions) in &self.region_rules {
+                if !(1..=32).contains(&name.chars().count()) {
+                    checks.broken(name, None, "the name of a region rule has 1 to 32 characters");
+                }
+                checks.within(name, regions.len(), 1..=20);
+                regions.iter().for_each(|region| checks.line(name, Some(region)));
+            }
+        });
+        checks.at("corsOrigins", |checks| {
+            for (position, origin) in self.cors_origins.iter().enumerate() {
+                let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+                if !host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '*', ' '])) {
+                    let rule = "has to be an origin such as https://www.example.com";
+                    checks.broken(&position.to_string(), Some(&format!("{origin:?}")), rule);
+                }
+            }
+        });
+        let keys = self.keys.iter().flatten();
+        checks.at("keys", |checks| {
+            keys.for_each(|(label, key)| checks.at(label, |checks| key.check(label, checks)));
+        });
+        checks.within("keys", self.keys.as_ref().map_or(0, BTreeMap::len), 0..=Self::MAX_KEYS);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::keys::KeyCabinet;
 use crate::cli::{Failure, Program, Ready, Started};
 use crate::config::{Config, Secret};
 use crate::front_door::{self, generate_key, hash_key};
+use crate::provisioning::Provisioning;
 use crate::shutdown;
 
 /// The program as it is shipped.
@@ -47,6 +48,10 @@ impl Program for Ges {
             Ok((Secret::new(key), hash))
         };
         Ok(KeyCabinet { settings, mint: Box::new(mint) })
+    }
+
+    async fn open_tenants(&self, config: &Config) -> Result<Provisioning, Failure> {
+        super::open_tenants(config).await.map_err(|error| failure(&error))
     }
 
     async fn migrate(&self, config: &Config) -> Result<String, Failure> {

@@ -7,10 +7,11 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use domain::nearest::nearest;
+
 use super::catalogue::{RESERVED, Reserved, file_key, known_names};
 use super::file::{self, Node};
 use super::kinds::{Folders, Kind as _};
-use super::nearest::nearest;
 use super::reader::{Mistake, service_link};
 
 /// Longest secret file; the product's largest is a small JSON document.

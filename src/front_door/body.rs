@@ -27,12 +27,39 @@ pub(crate) struct Whole {
     _share: Option<Share>,
 }
 
+/// What a body has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    Csv,
+}
+
+impl Media {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv",
+        }
+    }
+}
+
 /// Reads the body of a request that must carry JSON.
 pub(crate) async fn read(
     shared: &Shared,
     context: &Context,
     headers: &HeaderMap,
+    body: Body,
+) -> Result<Whole, Problem> {
+    read_as(shared, context, headers, body, Media::Json).await
+}
+
+/// Reads the body of a request that must carry this.
+pub(crate) async fn read_as(
+    shared: &Shared,
+    context: &Context,
+    headers: &HeaderMap,
     mut body: Body,
+    media: Media,
 ) -> Result<Whole, Problem> {
     let limit = shared.limits.body_bytes;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -58,8 +85,8 @@ pub(crate) async fn read(
     }
     context.body_is_read();
     let bytes = if rest.is_empty() { first } else { Bytes::from([first, rest.freeze()].concat()) };
-    if !bytes.is_empty() && !is_json(headers) {
-        return Err(Problem::new(Kind::WrongType, "Content-Type must be application/json."));
+    if !bytes.is_empty() && !is_of(headers, media) {
+        return Err(Problem::new(Kind::WrongType, format!("Content-Type must be {}.", media.name())));
     }
     Ok(Whole { bytes, _share: share })
 }
@@ -120,12 +147,12 @@ pub(crate) fn too_slow() -> Problem {
     Problem::new(Kind::TooSlow, "The request body did not arrive in time.")
 }
 
-/// `application/json` or a type built on it, whatever its parameters; silence is taken for JSON.
-fn is_json(headers: &HeaderMap) -> bool {
+/// `application/json` or a type built on it, or `text/csv`, whatever its parameters; silence is taken for it.
+fn is_of(headers: &HeaderMap, wanted: Media) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else { return true };
     let Some(media) = value.to_str().ok().and_then(|text| text.split(';').next()) else { return false };
     let media = media.trim().to_ascii_lowercase();
-    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+    media == wanted.name() || (wanted == Media::Json && media.starts_with("application/") && media.ends_with("+json"))
 }
 
 #[cfg(test)]
@@ -148,8 +175,10 @@ mod tests {
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-            assert_eq!(is_json(&headers), expected, "{content_type}");
+            assert_eq!(is_of(&headers, Media::Json), expected, "{content_type}");
         }
-        assert!(is_json(&HeaderMap::new()));
+        assert!(is_of(&HeaderMap::new(), Media::Json));
+        let table = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))]);
+        assert!(is_of(&table, Media::Csv) && !is_of(&table, Media::Json));
     }
 }

@@ -10,6 +10,7 @@ use domain::number_rules::NumberRefusal;
 use domain::ports::{
     AvailabilityError, CancelError, NumberDeskError, SaveError, SignalError, StoreError, SubmitError, Unserved,
 };
+use domain::setting::SettingError;
 use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
 
@@ -29,9 +30,11 @@ pub(crate) enum Kind {
     WrongMethod,
     TooSlow,
     Conflict,
+    PreconditionFailed,
     TooLong,
     WrongType,
     KeyReused,
+    PreconditionRequired,
     NotANumber,
     ImpossibleNumber,
     NotAllowedNumber,
@@ -64,7 +67,7 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 25] = [
+pub(crate) const TABLE: [Row; 27] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
@@ -73,9 +76,11 @@ pub(crate) const TABLE: [Row; 25] = [
     row(Kind::WrongMethod, StatusCode::METHOD_NOT_ALLOWED, 405, "wrong-method"),
     row(Kind::TooSlow, StatusCode::REQUEST_TIMEOUT, 408, "request-too-slow"),
     row(Kind::Conflict, StatusCode::CONFLICT, 409, "conflict"),
+    row(Kind::PreconditionFailed, StatusCode::PRECONDITION_FAILED, 412, "precondition-failed"),
     row(Kind::TooLong, StatusCode::PAYLOAD_TOO_LARGE, 413, "body-too-long"),
     row(Kind::WrongType, StatusCode::UNSUPPORTED_MEDIA_TYPE, 415, "wrong-content-type"),
     row(Kind::KeyReused, StatusCode::UNPROCESSABLE_ENTITY, 422, "idempotency-key-reused"),
+    row(Kind::PreconditionRequired, StatusCode::PRECONDITION_REQUIRED, 428, "precondition-required"),
     row(Kind::NotANumber, StatusCode::BAD_REQUEST, 7030, "not-a-phone-number"),
     row(Kind::ImpossibleNumber, StatusCode::BAD_REQUEST, 7036, "impossible-phone-number"),
     row(Kind::NotAllowedNumber, StatusCode::BAD_REQUEST, 7037, "phone-number-not-allowed"),
@@ -113,11 +118,13 @@ pub(crate) struct Problem {
     pub(crate) slots: Option<Vec<(DateTime<Utc>, u32)>>,
     /// Seconds after which it would pass, where that is known.
     pub(crate) wait_seconds: Option<u32>,
+    /// Everything that is wrong with a settings document.
+    pub(crate) mistakes: Option<Vec<SettingError>>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), slots: None, wait_seconds: None }
+        Self { kind, message: message.into(), slots: None, wait_seconds: None, mistakes: None }
     }
 
     /// The same request would pass after so many seconds.

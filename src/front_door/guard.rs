@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::error::{Kind, Problem};
+use super::failures::Failure;
 use super::rates::Rate;
 use super::reply::{self, Style};
 use super::router::{Shared, Side};
@@ -48,6 +49,20 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/callbacks/{id}/signals",
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
+    "/ges/v1/tenants",
+    "/ges/v1/tenant",
+    "/ges/v1/tenant/validate",
+    "/ges/v1/tenant/revisions",
+    "/ges/v1/tenant/revisions/{revision}",
+    "/ges/v1/tenant/{section}/{name}",
+    "/ges/v1/schemas/tenant",
+    "/ges/v1/callback-settings",
+    "/ges/v1/settings/refresh",
+    "/ges/v1/credentials",
+    "/ges/v1/credentials/{kind}",
+    "/ges/v1/credentials/{kind}/{name}",
+    "/ges/v1/api-keys/validate",
+    "/ges/v1/errors",
     "/ges/v1/hours/{name}/status",
     "/ges/v1/number-rules/test",
 ];
@@ -130,16 +145,22 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
         let mut response = admit(&shared, route, &context, request, next).await;
         let problem = response.extensions_mut().remove::<Problem>();
         let mut code = 0;
+        let tenant = context.0.tenant.get().cloned();
         if let Some(problem) = problem {
-            code = problem.kind.row().code;
+            let row = problem.kind.row();
+            code = row.code;
             response = reply::refusal(&response, &problem, style, context.corr_id());
+            if let Some(tenant) = &tenant {
+                let (corr_id, at, status) = (context.corr_id(), shared.door.clock.now(), row.status.as_u16());
+                let failure = Failure { corr_id, at, method, route, status, code, message: problem.message };
+                shared.door.failures.note(tenant, failure);
+            }
         }
         let took = began.elapsed();
         let status = response.status().as_u16();
         if let Some(rate) = context.0.rate.get() {
             rate.tell(response.headers_mut());
         }
-        let tenant = context.tenant();
         let duration_ms = milliseconds(took);
         tracing::info!(status, code, duration_ms, "request answered");
         shared.door.observer.note(Event::Answered { tenant, method, route, status, took });

@@ -1,9 +1,14 @@
-//! What only the internal listener serves: health, metrics, routing's signals, parked callbacks, and how settings
+//! What only the internal listener serves: health, metrics, routing's signals, parked callbacks, settings, and how they
 //! decide.
 
+mod admin;
+mod credentials;
+mod errors;
 mod health;
 mod hours;
 mod numbers;
+mod tables;
+mod tenants;
 mod work;
 
 use std::sync::Arc;
@@ -12,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::router::Shared;
+pub(super) use admin::Mistake;
 
 /// The operations that only the internal listener serves.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -26,4 +32,24 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::unpark))
         .routes(routes!(hours::status))
         .routes(routes!(numbers::test))
+        .merge(settings())
+}
+
+/// Tenants as code, and what belongs to them.
+fn settings() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::read, tenants::write))
+        .routes(routes!(tenants::validate))
+        .routes(routes!(tenants::revisions))
+        .routes(routes!(tenants::revision))
+        .routes(routes!(tenants::read_part, tenants::write_part, tenants::remove_part))
+        .routes(routes!(tenants::schema))
+        .routes(routes!(tables::read, tables::write))
+        .routes(routes!(tables::refresh))
+        .routes(routes!(credentials::list))
+        .routes(routes!(credentials::put, credentials::remove))
+        .routes(routes!(credentials::put_named, credentials::remove_named))
+        .routes(routes!(credentials::validate_key))
+        .routes(routes!(errors::list))
 }

@@ -56,10 +56,17 @@ pub struct Caller {
     pub tenant: TenantId,
     /// Name of the tenant, for metrics and logs.
     pub tenant_name: Arc<str>,
+    /// What a person calls it.
+    pub label: Arc<str>,
     scopes: u32,
 }
 
 impl Caller {
+    /// Names of what the key may be used for.
+    pub fn scope_names(&self) -> Vec<&'static str> {
+        Scope::ALL.into_iter().filter(|scope| self.allows(*scope)).map(Scope::name).collect()
+    }
+
     /// Whether the key may be used for `scope`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes & scope.bit() != 0
@@ -141,7 +148,8 @@ impl ports::KeyRing for KeyRing {
         let callers = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
             let tenant_name = Arc::clone(tenants.get(&key.tenant)?);
             let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
-            Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, scopes })))
+            let label = key.label.into();
+            Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, label, scopes })))
         });
         let callers = callers.collect();
         self.known.store(Arc::new(Known { callers, tenants, gates }));

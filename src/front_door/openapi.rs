@@ -11,7 +11,8 @@ use super::router;
     info(
         title = "ges: callbacks for contact centres",
         description = "Every answer of the API carries `status` with `code`, `message` and `corrId`; the latter is in \
-                       the server's log. Operations tagged *Internal* are served by the internal listener only.",
+                       the server's log. Operations tagged *Internal* or *Settings* are served by the \
+                       internal listener only.",
         license(name = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "The host that served this document.")),
@@ -20,6 +21,7 @@ use super::router;
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
         (name = "Availability", description = "Ask for free times and opening."),
+        (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )
 )]

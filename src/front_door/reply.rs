@@ -15,6 +15,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::error::Problem;
+use super::internal::Mistake;
 use super::wire::time::Stamp;
 
 /// Room for an ordinary answer, so that writing one allocates once.
@@ -126,9 +127,13 @@ impl Serialize for Slots<'_> {
     }
 }
 
+/// What a refusal tells beside its sentence.
 #[derive(Serialize)]
-struct SlotData<'a> {
-    slots: Slots<'a>,
+struct Details<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<Slots<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistakes: Option<Vec<Mistake>>,
 }
 
 #[derive(Serialize)]
@@ -140,18 +145,20 @@ struct ProblemDocument<'a> {
     detail: &'a str,
     code: u16,
     corr_id: CorrelationId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slots: Option<Slots<'a>>,
+    #[serde(flatten)]
+    details: Details<'a>,
 }
 
 /// The answer to a refusal. Keeps `Allow`, which the router sets on the placeholder.
 pub(crate) fn refusal(placeholder: &Response, problem: &Problem, style: Style, corr_id: CorrelationId) -> Response {
     let row = problem.kind.row();
-    let slots = problem.slots.as_deref().map(Slots);
+    let mistakes = problem.mistakes.as_ref().map(|mistakes| mistakes.iter().map(Mistake::from).collect());
+    let details = Details { slots: problem.slots.as_deref().map(Slots), mistakes };
     let mut response = match style {
         Style::Envelope => {
             let status = Status { code: row.code, message: &problem.message, corr_id };
-            json(row.status, JSON, &Envelope { status, data: slots.map(|slots| SlotData { slots }) })
+            let says = details.slots.is_some() || details.mistakes.is_some();
+            json(row.status, JSON, &Envelope { status, data: says.then_some(details) })
         }
         Style::Problem => {
             let document = ProblemDocument {
@@ -161,7 +168,7 @@ pub(crate) fn refusal(placeholder: &Response, problem: &Problem, style: Style, c
                 detail: &problem.message,
                 code: row.code,
                 corr_id,
-                slots,
+                details,
             };
             json(row.status, PROBLEM_JSON, &document)
         }

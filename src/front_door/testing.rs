@@ -28,7 +28,10 @@ use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
+mod settings;
 mod waits;
+
+pub(crate) use settings::Office;
 
 use super::router::{Shared, Side, router};
 use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, Parking, Phase, hash_key};
@@ -246,6 +249,9 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         health: fake.clone(),
         metrics: Arc::new(|| "ges_up 1\n".to_owned()),
         parking: fake.clone(),
+        provisioning: settings::unkept(fake.clone()),
+        settings: fake.clone(),
+        failures: Arc::default(),
     };
     (door, fake)
 }

@@ -7,6 +7,7 @@ mod hours;
 mod internal;
 mod limits;
 mod numbers;
+mod settings;
 mod waits;
 
 use std::sync::Arc;
@@ -324,7 +325,7 @@ async fn every_answer_is_reported_once_with_a_closed_set_of_routes() {
 
 /// Where the log of a test goes.
 #[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+pub(super) struct Log(pub(super) Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -23,6 +23,7 @@ mod recount;
 mod rows;
 mod settings;
 mod statement;
+mod tenants;
 mod writer;
 
 use std::fs::File;

@@ -36,3 +36,4 @@ mod routing_contract;
 mod secrets_in_output;
 mod shutdown;
 mod store_contract;
+mod tenants;

@@ -10,6 +10,7 @@ mod settings;
 mod speed;
 mod sqlite;
 mod steps;
+mod tenants;
 mod work;
 
 /// Runs every test of the contract against the fixtures that `$start` makes.
@@ -56,4 +57,8 @@ contract! {
         are_finished_by_whoever_comes_next, meet_cancels_and_bookings, keep_every_place_in_random_changes;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
+    tenants: documents_come_back_with_their_revision, a_booking_alone_makes_no_document,
+        what_is_there_has_to_be_as_expected, of_two_at_once_one_wins, several_change_together_or_not_at_all,
+        what_says_the_same_is_no_change, history_is_kept_and_bounded, keys_change_with_the_document,
+        secrets_come_and_go_within_their_tenant;
 }

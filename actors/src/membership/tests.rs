@@ -228,3 +228,13 @@ async fn the_sizes_of_the_work_lists_are_told_every_quarter_of_a_minute() {
     let told = stage.world.recorder.count(|event| matches!(event, Event::WorkLists { ping_total: 1, .. }));
     assert!((4..=5).contains(&told), "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_are_read_again_within_half_an_hour() {
+    let stage = Stage::new(World::new()).await;
+    until("the first heartbeat", SECOND * 5, || stage.settings_changed() == 1).await;
+    sleep(SECOND * 60 * 24).await;
+    assert_eq!(stage.settings_changed(), 1);
+    sleep(SECOND * 60 * 6).await;
+    assert_eq!(stage.settings_changed(), 2);
+}

@@ -7,6 +7,7 @@ use domain::callback::{Callback, Effect, Reason, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{QueueName, TenantId};
 use domain::ports::{Change, Details, Invitation};
+use domain::queue::CallOptions;
 use domain::slots::Grid;
 use domain::tenant::Tenant;
 
@@ -63,9 +64,7 @@ impl TenantFacts {
 
     /// The invitation to `attempt`.
     pub(crate) fn invitation(&self, callback: &Callback, attempt: u32, details: Details) -> Invitation {
-        let tenant = self.current();
-        let settings = tenant.queues.get(&callback.queue);
-        let route_point = details.options.route_point.clone();
+        let call = CallOptions::of(&self.current(), &callback.queue, &details.options);
         Invitation {
             tenant: callback.tenant,
             id: callback.id,
@@ -74,8 +73,7 @@ impl TenantFacts {
             queue: callback.queue.clone(),
             phone: callback.phone,
             desired_time: callback.desired_time,
-            target: settings.and_then(|settings| settings.target.clone()),
-            route_point: route_point.or_else(|| settings.and_then(|settings| settings.route_point.clone())),
+            call,
             details,
         }
     }

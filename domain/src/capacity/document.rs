@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -16,7 +17,7 @@ use super::{CapacityRule, DayPlaces, Exception};
 use crate::queue::SlotMinutes;
 
 /// Every key that is read.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Document {
     slot_minutes: SlotMinutes,
@@ -43,20 +44,24 @@ pub(super) struct Document {
     max_capacity: Option<u32>,
     /// Has no place in a rule, so that it is refused with a reason.
     #[serde(rename = "_timezone")]
+    #[schemars(with = "Option<serde_json::Value>")]
     zone: Option<IgnoredAny>,
     /// Names of the service and of its days: nothing to keep.
     #[serde(rename = "_capacity")]
+    #[schemars(with = "Option<serde_json::Value>")]
     _capacity: Option<IgnoredAny>,
     #[serde(rename = "_service")]
+    #[schemars(with = "Option<serde_json::Value>")]
     _service: Option<IgnoredAny>,
     #[serde(rename = "_type")]
+    #[schemars(with = "Option<serde_json::Value>")]
     _type: Option<IgnoredAny>,
 }
 
 type HourPlaces = BTreeMap<String, HourNumber>;
 
 /// A number, or the same once more below the number of the day.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum HourNumber {
     Places(u32),

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use chrono_tz::Tz;
-use serde::de::{Error as _, MapAccess, Unexpected, Visitor};
+use schemars::JsonSchema;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::days::DayList;
 use super::exception::{Exception, is_yes, yes};
-use super::gms;
+use super::gms::{self, Section};
 use super::week::Week;
 use crate::setting::Checks;
 
@@ -28,33 +29,34 @@ pub(super) enum Document {
 /// Hours by the week:
 /// `{"zone": "America/New_York", "weekly": {"mon": [{"from": "09:00", "to": "17:00"}]}}` with the days `mon` to
 /// `sun`; a day that is missing is closed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Written {
-    /// Where the clock hangs on whose wall all times are read.
+    /// Where the clock hangs on whose wall all times are read: a zone of the tz database.
+    #[schemars(with = "String")]
     pub zone: Tz,
     /// Ranges by the day on which they start. Default none.
-    #[serde(skip_serializing_if = "Week::is_empty")]
+    #[serde(default, skip_serializing_if = "Week::is_empty")]
     pub weekly: Week,
     /// Special days, at most [`BusinessHours::MAX_EXCEPTIONS`]. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
     /// Calendars whose exceptions hold here too, read in this calendar's zone. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions_of: Vec<String>,
     /// Dates outside which it is closed, whatever else is written. Default none: it holds for ever.
-    #[serde(skip_serializing_if = "no_dates")]
+    #[serde(default, skip_serializing_if = "no_dates")]
     pub effective: DayList,
     /// Calendars in whose hours it is open as well. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
     /// Calendars that hold instead of the week and the included ones on certain dates. Default none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
 }
 
 /// On its dates another calendar holds instead of the week. Of several for a date the first holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alternative {
     /// Name of the other calendar.
@@ -191,6 +193,38 @@ impl Members {
     }
 }
 
+/// A key that belongs into an object of hours.
+enum Key {
+    Member(&'static str),
+    OfSection(String),
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name.starts_with('_') {
+            return Ok(Self::OfSection(name));
+        }
+        let member = MEMBERS.iter().find(|member| **member == name);
+        member.map(|member| Self::Member(member)).ok_or_else(|| D::Error::unknown_field(&name, MEMBERS))
+    }
+}
+
+/// The value of one key of a section. What is wrong with it is told while it is read, so that its place is known.
+struct KeyOf<'a> {
+    section: &'a mut Section,
+    name: &'a str,
+}
+
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let value = String::deserialize(deserializer)?;
+        self.section.take(self.name, &value).map_err(D::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for BusinessHours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // By hand, because serde's untagged enums forget which member was wrong.
@@ -212,23 +246,26 @@ impl<'de> Deserialize<'de> for BusinessHours {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BusinessHours, A::Error> {
-                let (mut members, mut keys) = (None::<Members>, gms::Keys::new());
-                while let Some(name) = map.next_key::<String>()? {
-                    if name.starts_with('_') && members.is_none() {
-                        keys.insert(name, map.next_value()?);
-                    } else if keys.is_empty() {
-                        members.get_or_insert_default().take(&name, &mut map)?;
-                    } else {
-                        return Err(A::Error::custom("keys with and without `_` cannot stand together"));
+                let (mut members, mut section) = (None::<Members>, None::<Section>);
+                while let Some(key) = map.next_key::<Key>()? {
+                    match key {
+                        Key::OfSection(name) if members.is_none() => {
+                            let section = section.get_or_insert_default();
+                            map.next_value_seed(KeyOf { section, name: &name })?;
+                        }
+                        Key::Member(name) if section.is_none() => {
+                            members.get_or_insert_default().take(name, &mut map)?;
+                        }
+                        _ => return Err(A::Error::custom("keys with and without `_` cannot stand together")),
                     }
                 }
-                if keys.is_empty() {
+                let Some(section) = section else {
                     return members.unwrap_or_default().written().map(BusinessHours::from);
+                };
+                if !section.has_zone() {
+                    return Err(A::Error::missing_field(gms::ZONE));
                 }
-                BusinessHours::from_gms(&keys).map_err(|errors| {
-                    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                    A::Error::custom(texts.join("; "))
-                })
+                section.written().map(BusinessHours::from).map_err(A::Error::custom)
             }
         }
 

@@ -1,5 +1,6 @@
 //! Special days: dates on which something else holds than the week says.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -8,7 +9,7 @@ use super::week::{HoursError, Range, Week};
 use crate::setting::Checks;
 
 /// Dates on which something else holds. Several may name the same date; their order makes no difference.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "ExceptionDocument", into = "ExceptionDocument")]
 pub struct Exception {
     /// What a person calls it.
@@ -45,20 +46,27 @@ pub enum ExceptionError {
     Ranges(#[from] HoursError),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExceptionDocument {
+    /// What a person calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// On which dates, from midnight to midnight.
     days: DayList,
+    /// Whether it counts.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     enabled: bool,
+    /// What the week says does not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     closed: Option<bool>,
+    /// These ranges hold instead of what the week says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<Vec<Range>>,
+    /// These ranges hold beside what the week says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     add: Option<Vec<Range>>,
+    /// It is closed in these ranges, whatever else says that it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remove: Option<Vec<Range>>,
 }

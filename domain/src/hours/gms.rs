@@ -8,12 +8,11 @@ use chrono_tz::Tz;
 use super::days::{DayList, Days};
 use super::document::{BusinessHours, Written};
 use super::exception::{Effect, Exception};
-use super::week::{Range, Week};
+use super::week::{HoursError, Range, Week};
 use crate::setting::{Checks, SettingError};
 
-/// An option section: key to value.
-pub(super) type Keys = BTreeMap<String, String>;
-
+/// The one key that a section has to have.
+pub(super) const ZONE: &str = "_timezone";
 /// Keys of a section that say nothing about hours.
 const IGNORED: [&str; 7] = ["_name", "_service", "_type", "_ttl", "_ors", "_ors_lb_strategy", "_id"];
 
@@ -41,58 +40,78 @@ impl BusinessHours {
     /// Every key that cannot be read, with its value.
     pub fn from_gms(keys: &BTreeMap<String, String>) -> Result<Self, Vec<SettingError>> {
         let mut checks = Checks::default();
-        let mut hours = Written::new(Tz::UTC);
-        let mut days: [Vec<Range>; 7] = Default::default();
-        if !keys.contains_key("_timezone") {
-            checks.broken("_timezone", None, "is required");
+        let mut section = Section::default();
+        if !keys.contains_key(ZONE) {
+            checks.broken(ZONE, None, "is missing");
         }
         for (key, value) in keys {
-            let value = value.trim();
-            if value.is_empty() || IGNORED.contains(&key.as_str()) {
-                continue;
-            }
-            if let Err(rule) = take(&mut hours, &mut days, key, value) {
-                checks.broken(key, Some(&value), rule);
+            if let Err(rule) = section.take(key, value) {
+                checks.broken(key, Some(value), rule);
             }
         }
-        match Week::new(days) {
-            Ok(week) => hours.weekly = week,
-            Err(error) => checks.broken(REGULAR, None, error.to_string()),
+        match section.written() {
+            Ok(hours) if checks.is_clean() => Ok(hours.into()),
+            Ok(_) => Err(checks.into_errors()),
+            Err(error) => {
+                checks.broken(REGULAR, None, error.to_string());
+                Err(checks.into_errors())
+            }
         }
-        let errors = checks.into_errors();
-        if errors.is_empty() { Ok(hours.into()) } else { Err(errors) }
     }
 }
 
-/// Takes one key, or says which rule its value breaks.
-fn take(hours: &mut Written, days: &mut [Vec<Range>; 7], key: &str, value: &str) -> Result<(), String> {
-    if key == "_timezone" {
-        hours.zone = value.parse().map_err(|_| "has to be a zone of the tz database".to_owned())?;
-    } else if numbered(key, REGULAR) {
-        let (which, range) = regular(value).ok_or("has to be days and hours, such as Mon-Fri 9:00-17:00")?;
-        which.for_each(|day| {
-            if let Some(ranges) = days.get_mut(day.num_days_from_monday() as usize) {
-                ranges.push(range);
-            }
-        });
-    } else if numbered(key, ADDED) {
-        let (date, range) = added(value).ok_or("has to be a date and hours, such as 2026-11-30 10:00-14:00")?;
-        hours.exceptions.push(Exception::new(date, Effect::Add(vec![range])));
-    } else if numbered(key, HOLIDAY) {
-        let date = date(value).ok_or("has to be a date, such as 2026-12-25 or 12-25")?;
-        hours.exceptions.push(Exception::new(date, Effect::Closed));
-    } else if numbered(key, EFFECTIVE) {
-        let rule = "has to be a date or two, such as 2026-04-01 to 2026-10-31";
-        let days = value
-            .split_once(" to ")
-            .map_or_else(|| value.to_owned(), |(from, to)| format!("{}..{}", from.trim(), to.trim()));
-        hours.effective.0.push(days.parse().map_err(|_| rule.to_owned())?);
-    } else if let Some((_, instead)) = UNREAD.iter().find(|(family, _)| key.starts_with(family)) {
-        return Err(format!("is not read; write {instead} in this service's own form"));
-    } else {
-        return Err("is not a key of business hours".to_owned());
+/// A section while it is read, key by key.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    zone: Option<Tz>,
+    days: [Vec<Range>; 7],
+    exceptions: Vec<Exception>,
+    effective: Vec<Days>,
+}
+
+impl Section {
+    /// Whether the zone was read.
+    pub(super) const fn has_zone(&self) -> bool {
+        self.zone.is_some()
     }
-    Ok(())
+
+    /// The calendar; in UTC, if no zone was read.
+    pub(super) fn written(self) -> Result<Written, HoursError> {
+        let zone = self.zone.unwrap_or(Tz::UTC);
+        let (weekly, effective) = (Week::new(self.days)?, DayList(self.effective));
+        Ok(Written { weekly, effective, exceptions: self.exceptions, ..Written::new(zone) })
+    }
+
+    /// Takes one key, or says which rule its value breaks. An empty value says nothing.
+    pub(super) fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let value = value.trim();
+        if value.is_empty() || IGNORED.contains(&key) {
+            return Ok(());
+        }
+        if key == ZONE {
+            self.zone = Some(value.parse().map_err(|_| "has to be a zone of the tz database".to_owned())?);
+        } else if numbered(key, REGULAR) {
+            let (which, range) = regular(value).ok_or("has to be days and hours, such as Mon-Fri 9:00-17:00")?;
+            for day in which {
+                if let Some(ranges) = self.days.get_mut(day.num_days_from_monday() as usize) {
+                    ranges.push(range);
+                }
+            }
+        } else if numbered(key, ADDED) {
+            let (date, range) = added(value).ok_or("has to be a date and hours, such as 2026-11-30 10:00-14:00")?;
+            self.exceptions.push(Exception::new(date, Effect::Add(vec![range])));
+        } else if numbered(key, HOLIDAY) {
+            let date = date(value).ok_or("has to be a date, such as 2026-12-25 or 12-25")?;
+            self.exceptions.push(Exception::new(date, Effect::Closed));
+        } else if numbered(key, EFFECTIVE) {
+            self.effective.push(effective(value).ok_or("has to be a date or two, such as 2026-04-01 to 2026-10-31")?);
+        } else if let Some((_, instead)) = UNREAD.iter().find(|(family, _)| key.starts_with(family)) {
+            return Err(format!("is not read; write {instead} in this service's own form"));
+        } else {
+            return Err("is not a key of business hours".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Whether a key is of a family: its name, and a number or nothing behind.
@@ -113,6 +132,14 @@ fn regular(value: &str) -> Option<(impl Iterator<Item = Weekday> + use<>, Range)
 fn added(value: &str) -> Option<(DayList, Range)> {
     let (day, hours) = value.split_once(' ')?;
     Some((date(day)?, range(hours)?))
+}
+
+/// `2026-04-01` or `2026-04-01 to 2026-10-31`.
+fn effective(value: &str) -> Option<Days> {
+    match value.split_once(" to ") {
+        Some((from, to)) => format!("{}..{}", from.trim(), to.trim()).parse().ok(),
+        None => value.parse().ok(),
+    }
 }
 
 fn date(value: &str) -> Option<DayList> {
@@ -196,7 +223,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "_timezone: is required",
+                "_timezone: is missing",
                 "_bh_add1: has to be a date and hours, such as 2026-11-30 10:00-14:00, not 2026-02-30 10:00-14:00",
                 "_bh_regular1: has to be days and hours, such as Mon-Fri 9:00-17:00, not Monday to Friday",
                 "_bh_regular2: has to be days and hours, such as Mon-Fri 9:00-17:00, not Mon-Fri 9-17",
@@ -207,8 +234,16 @@ mod tests {
                 "_use_alternative1: is not read; write alternatives in this service's own form, not other",
             ]
         );
-        let error = serde_json::from_value::<BusinessHours>(serde_json::to_value(&section).unwrap()).unwrap_err();
-        assert!(error.to_string().contains("_timezone: is required; _bh_add1: "), "{error}");
+        // In a document each is told at its own place.
+        let document = serde_json::json!({"tenant": "demo", "businessHours": {"office": &section}});
+        let node = serde_json::from_value(document).unwrap();
+        let read = crate::tenant::read(node).unwrap_err();
+        let mut read: Vec<_> = read.iter().map(|error| format!("{}: {}", error.path, error.rule)).collect();
+        read.sort();
+        let mut expected: Vec<_> = BusinessHours::from_gms(&section).unwrap_err();
+        expected.sort_by(|one, other| one.path.cmp(&other.path));
+        let expected = expected.iter().map(|error| format!("businessHours.office.{}: {}", error.path, error.rule));
+        assert_eq!(read, expected.collect::<Vec<_>>());
         let mixed = r#"{"_timezone": "UTC", "zone": "UTC"}"#;
         let error = serde_json::from_str::<BusinessHours>(mixed).unwrap_err();
         assert!(error.to_string().contains("cannot stand together"), "{error}");

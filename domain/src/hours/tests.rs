@@ -197,7 +197,7 @@ fn bad_documents_say_what_is_wrong() {
         (r#"{"weekly":{}}"#.to_owned(), "missing field `zone`"),
         (r#"{"zone":"UTC","weekly":{"monday":[]}}"#.to_owned(), "unknown field `monday`"),
         (r#"{"zone":"UTC","weekly":{},"holidays":[]}"#.to_owned(), "unknown field `holidays`"),
-        (r#"{"zone":"UTC","_holiday1":"12-25"}"#.to_owned(), "unknown field `_holiday1`"),
+        (r#"{"zone":"UTC","_holiday1":"12-25"}"#.to_owned(), "cannot stand together"),
         (r#"{"zone":"UTC","exceptions":[{"days":"12-25"}]}"#.to_owned(), "exactly one of `closed: true`, `open`"),
         (r#"{"zone":"UTC","exceptions":[{"days":"12-25","closed":true,"open":[]}]}"#.to_owned(), "exactly one"),
         (r#"{"zone":"UTC","exceptions":[{"closed":true}]}"#.to_owned(), "missing field `days`"),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::Weekday;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,7 +22,7 @@ pub enum HoursError {
 
 /// From one wall-clock time to another of a day. If `to` is not later than `from`, it is on the next day: `22:00` to
 /// `06:00` is a night, `00:00` to `00:00` (as `00:00` to `24:00`) a whole day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RangeText", into = "RangeText")]
 pub struct Range {
     /// Minutes since midnight, 0 to 1439.
@@ -30,7 +31,7 @@ pub struct Range {
     to: u16,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RangeText {
     from: String,
@@ -97,7 +98,7 @@ impl fmt::Display for Range {
 /// A range of a week: as a [`Range`] of the day under which it stands, or up to a time of another day:
 /// `{"from": "22:00", "to": "mon 06:00"}` under `fri` is a weekend. It is at most a week long, which it is if it
 /// ends on its own day at a time not later than its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RangeText", into = "RangeText")]
 pub struct WeekRange {
     times: Range,
@@ -162,11 +163,11 @@ impl From<WeekRange> for RangeText {
 }
 
 /// The ranges of each day, at most [`Week::MAX_RANGES`] a day. Ranges may touch and overlap.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "WeekDocument", into = "WeekDocument")]
 pub struct Week([Vec<WeekRange>; 7]);
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct WeekDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,8 +1,10 @@
 //! Patterns of numbers that are not called.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -25,7 +27,7 @@ pub enum BlockedPattern {
     Expression(String),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExpressionText {
     regex: String,
@@ -141,6 +143,24 @@ impl fmt::Display for Compiled {
     }
 }
 
+impl JsonSchema for BlockedPattern {
+    fn schema_name() -> Cow<'static, str> {
+        "BlockedPattern".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let expression = generator.subschema_for::<ExpressionText>();
+        json_schema!({
+            "description": "Numbers that are not called: digits, `x` for any one and `*` for any number of them, or a \
+                            regular expression.",
+            "anyOf": [
+                { "type": "string", "pattern": r"^\+?[0-9xX*]+$", "minLength": 1, "maxLength": MAX_SIMPLE_CHARS },
+                expression,
+            ],
+        })
+    }
+}
+
 impl Serialize for BlockedPattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -163,6 +183,11 @@ impl<'de> Deserialize<'de> for BlockedPattern {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<BlockedPattern, E> {
                 Ok(BlockedPattern::Simple(text.to_owned()))
+            }
+
+            /// Nothing is a pattern that cannot be used, which is told with the other rules.
+            fn visit_unit<E: serde::de::Error>(self) -> Result<BlockedPattern, E> {
+                Ok(BlockedPattern::Simple(String::new()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BlockedPattern, A::Error> {

@@ -52,6 +52,14 @@ pub enum How {
     Replayed,
 }
 
+/// What may be asked about the settings in force.
+#[async_trait]
+pub trait SettingsDesk: Send + Sync {
+    /// Reads all settings and keys again, whether they have changed or not. `Ok` once they are in force, with the
+    /// instant of that.
+    async fn refresh(&self) -> Result<DateTime<Utc>, Unserved>;
+}
+
 /// A callback as a client may see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallbackView {

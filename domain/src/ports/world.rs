@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::ids::{CallbackId, QueueName, TenantId};
 use crate::keys::ApiKey;
 use crate::numbers::PhoneNumber;
+use crate::queue::CallOptions;
 use crate::tenant::Tenant;
 use crate::wait::QueueReport;
 
@@ -25,16 +26,14 @@ pub struct Invitation {
     pub attempt: u32,
     /// The end of the callback's life.
     pub not_after: DateTime<Utc>,
-    /// Virtual queue.
+    /// Queue of the service.
     pub queue: QueueName,
     /// Whom to ring.
     pub phone: PhoneNumber,
     /// No dial before this.
     pub desired_time: DateTime<Utc>,
-    /// Target of the queue.
-    pub target: Option<String>,
-    /// Routing point.
-    pub route_point: Option<String>,
+    /// How the call is to be made.
+    pub call: CallOptions,
     /// Rare members and user data.
     pub details: Details,
 }

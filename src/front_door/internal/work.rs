@@ -255,14 +255,16 @@ pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Pr
 }
 
 pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
-    let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
-    if named.is_empty() {
-        return Err(Problem::bad("ContactCenterID", "is required as a header"));
-    }
-    let found = shared.door.keys.tenant(named);
+    let found = shared.door.keys.tenant(named_tenant(headers)?);
     let (id, name) = found.ok_or_else(|| Problem::new(Kind::NotFound, "ContactCenterID names no known tenant."))?;
     context.belongs_to(&name);
     Ok(id)
+}
+
+/// What the header says, whether there is such a tenant or not.
+pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
+    let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
+    if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
 }
 
 fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {

@@ -227,6 +227,7 @@ impl Floor {
         session.queue = queue;
         session.desired_ms = invited.desired;
         session.outcome = invited.outcome;
+        session.dials_left = invited.dials;
         session.dice = dice;
         let place = self.seat(session);
         if let Some(register) = self.registers.get_mut(&callback) {
@@ -422,6 +423,7 @@ fn invited(invitation: &Invitation, outcome: Outcome) -> Invited {
         desired: invitation.desired_time.timestamp_millis(),
         not_after: invitation.not_after.timestamp_millis(),
         outcome,
+        dials: u8::try_from(invitation.call.dial_attempts).unwrap_or(u8::MAX).max(1),
     }
 }
 

@@ -14,7 +14,7 @@ use domain::ids::{CallbackId, QueueName, SessionId, TenantId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::script::Outcome;
+use super::script::{Outcome, usual_dials};
 
 /// A journal longer than this is compacted when it is opened, in bytes.
 const COMPACT_ABOVE_BYTES: u64 = 64 << 20;
@@ -78,6 +78,9 @@ pub(super) struct Invited {
     /// The end of the callback's life, in milliseconds since 1970.
     pub(super) not_after: i64,
     pub(super) outcome: Outcome,
+    /// Dials before a busy or silent customer is given up.
+    #[serde(default = "usual_dials")]
+    pub(super) dials: u8,
 }
 
 /// Why a journal cannot be used.

@@ -181,6 +181,7 @@ mod tests {
             desired: 0,
             not_after: 1_000_000,
             outcome: Outcome::Answered,
+            dials: 3,
         });
         JournalEntry {
             at: 1_000,

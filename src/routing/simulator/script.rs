@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 
-/// Dials per attempt before a busy or silent customer is given up (the product's `_max_dial_attempts`).
-pub(super) const MAX_DIALS: u8 = 3;
+/// Dials per attempt before a busy or silent customer is given up, where a journal of an older program does not
+/// say how many its queue wanted.
+pub(super) const fn usual_dials() -> u8 {
+    3
+}
 /// How long the number ending in 0006 lets a start wait before it is left without an answer.
 pub(super) const NO_ANSWER_TO_START_SECONDS: f64 = 3.0;
 /// How long the number ending in 0007 lets a start wait for its answer.

@@ -95,7 +95,8 @@ pub(super) struct Session {
     pub(super) dice: Dice,
     pub(super) phase: Phase,
     pub(super) outcome: Outcome,
-    pub(super) dials: u8,
+    /// Dials that are left before a busy or silent customer is given up.
+    pub(super) dials_left: u8,
     /// While it waits: whether it may be served as soon as it is the first that is ready.
     pub(super) servable: bool,
     pub(super) post: Post,
@@ -126,7 +127,7 @@ impl Session {
             dice: Dice::new(0),
             phase: Phase::Entered,
             outcome: Outcome::Answered,
-            dials: 0,
+            dials_left: 1,
             servable: false,
             post: Post::Empty,
             tries: 0,

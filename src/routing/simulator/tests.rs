@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Reply, Signal};
 use domain::numbers::PhoneNumber;
 use domain::ports::{Details, SignalError};
+use domain::queue::CallOptions;
 
 struct Still(Instant);
 
@@ -34,8 +35,7 @@ fn invitation(n: u128, clock: &Still) -> Invitation {
         queue: QueueName::new("support").unwrap(),
         phone: PhoneNumber::from_digits(15_551_230_000),
         desired_time: clock.now(),
-        target: None,
-        route_point: None,
+        call: CallOptions::usual(&QueueName::new("support").unwrap()),
         details: Details::default(),
     }
 }

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Booked, Change, SaveError};
+use domain::ports::{Applied, ApplyError, Booked, Change, SaveError};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
 use super::recount::{MoveRow, Moves, Naming};
+use super::tenants::Apply;
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -25,7 +26,7 @@ pub(super) enum Command {
     NameGrids(Naming),
     Forget(Forget),
     Shrink,
-    PutTenant { id: TenantId, name: String, settings: String },
+    Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
 }
@@ -96,6 +97,7 @@ pub(super) enum Outcome {
     Each(Vec<bool>),
     Done,
     Revoked(bool),
+    Applied(Result<Vec<Applied>, ApplyError>),
 }
 
 impl combiner::Command for Command {
@@ -112,7 +114,7 @@ impl combiner::Command for Command {
             Self::NameGrids(_)
             | Self::Forget(_)
             | Self::Shrink
-            | Self::PutTenant { .. }
+            | Self::Apply(_)
             | Self::AddKey(_)
             | Self::RevokeKey { .. } => &[],
         }
@@ -123,7 +125,6 @@ impl combiner::Command for Command {
             Self::Book(book) => Some(book.callback.tenant),
             Self::Save(change) => Some(change.callback.tenant),
             Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
-            Self::PutTenant { id, .. } => Some(*id),
             Self::AddKey(key) => Some(key.tenant),
             Self::Own(_)
             | Self::Remove(_)
@@ -131,6 +132,7 @@ impl combiner::Command for Command {
             | Self::NameGrids(_)
             | Self::Forget(_)
             | Self::Shrink
+            | Self::Apply(_)
             | Self::RevokeKey { .. } => None,
         }
     }
@@ -148,7 +150,7 @@ impl combiner::Command for Command {
             Self::MoveSlots(moves) => moves.ids.len() * (size_of::<CallbackId>() + size_of::<MoveRow>()),
             Self::NameGrids(naming) => naming.len() * 100,
             Self::Forget(forget) => forget.rows() * 64,
-            Self::PutTenant { settings, .. } => settings.len(),
+            Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
         };

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
-use domain::ports::{SettingsStore, StoreError};
+use domain::ports::{ApplyError, SettingsStore, StoreError};
 use domain::tenant::{Tenant, TenantDocument};
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ use super::command::{Command, Outcome};
 use super::readers::{Reader, not_read};
 use super::rows::{instant, unreadable};
 use super::statement::{rows, statements};
+use super::tenants::Apply;
 
 statements! {
     ListTenants -> (Binary, Text, Text) =
@@ -61,10 +62,12 @@ impl SettingsStore for SqliteStore {
     }
 
     async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError> {
-        let settings = serde_json::to_string(&document)
-            .map_err(|error| StoreError::NotDone(format!("cannot write settings: {error}")))?;
-        let command = Command::PutTenant { id, name: document.tenant, settings };
-        self.combiner.submit(command).await.map(|_| ())
+        let command = Command::Apply(vec![Apply::new(id, document, "ges")?]);
+        match self.combiner.submit(command).await? {
+            Outcome::Applied(Err(ApplyError::Store(error))) => Err(error),
+            Outcome::Applied(Err(error)) => Err(StoreError::NotDone(error.to_string())),
+            _ => Ok(()),
+        }
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {

@@ -8,6 +8,7 @@ mod booking;
 mod limits;
 mod recount;
 mod saving;
+mod tenants;
 mod upkeep;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
+use diesel::query_dsl::methods::LoadQuery;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
 use tokio::time::Instant;
@@ -25,7 +27,7 @@ pub(super) use booking::{KEY_LIFE, find_key};
 use recount::CountedBy;
 
 use super::names::{FreshNames, Names};
-use super::statement::{execute, statements};
+use super::statement::{Bind, Sql, Statement, execute, first, statements};
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 
 /// Above this length the write-ahead log is emptied and cut.
@@ -86,7 +88,7 @@ impl Writer {
             Command::NameGrids(naming) => self.name_grids(naming).map(|()| Outcome::Done),
             Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
             Command::Shrink => self.shrink().map(|()| Outcome::Done),
-            Command::PutTenant { id, name, settings } => self.put_tenant(*id, name, settings).map(|()| Outcome::Done),
+            Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
         }
@@ -103,6 +105,14 @@ impl Writer {
             other => other,
         })?;
         Ok(outcomes)
+    }
+
+    /// The one number that a query returns.
+    fn count<T: Sql>(&mut self, binds: &[Bind<'_>]) -> QueryResult<i64>
+    where
+        for<'a> Statement<'a, T>: LoadQuery<'a, SqliteConnection, (i64,)>,
+    {
+        first::<T, (i64,)>(&mut self.connection, binds).map(|found| found.map_or(0, |(count,)| count))
     }
 
     fn roll_back(&mut self) {

@@ -9,6 +9,7 @@ use domain::callback::{Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{AttemptRef, Clock, Details, Inbox, Invitation, Routing, SignalError};
+use domain::queue::CallOptions;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -151,8 +152,7 @@ pub(super) fn invitation(bench: &dyn Bench, n: u128, attempt: u32, last_digits: 
         queue: QueueName::new("support").unwrap(),
         phone: PhoneNumber::from_digits(15_551_230_000 + last_digits),
         desired_time: now,
-        target: None,
-        route_point: None,
+        call: CallOptions::usual(&QueueName::new("support").unwrap()),
         details: Details::default(),
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError};
+use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError, TenantStore};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 use ges::stores::combiner::Limits;
@@ -26,6 +26,7 @@ pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
+    pub(crate) tenants: Arc<dyn TenantStore>,
     pub(crate) injector: Box<dyn Injector>,
 }
 

@@ -121,8 +121,14 @@ pub(crate) fn start(limits: Limits) -> Fixture {
         callbacks: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
+        tenants: store.clone(),
         injector: Box::new(SqliteInjector { store, folder }),
     }
+}
+
+/// Steps that this program knows.
+fn migrations() -> usize {
+    fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap().count()
 }
 
 fn error(folder: &Path) -> OpenError {
@@ -137,8 +143,7 @@ async fn reopening_keeps_everything() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("made/on the way");
     let store = SqliteStore::open(&path, serve()).unwrap();
-    let folders = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap();
-    assert_eq!(store.migrated().len(), folders.count());
+    assert_eq!(store.migrated().len(), migrations());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     let callback = in_slot(noon());
     let booking = Booking { user_data: Some("{\"a\":1}".to_owned()), ..with_key(callback.clone(), 1, 1) };
@@ -195,8 +200,7 @@ async fn one_serves_and_commands_work_beside_it() {
 fn a_command_may_come_first() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    let folders = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap();
-    assert_eq!(store.migrated().len(), folders.count());
+    assert_eq!(store.migrated().len(), migrations());
     assert!(SqliteStore::open(folder.path(), serve()).unwrap().migrated().is_empty());
 }
 

@@ -142,3 +142,63 @@ fn limits_are_told_with_their_place() {
     let told = told(&[("half", &half), ("both", &both)]);
     assert_eq!(told, ["both.exceptionsOf: has to bring the exceptions to at most 400, not 401"]);
 }
+
+#[test]
+fn every_mistake_in_a_tenants_calendars_and_rules_is_told_at_its_place() {
+    let document = serde_json::json!({
+        "tenant": "demo",
+        "queues": {"support": {"hours": {"zone": "UTC", "include": ["nowhere"]}, "numberRule": "europe"}},
+        "businessHours": {
+            "office": {
+                "zone": "UTC", "holidays": [],
+                "exceptions": [
+                    {"days": "12-32", "closed": true},
+                    {"days": ["12-25", "x"], "open": [{"from": "9", "to": "10:00"}]},
+                    {"days": "12-25"},
+                    {"closed": true},
+                    {"days": "12-25", "colsed": true},
+                ],
+                "effective": "soon",
+            },
+            "loop": {"zone": "UTC", "alternatives": [{"calendar": "loop", "days": "12-25"}]},
+        },
+        "numberRules": {"europe": {"countries": {"Germany": [], "DE": [900, "0900", {"regexp": "x"}]}}},
+    });
+    let told: Vec<_> = crate::tenant::read(serde_json::from_value(document).unwrap())
+        .unwrap_err()
+        .iter()
+        .map(|error| format!("{}: {}", error.path, error.rule))
+        .collect();
+    for expected in [
+        "queues.support.hours.include.0: has to be a name of businessHours",
+        "businessHours.office.holidays: is not a known key",
+        "businessHours.office.exceptions.0.days: dates are one date",
+        "businessHours.office.exceptions.1.days.1: dates are one date",
+        "businessHours.office.exceptions.1.open.0: a time is HH:MM",
+        "businessHours.office.exceptions.2: an exception has exactly one of",
+        "businessHours.office.exceptions.3.days: is missing",
+        "businessHours.office.exceptions.4.colsed: is not a known key; did you mean closed?",
+        "businessHours.office.effective: dates are one date",
+        "businessHours.loop: has to draw on calendars no more than 8 deep",
+        "numberRules.europe.countries.Germany: a region is two upper-case letters",
+        "numberRules.europe.countries.DE.0: has to be digits, `x` and `*` in quotes",
+        "numberRules.europe.countries.DE.1: has to leave out the 0",
+        "numberRules.europe.countries.DE.2.regexp: is not a known key; did you mean regex?",
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(expected)), "{expected} in\n{}", told.join("\n"));
+    }
+}
+
+#[test]
+fn documents_are_what_the_schema_says() {
+    let schema = crate::tenant::json_schema();
+    for name in ["BusinessHours", "Written", "DayList", "Days", "NumberRule", "BlockedPattern"] {
+        assert!(schema.pointer(&format!("/$defs/{name}")).is_some_and(serde_json::Value::is_object), "{name}");
+    }
+    let written = &schema["$defs"]["Written"];
+    assert_eq!(written["required"], serde_json::json!(["zone"]));
+    assert_eq!(written["additionalProperties"], false);
+    for key in ["weekly", "exceptions", "exceptionsOf", "effective", "include", "alternatives"] {
+        assert!(written["properties"][key].is_object(), "{key}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What happens on the floor when its time has come: the steps of the flows, agents, inbound calls.
 
 use super::{End, Floor, JournalEvent, Micros, Now, Phase, Report, Stage, What, script};
-use crate::routing::simulator::script::{DialResult, MAX_DIALS, Outcome};
+use crate::routing::simulator::script::{DialResult, Outcome};
 
 /// Overtaken events are dropped when there are this many times more events than sessions.
 const EVENTS_PER_SESSION: usize = 4;
@@ -173,7 +173,7 @@ impl Floor {
     fn dial(&mut self, place: u32, at: Micros, now: Now) {
         let Some(session) = self.session_mut(place) else { return };
         session.phase = Phase::Ringing;
-        session.dials += 1;
+        session.dials_left = session.dials_left.saturating_sub(1);
         let ring = script::ring(session.outcome, &mut session.dice);
         let callback = session.callback;
         self.set_stage(callback, Stage::Dialled);
@@ -186,7 +186,7 @@ impl Floor {
         let result = session.outcome.dial_result();
         session.push(Report::DialResult(result));
         let hangs_up = session.outcome == Outcome::HangsUp;
-        let dials_left = session.dials < MAX_DIALS;
+        let dials_left = session.dials_left > 0;
         match result {
             DialResult::Connected if hangs_up => self.finish(place, End::AgentConnect, at, now),
             DialResult::Connected => self.talk(place, at, now),

@@ -5,6 +5,7 @@ use chrono::DateTime;
 use domain::callback::{Live, Signal};
 use domain::numbers::PhoneNumber;
 use domain::ports::{AttemptRef, Details};
+use domain::queue::CallOptions;
 use domain::wait::{Mode, NoEstimate, QueueReport};
 
 const EPOCH_MS: i64 = 1_800_000_000_000;
@@ -86,8 +87,7 @@ fn invitation(n: u128, digits: u64, desired_ms: i64) -> Invitation {
         queue: queue(),
         phone: PhoneNumber::from_digits(15_551_230_000 + digits),
         desired_time,
-        target: None,
-        route_point: None,
+        call: CallOptions::usual(&queue()),
         details: Details::default(),
     }
 }
@@ -286,4 +286,21 @@ fn a_hundred_thousand_wait_in_little_memory() {
     let looked: i64 = (0..u128::from(count)).map(|n| i64::from(run.live(n).unwrap().position)).sum();
     let waiting = i64::from(line);
     assert_eq!(looked, waiting * (waiting + 1) / 2, "every place from 1 exactly once");
+}
+
+#[test]
+fn a_queue_says_how_often_its_customers_are_dialled() {
+    const BUSY: u64 = 1;
+    for attempts in [1, 2, 5] {
+        let mut run = Run::new(1);
+        let mut invitation = invitation(1, BUSY, EPOCH_MS);
+        invitation.call.dial_attempts = attempts;
+        let mut lines = Vec::new();
+        let admission = run.floor.admit(&invitation, EPOCH_MS, &mut lines);
+        run.floor.enter(&invitation, admission, 0);
+        run.run(200 * SECOND, |_| Answer::Taken);
+        let events = run.events(1);
+        assert_eq!(events.iter().filter(|event| **event == "dial-result").count(), attempts as usize, "{events:?}");
+        assert_eq!(events.last(), Some(&"completed"));
+    }
 }

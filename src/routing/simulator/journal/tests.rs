@@ -30,6 +30,7 @@ fn lines_are_read_back_in_their_order() {
         desired: 5,
         not_after: 6,
         outcome: Outcome::AnsweringMachine,
+        dials: 5,
     };
     let entries = [
         JournalEntry { invited: Some(invited), ..entry(1, 1, JournalEvent::Entered, 1) },

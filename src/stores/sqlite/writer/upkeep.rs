@@ -1,11 +1,11 @@
-//! Background work in bounded steps, and the writes of settings.
+//! Background work in bounded steps, and the writes of keys.
 //!
 //! What is to be written was found by a reader: the writer only checks, row by row, that it is still so.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection as _;
-use domain::ids::{ApiKeyId, TenantId};
+use domain::ids::ApiKeyId;
 use domain::keys::ApiKey;
 
 use super::super::command::{Forget, Own, Remove, SHRINK_PAGES};
@@ -27,8 +27,6 @@ statements! {
     RemoveSlot = "DELETE FROM slots WHERE queue = ? AND start = ?";
     RemoveValue = "DELETE FROM counted_values WHERE queue = ? AND ends_at = ? AND value = ?";
     RemovePart = "DELETE FROM counted_windows WHERE queue = ? AND seconds = ? AND ends_at = ?";
-    PutTenantRow = "INSERT INTO tenants (id, name, settings) VALUES (?, ?, ?)
-        ON CONFLICT (id) DO UPDATE SET name = excluded.name, settings = excluded.settings";
     AddApiKey = "INSERT INTO api_keys (id, tenant, hash, label, scopes, created_at, revoked_at)
         VALUES (?, ?, ?, ?, ?, ?, ?)";
     RevokeApiKey = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
@@ -103,13 +101,6 @@ impl Writer {
     /// Gives free pages back to the file system.
     pub(super) fn shrink(&mut self) -> QueryResult<()> {
         self.connection.batch_execute(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))
-    }
-
-    pub(super) fn put_tenant(&mut self, id: TenantId, name: &str, settings: &str) -> QueryResult<()> {
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), name.into(), settings.into()];
-        execute::<PutTenantRow>(&mut self.connection, &binds)?;
-        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| ())
     }
 
     pub(super) fn add_key(&mut self, key: &ApiKey) -> QueryResult<()> {

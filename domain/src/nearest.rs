@@ -1,12 +1,13 @@
 //! Which known name a mistyped one was probably meant to be.
 
-/// More edits than this are no typing mistake.
+/// More edits than this are no typing mistake, nor is one more than every second letter.
 const MAX_EDITS: usize = 3;
 
 /// The known name with the fewest edits from `unknown`, if that is a likely typing mistake.
-pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let best = known.into_iter().map(|name| (edits(unknown, name), name)).min()?;
-    (best.0 <= MAX_EDITS).then_some(best.1)
+    let allowed = MAX_EDITS.min(unknown.chars().count().div_ceil(2));
+    (best.0 <= allowed).then_some(best.1)
 }
 
 /// Insertions, deletions and replacements of one character that lead from `a` to `b`.
@@ -46,5 +47,6 @@ mod tests {
         let known = ["GES_LOG_LEVEL", "GES_LOG_MAX_LEN"];
         assert_eq!(nearest("GES_LOG_LEVLE", known), Some("GES_LOG_LEVEL"));
         assert_eq!(nearest("GES_SOMETHING_ELSE", known), None);
+        assert_eq!((nearest("x", ["key"]), nearest("kye", ["key"])), (None, Some("key")));
     }
 }

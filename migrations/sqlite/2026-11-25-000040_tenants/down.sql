@@ -1,0 +1,3 @@
+DROP TABLE credentials;
+DROP TABLE tenant_revisions;
+ALTER TABLE tenants DROP COLUMN revision;

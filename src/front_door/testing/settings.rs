@@ -1,0 +1,137 @@
+//! Settings behind the door: nobody's for most tests, a real store for those that are about them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::ids::{ApiKeyId, TenantId};
+use domain::keys::ApiKey;
+use domain::ports::{
+    Application, Applied, ApplyError, Clock, Credential, Kept, KeyRing as _, Revision, SettingsDesk, SettingsStore,
+    StoreError, TenantStore, Unserved,
+};
+use domain::tenant::{Tenant, TenantDocument};
+use tempfile::TempDir;
+
+use super::{Fake, House, KEY, at, door, settings};
+use crate::front_door::router::{Shared, Side, router};
+use crate::front_door::{DoorLimits, DoorSettings, hash_key};
+use crate::master_key::MasterKey;
+use crate::provisioning::{Provisioning, Sealer};
+use crate::stores::sqlite::{SqliteOptions, SqliteStore};
+
+/// A store that cannot be reached.
+struct Nowhere;
+
+fn nowhere<T>() -> Result<T, StoreError> {
+    Err(StoreError::NotDone("there is no store".to_owned()))
+}
+
+#[async_trait]
+impl SettingsStore for Nowhere {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        nowhere()
+    }
+
+    async fn put_tenant(&self, _: TenantId, _: TenantDocument) -> Result<(), StoreError> {
+        nowhere()
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        nowhere()
+    }
+
+    async fn add_key(&self, _: ApiKey) -> Result<(), StoreError> {
+        nowhere()
+    }
+
+    async fn revoke_key(&self, _: ApiKeyId, _: DateTime<Utc>) -> Result<bool, StoreError> {
+        nowhere()
+    }
+}
+
+#[async_trait]
+impl TenantStore for Nowhere {
+    async fn document(&self, _: TenantId) -> Result<Option<Kept>, StoreError> {
+        nowhere()
+    }
+
+    async fn apply(&self, _: Vec<Application>) -> Result<Vec<Applied>, ApplyError> {
+        Ok(nowhere()?)
+    }
+
+    async fn revisions(&self, _: TenantId, _: usize) -> Result<Vec<Revision>, StoreError> {
+        nowhere()
+    }
+
+    async fn revision(&self, _: TenantId, _: u64) -> Result<Option<TenantDocument>, StoreError> {
+        nowhere()
+    }
+
+    async fn credentials(&self, _: TenantId) -> Result<Vec<Credential>, StoreError> {
+        nowhere()
+    }
+
+    async fn sealed(&self, _: TenantId, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        nowhere()
+    }
+
+    async fn holds_secrets(&self) -> Result<bool, StoreError> {
+        nowhere()
+    }
+}
+
+fn over<S: SettingsStore + TenantStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> Arc<Provisioning> {
+    let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
+    Arc::new(Provisioning::new(store, clock, sealer, super::SUB_KEY))
+}
+
+/// Documents that nobody keeps.
+pub(super) fn unkept(clock: Arc<dyn Clock>) -> Arc<Provisioning> {
+    over(Arc::new(Nowhere), clock)
+}
+
+#[async_trait]
+impl SettingsDesk for Fake {
+    async fn refresh(&self) -> Result<DateTime<Utc>, Unserved> {
+        self.mood().await;
+        Ok(at("2030-01-01T01:00Z"))
+    }
+}
+
+/// A house over a real store with the tenants `demo` and `other`, known to the door from the start.
+pub(crate) struct Office {
+    pub(crate) house: House,
+    pub(crate) store: Arc<SqliteStore>,
+    _folder: TempDir,
+}
+
+impl Office {
+    pub(crate) async fn new() -> Self {
+        Self::with(settings(DoorLimits::default())).await
+    }
+
+    pub(crate) async fn with(settings: DoorSettings) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap());
+        for name in ["demo", "other"] {
+            let document = TenantDocument::with_queues(name, []);
+            store.put_tenant(TenantId::from_name(name), document).await.unwrap();
+        }
+        let (mut door, fake) = door();
+        let tenants = store.tenants().await.unwrap();
+        let key = |tenant: &str, text: &str| ApiKey {
+            id: ApiKeyId::generate(),
+            tenant: TenantId::from_name(tenant),
+            hash: hash_key(&super::SUB_KEY, text),
+            label: format!("key of {tenant}"),
+            scopes: domain::keys::Scope::ALL.to_vec(),
+            created_at: DateTime::UNIX_EPOCH,
+            revoked_at: None,
+        };
+        door.keys.replace(&tenants, vec![key("demo", KEY), key("other", "other-key")]);
+        door.provisioning = over(store.clone(), fake.clone());
+        let router = router(Arc::new(Shared::new(Side::Internal, &settings, door)));
+        Self { house: House { fake, router }, store, _folder: folder }
+    }
+}
