@@ -134,6 +134,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         availability: tree.availability(),
         call_ins: tree.call_in_desk(),
         flow: tree.flow_desk(),
+        hours: tree.hours(),
+        numbers: tree.numbers(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,

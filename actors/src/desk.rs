@@ -3,6 +3,8 @@
 pub(crate) mod availability;
 mod call_in;
 mod flow;
+mod hours;
+mod numbers;
 mod settings;
 mod waits;
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, SettingsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NumberDesk, Ports, SettingsDesk,
+    StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
@@ -122,6 +123,16 @@ impl Tree {
 
     /// The way in for the door.
     pub fn desk(&self) -> Arc<dyn DeskPort> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about business hours.
+    pub fn hours(&self) -> Arc<dyn HoursDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about number rules.
+    pub fn numbers(&self) -> Arc<dyn NumberDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -5,8 +5,10 @@ mod call_in;
 mod create;
 mod flow;
 mod fuzz;
+mod hours;
 mod internal;
 mod limits;
+mod numbers;
 mod settings;
 mod waits;
 

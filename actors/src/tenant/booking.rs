@@ -134,7 +134,7 @@ impl State {
     ) {
         let unlikely = matches!(refused, SubmitError::SlotUnlikely { .. });
         if new.idempotency.is_none() && !unlikely {
-            return drop(reply.send(Err(refused)));
+            return drop(reply.send(Err(counted(&self.node, &tenant, refused))));
         }
         let node = self.node.clone();
         let work = async move {
@@ -144,7 +144,10 @@ impl State {
             };
             let answer = match answer {
                 Ok(Some(earlier)) => earlier,
-                Ok(None) => Err(with_proposals(&node, &tenant, &new.service_name, refused).await),
+                Ok(None) => {
+                    let refused = with_proposals(&node, &tenant, &new.service_name, refused).await;
+                    Err(counted(&node, &tenant, refused))
+                }
                 Err(unserved) => Err(unserved.into()),
             };
             drop(reply.send(answer));
@@ -227,6 +230,14 @@ enum FollowUp {
     Start(TenantMsg),
     Line(Due),
     Schedule(Due),
+}
+
+/// A refusal that the customer hears of, told to the observer if its rule is counted.
+fn counted(node: &Node, tenant: &Tenant, refused: SubmitError) -> SubmitError {
+    if let Some(rule) = refused.number_rule() {
+        node.note(Event::NumberRefused { tenant: Arc::clone(&tenant.name), rule });
+    }
+    refused
 }
 
 async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: Draft) -> Result<Kept, SubmitError> {
