@@ -144,6 +144,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         availability: tree.availability(),
         call_ins: tree.call_in_desk(),
         flow: tree.flow_desk(),
+        hours: tree.hours(),
+        numbers: tree.numbers(),
         inbox: tree.inbox(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),

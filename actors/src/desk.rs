@@ -4,6 +4,8 @@ pub(crate) mod availability;
 mod call_in;
 mod captcha;
 mod flow;
+mod hours;
+mod numbers;
 mod settings;
 mod statistics;
 mod waits;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, Inbox, Ports, SettingsDesk, StatisticsDesk,
+    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NumberDesk, Ports,
+    SettingsDesk, StatisticsDesk,
     StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
@@ -133,6 +134,16 @@ impl Tree {
 
     /// The way in for what is asked about statistics.
     pub fn statistics_desk(&self) -> Arc<dyn StatisticsDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about business hours.
+    pub fn hours(&self) -> Arc<dyn HoursDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about number rules.
+    pub fn numbers(&self) -> Arc<dyn NumberDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -241,6 +241,13 @@ pub enum Event {
         /// Batches written since it came, the one in flight at that moment included.
         batches: u64,
     },
+    /// A booking was refused because of its number.
+    NumberRefused {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// The rule: a closed set.
+        rule: &'static str,
+    },
     /// A batch of writes was committed.
     Committed {
         /// Commands in it.

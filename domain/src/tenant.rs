@@ -15,11 +15,11 @@ use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::cors;
 use crate::gws::GwsSettings;
-use crate::hours::{BusinessHours, HoursRef};
+use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
 use crate::limits::TenantLimits;
-use crate::number_rules::NumberRule;
+use crate::number_rules::{NumberGate, NumberRule};
 use crate::push::PushSettings;
 use crate::queue::{Queue, QueueSettings};
 use crate::setting::{Checks, SettingError};
@@ -38,7 +38,7 @@ pub struct TenantDocument {
     /// Queues by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queues: BTreeMap<QueueName, QueueSettings>,
-    /// Calendars by name, for the queues' `hours`.
+    /// Calendars by name, for the queues' `hours` and for each other.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub business_hours: BTreeMap<String, BusinessHours>,
     /// Capacity rules by name, for the queues' `capacityRule`.
@@ -86,7 +86,9 @@ pub struct Tenant {
     /// The queue behind each other name.
     pub aliases: BTreeMap<QueueName, QueueName>,
     /// Calendars by name.
-    pub business_hours: BTreeMap<String, Arc<BusinessHours>>,
+    pub business_hours: BTreeMap<String, Arc<Calendar>>,
+    /// Number rules by name.
+    pub number_rules: BTreeMap<String, Arc<NumberGate>>,
     /// Regions in order of preference by name.
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
@@ -111,6 +113,11 @@ impl Tenant {
         let direct = self.queues.get_key_value(name);
         direct.or_else(|| self.queues.get_key_value(self.aliases.get(name)?))
     }
+
+    /// When the queue of that name or alias is served, or, if there is none, the calendar of that name.
+    pub fn hours(&self, name: &str) -> Option<&Arc<Calendar>> {
+        self.queue(name).map(|(_, queue)| &queue.hours).or_else(|| self.business_hours.get(name))
+    }
 }
 
 impl TenantDocument {
@@ -126,12 +133,12 @@ impl TenantDocument {
     pub fn resolve(&self, id: TenantId) -> Result<Tenant, Vec<SettingError>> {
         let mut checks = Checks::default();
         checks.line("tenant", Some(&self.tenant));
-        let business_hours: BTreeMap<_, _> =
-            self.business_hours.iter().map(|(name, hours)| (name.clone(), Arc::new(hours.clone()))).collect();
+        let mut hours_checks = Checks::default();
+        let calendars = hours_checks.at("businessHours", |checks| Calendars::resolve(&self.business_hours, checks));
         let shared = Shared {
-            hours: &business_hours,
+            hours: &calendars,
             capacity: self.capacity_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.places()))).collect(),
-            numbers: arcs(&self.number_rules),
+            numbers: self.number_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.gate()))).collect(),
             regions: &self.region_rules,
         };
         let mut queues = BTreeMap::new();
@@ -151,11 +158,12 @@ impl TenantDocument {
                 });
             }
         });
+        checks.append(hours_checks);
         checks.at("capacityRules", |checks| {
             self.capacity_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
         });
         checks.at("numberRules", |checks| {
-            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
+            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(name, checks)));
         });
         checks.at("callInGroups", |checks| {
             let groups = self.call_in_groups.iter();
@@ -181,7 +189,8 @@ impl TenantDocument {
             name: self.tenant.as_str().into(),
             queues,
             aliases,
-            business_hours,
+            number_rules: shared.numbers,
+            business_hours: calendars.into_named(),
             region_rules: self.region_rules.clone(),
             call_in_groups: self
                 .call_in_groups
@@ -222,23 +231,19 @@ impl TenantDocument {
     }
 }
 
-fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
-    named.iter().map(|(name, value)| (name.clone(), Arc::new(value.clone()))).collect()
-}
-
 /// What the queues of a document name.
 struct Shared<'a> {
-    hours: &'a BTreeMap<String, Arc<BusinessHours>>,
+    hours: &'a Calendars,
     capacity: BTreeMap<String, Arc<WeekPlaces>>,
-    numbers: BTreeMap<String, Arc<NumberRule>>,
+    numbers: BTreeMap<String, Arc<NumberGate>>,
     regions: &'a BTreeMap<String, Vec<String>>,
 }
 
 impl Shared<'_> {
     fn queue(&self, settings: &QueueSettings, checks: &mut Checks) -> Queue {
         let hours = match &settings.hours {
-            HoursRef::InPlace(hours) => Some(hours.clone()),
-            HoursRef::Named(name) => named("hours", "businessHours", self.hours, Some(name), checks),
+            HoursRef::InPlace(hours) => Some(checks.at("hours", |checks| self.hours.in_place(hours, checks))),
+            HoursRef::Named(name) => named("hours", "businessHours", self.hours.named(), Some(name), checks),
         };
         named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
         let hours = hours.unwrap_or_default();

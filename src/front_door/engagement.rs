@@ -3,6 +3,7 @@
 pub(crate) mod availability;
 pub(crate) mod call_in;
 pub(crate) mod callbacks;
+pub(crate) mod hours;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod waits;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(availability::availability))
         .routes(routes!(call_in::create))
         .routes(routes!(statistics::get_statistic_ex))
+        .routes(routes!(hours::open_for))
 }
 
 /// A request whose caller may ask what it asks, with its body.

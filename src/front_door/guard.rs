@@ -37,6 +37,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/engagement/v3/callbacks/queue-status/{queue-name}",
     "/engagement/v3/callbacks/availability/{service-name}",
     "/engagement/v3/estimated-wait-time",
+    "/engagement/v3/callbacks/open-for/{service-name}",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
     "/engagement/v3/docs/",
@@ -73,6 +74,8 @@ pub(crate) const ROUTES: &[&str] = &[
     "/engagement/v3/statistics/operations/get-statistic-ex",
     "/ges/v1/captcha/verify",
     "/ges/v1/captcha/test-page",
+    "/ges/v1/hours/{name}/status",
+    "/ges/v1/number-rules/test",
 ];
 
 /// What stands for every path without a route.

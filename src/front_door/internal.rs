@@ -1,5 +1,5 @@
 //! What only the internal listener serves: health, metrics, routing's signals, what a flow engine asks, call-ins,
-//! parked callbacks, and settings.
+//! parked callbacks, settings, and how they decide.
 
 mod admin;
 mod call_in;
@@ -8,6 +8,8 @@ mod credentials;
 mod errors;
 mod flow;
 mod health;
+mod hours;
+mod numbers;
 mod tables;
 mod tenants;
 mod work;
@@ -39,6 +41,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(flow::watermark))
         .routes(routes!(captcha::verify))
         .routes(routes!(captcha::test_page))
+        .routes(routes!(hours::status))
+        .routes(routes!(numbers::test))
         .merge(settings())
 }
 

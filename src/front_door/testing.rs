@@ -2,6 +2,8 @@
 
 pub(crate) mod call_in;
 mod captcha;
+mod hours;
+mod numbers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -23,7 +25,7 @@ use domain::ports::{
     AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
     Parked, SaveError, SignalError, StatisticsError, StoreError, SubmitError, Submitted, Unserved, VerifyError,
 };
-use domain::tenant::TenantDocument;
+use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
@@ -76,6 +78,8 @@ pub(crate) struct Fake {
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
+    /// The settings of the only tenant.
+    pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
     pub(crate) waits: waits::FakeWaits,
     pub(crate) verify: Mutex<Result<(), VerifyError>>,
     pub(crate) key_set: Mutex<Option<CaptchaKeys>>,
@@ -113,6 +117,7 @@ impl Fake {
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
+            tenant: Mutex::new(Ok(hours::tenant())),
             waits: waits::FakeWaits::default(),
             verify: Mutex::new(Ok(())),
             key_set: Mutex::default(),
@@ -246,6 +251,8 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     keys.replace(&[tenant, neighbour], ring);
     let door = Door {
         desk: fake.clone(),
+        hours: fake.clone(),
+        numbers: fake.clone(),
         waits: fake.clone(),
         availability: fake.clone(),
         call_ins: fake.clone(),

@@ -352,6 +352,9 @@ impl Observer for Metrics {
             Event::OverRate { tenant } => to.requests_over_rate.add(1, &[labelled("tenant", &tenant)]),
             Event::OverShare { tenant } => to.requests_over_share.add(1, &[labelled("tenant", &tenant)]),
             Event::BatchesWaited { batches } => to.commit_batches_waited.record(rough(batches), &[]),
+            Event::NumberRefused { tenant, rule } => {
+                to.numbers_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
+            }
             Event::Committed { commands, took } => {
                 to.commit.record(took.as_secs_f64(), &[]);
                 to.commit_commands.record(rough(commands), &[]);

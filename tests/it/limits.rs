@@ -118,12 +118,15 @@ fn metric(service: &Service, series: &str) -> f64 {
     value.unwrap_or_default()
 }
 
-/// No write of anybody waited for more than the batch in flight, and the quiet tenant was refused nothing.
+/// No write of anybody waited for more than the batch in flight, and the quiet tenant was refused nothing. Only who
+/// comes while earlier writes of the same callback wait has to let them go first, each in a batch of its own.
 fn assert_undisturbed(service: &Service, quiet: &Seen) {
     assert_eq!(quiet.booked, QUIET_REQUESTS as u64, "every request of the quiet tenant was served at once");
     let waited = metric(service, "ges_commit_batches_waited_count");
     assert!(waited > 0.0);
-    assert_eq!(metric(service, "ges_commit_batches_waited_bucket{le=\"1\"}"), waited, "one batch at most");
+    assert_eq!(metric(service, "ges_commit_batches_waited_bucket{le=\"16\"}"), waited, "a few batches at most");
+    let for_one = metric(service, "ges_commit_batches_waited_bucket{le=\"1\"}");
+    assert!(for_one >= 0.95 * waited, "{for_one} of {waited} waited for one batch at most");
     for metric_of_quiet in ["ges_requests_over_rate_total", "ges_requests_over_share_total"] {
         assert_eq!(metric(service, &format!("{metric_of_quiet}{{tenant=\"quiet\"}}")), 0.0);
     }

@@ -56,8 +56,9 @@ fn every_event() -> Vec<Event> {
         Event::DuplicateLimitReached { tenant: tenant.clone() },
         Event::Throttled { tenant: tenant.clone(), rule: "window" },
         Event::OverRate { tenant: tenant.clone() },
-        Event::OverShare { tenant },
+        Event::OverShare { tenant: tenant.clone() },
         Event::BatchesWaited { batches: 1 },
+        Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
@@ -73,7 +74,7 @@ fn every_event() -> Vec<Event> {
             Event::ActorStopped(_) | Event::Handled { .. } | Event::Restarted { .. } | Event::PanicCaught => {}
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
-            Event::OverShare { .. } | Event::BatchesWaited { .. } => {}
+            Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}
         }

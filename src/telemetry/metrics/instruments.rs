@@ -217,6 +217,9 @@ instruments! {
     callin_missed: count "ges_callin_missed_total" ["tenant"] PerTenant;
     /// Call-in requests refused because no access number and code of their group was free.
     callin_nothing_free: count "ges_callin_nothing_free_total" ["tenant"] PerTenant;
+    /// Bookings refused because of their number, by rule: not-a-number, impossible, country, country-unknown, pattern,
+    /// premium.
+    numbers_refused: count "ges_numbers_refused_total" ["rule", "tenant"] FirstEvent;
     /// Seconds that scheduled callbacks started after their start instant.
     start_lateness: histogram "ges_callback_start_lateness_seconds" [] FirstEvent, LATENESS_SECONDS;
     /// Seconds from the first statement of a batch of writes to the answer to its commit.

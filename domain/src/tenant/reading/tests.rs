@@ -18,7 +18,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("", "businessHours.night: has to be \"always\", or an object with \"zone\" and \"weekly\", not \"sometimes\""),
     (
         "",
-        "businessHours.late.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00, not an object",
+        "businessHours.late.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00 or, in a week, on a day (mon 06:00), not an object",
     ),
     ("", "businessHours.late.weekly.mo: is not a known key; did you mean mon?"),
     (
