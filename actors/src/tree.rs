@@ -8,8 +8,7 @@ use std::time::Duration;
 use domain::event::ActorKind;
 use domain::ports::{
     AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NumberDesk, Ports,
-    SettingsDesk, StatisticsDesk,
-    StoreError, WaitDesk,
+    SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
