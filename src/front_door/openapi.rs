@@ -4,6 +4,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::internal::MistakesResponse;
 use super::router;
 
 #[derive(OpenApi)]
@@ -17,6 +18,7 @@ use super::router;
     ),
     servers((url = "/", description = "The host that served this document.")),
     modifiers(&Schemes),
+    components(schemas(MistakesResponse)),
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
