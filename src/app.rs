@@ -112,6 +112,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let ports = Ports {
         callbacks: store.clone(),
+        call_ins: store.clone(),
+        flow: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
@@ -130,6 +132,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         desk: tree.desk(),
         waits: tree.waits(),
         availability: tree.availability(),
+        call_ins: tree.call_in_desk(),
+        flow: tree.flow_desk(),
+        hours: tree.hours(),
+        numbers: tree.numbers(),
         inbox: tree.inbox(),
         keys: key_ring,
         observer,

@@ -32,8 +32,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    AvailabilityDesk, CallbackStore, Clock, Desk, Inbox, Observer, Parked, SaveError, SettingsDesk, StoreError,
-    WaitDesk,
+    AvailabilityDesk, CallInDesk, CallbackStore, Clock, Desk, FlowDesk, HoursDesk, Inbox, NumberDesk, Observer, Parked,
+    SaveError, SettingsDesk, StoreError, WaitDesk,
 };
 
 use crate::provisioning::Provisioning;
@@ -52,6 +52,14 @@ pub struct Door {
     pub waits: Arc<dyn WaitDesk>,
     /// Tells which slots can be booked.
     pub availability: Arc<dyn AvailabilityDesk>,
+    /// Takes call-ins.
+    pub call_ins: Arc<dyn CallInDesk>,
+    /// Answers flow engines.
+    pub flow: Arc<dyn FlowDesk>,
+    /// Knows when queues are served.
+    pub hours: Arc<dyn HoursDesk>,
+    /// Judges numbers.
+    pub numbers: Arc<dyn NumberDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
     /// Knows the callers. The tree fills it.

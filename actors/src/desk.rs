@@ -1,6 +1,10 @@
 //! The way in: finds the tenant, hands the reply port on, and waits under a deadline. Nobody in between waits.
 
 pub(crate) mod availability;
+mod call_in;
+mod flow;
+mod hours;
+mod numbers;
 mod settings;
 mod waits;
 
@@ -8,15 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::callback::{Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
+use domain::callback::{Callback, Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
+use domain::tenant::Tenant;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::node::Node;
+use crate::task;
 use crate::tenant::TenantMsg;
 
 /// How long an answer may take. Below the door's own limit, above that of the store.
@@ -50,6 +56,56 @@ impl Desk {
             Ok(Err(_)) | Err(_) => Err(Unserved::Perhaps.into()),
         }
     }
+
+    /// Runs `work` beside the caller and waits for it. It is seen through, and counted, even if the caller goes away.
+    async fn see_through<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Unserved> {
+        let (reply, answer) = oneshot::channel();
+        let work = async move {
+            // Without an answer in time the reply port is dropped, and so is the command if its batch has not begun.
+            if let Ok(answer) = timeout(DEADLINE, work).await {
+                drop(reply.send(answer));
+            }
+        };
+        task::spawn(&self.node, what, work);
+        answer.await.map_err(|_| Unserved::Perhaps)
+    }
+
+    /// Waits for a read. Whatever became of it, nothing was changed by it.
+    async fn read<T>(
+        &self,
+        what: &'static str,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Unserved> {
+        let read = timeout(DEADLINE, read).await.map_err(|_| Unserved::Busy)?;
+        read.map_err(|error| {
+            if let StoreError::Unreadable(why) = &error {
+                tracing::error!(why, what, "something stored cannot be read");
+            }
+            Unserved::Busy
+        })
+    }
+
+    /// One callback of a tenant.
+    async fn load(&self, tenant: TenantId, id: CallbackId) -> Result<Callback, Unserved> {
+        let read = timeout(DEADLINE, self.node.ports.callbacks.load(tenant, id)).await;
+        let read = read.map_err(|_| Unserved::Busy)?.map_err(|error| {
+            if let StoreError::Unreadable(why) = &error {
+                tracing::error!(why, session.id = %id, "a callback cannot be read");
+            }
+            // Whatever became of a read, nothing was changed by it.
+            Unserved::Busy
+        })?;
+        read.ok_or(Unserved::NotFound)
+    }
+
+    /// The settings of a tenant.
+    fn settings(&self, tenant: TenantId) -> Result<Arc<Tenant>, Unserved> {
+        self.node.directory.find(tenant).map(|entry| entry.tenant).ok_or(Unserved::Busy)
+    }
 }
 
 #[async_trait]
@@ -63,17 +119,7 @@ impl DeskPort for Desk {
     }
 
     async fn retrieve(&self, tenant: TenantId, id: CallbackId) -> Result<CallbackView, Unserved> {
-        let read = timeout(DEADLINE, self.node.ports.callbacks.load(tenant, id)).await;
-        let callback = read
-            .map_err(|_| Unserved::Busy)?
-            .map_err(|error| {
-                if let StoreError::Unreadable(why) = &error {
-                    tracing::error!(why, session.id = %id, "a callback cannot be read");
-                }
-                // Whatever became of a read, nothing was changed by it.
-                Unserved::Busy
-            })?
-            .ok_or(Unserved::NotFound)?;
+        let callback = self.load(tenant, id).await?;
         let live = callback.state.is_active().then(|| self.live(id));
         Ok(CallbackView {
             id: callback.id,

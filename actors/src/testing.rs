@@ -8,10 +8,12 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 mod bookings;
+mod call_in;
 mod clock;
 #[cfg(test)]
 mod collect;
 mod faults;
+mod flow;
 mod limits;
 mod nodes;
 mod recorder;
@@ -31,6 +33,7 @@ use domain::ports::{Connector, KeyRing, Ports, Probe};
 use domain::queue::QueueSettings;
 use domain::tenant::{Tenant, TenantDocument};
 
+pub use call_in::FakeCallIns;
 pub use clock::TestClock;
 #[cfg(test)]
 pub(crate) use collect::{Collected, collect};
@@ -58,6 +61,8 @@ pub struct World {
     pub clock: Arc<TestClock>,
     /// Callbacks.
     pub store: Arc<FakeStore>,
+    /// Call-in requests.
+    pub call_ins: Arc<FakeCallIns>,
     /// Tenants and keys.
     pub settings: Arc<FakeSettings>,
     /// Nodes.
@@ -94,6 +99,7 @@ impl World {
         let nodes = Arc::new(FakeNodes::new(Arc::clone(&faults), Arc::clone(&clock), settings.epoch()));
         let world = Self {
             store: Arc::new(FakeStore::new(Arc::clone(&faults))),
+            call_ins: Arc::new(FakeCallIns::new(Arc::clone(&faults))),
             routing: Arc::new(FakeRouting::new(Arc::clone(&faults), Arc::clone(&clock))),
             recorder: Arc::new(Recorder::default()),
             key_ring: Arc::new(FakeKeyRing::default()),
@@ -115,6 +121,8 @@ impl World {
     pub fn ports(&self) -> Ports {
         Ports {
             callbacks: self.store.clone(),
+            call_ins: self.call_ins.clone(),
+            flow: self.store.clone(),
             settings: self.settings.clone(),
             nodes: self.nodes.clone(),
             key_ring: self.key_ring.clone(),

@@ -6,7 +6,10 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use domain::event::ActorKind;
-use domain::ports::{AvailabilityDesk, Desk as DeskPort, Inbox, Ports, SettingsDesk, StoreError, WaitDesk};
+use domain::ports::{
+    AvailabilityDesk, CallInDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NumberDesk, Ports, SettingsDesk,
+    StoreError, WaitDesk,
+};
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -123,6 +126,16 @@ impl Tree {
         Arc::new(Desk::new(self.node.clone()))
     }
 
+    /// Questions about business hours.
+    pub fn hours(&self) -> Arc<dyn HoursDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// Questions about number rules.
+    pub fn numbers(&self) -> Arc<dyn NumberDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
     /// The way in for whoever asks about the settings in force.
     pub fn settings(&self) -> Arc<dyn SettingsDesk> {
         Arc::new(Desk::new(self.node.clone()))
@@ -135,6 +148,16 @@ impl Tree {
 
     /// The way in for questions about free times.
     pub fn availability(&self) -> Arc<dyn AvailabilityDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for call-ins.
+    pub fn call_in_desk(&self) -> Arc<dyn CallInDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for what a flow engine asks.
+    pub fn flow_desk(&self) -> Arc<dyn FlowDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -63,6 +63,7 @@ const CHECKS: &[Check] = &[
     times::not_paused,
     kind_is_offered,
     number_is_possible,
+    number_is_allowed,
     times::not_too_soon,
     not_too_far,
     times::not_closing,
@@ -75,7 +76,7 @@ const CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// The first rule that the booking breaks, in this order: the queue exists, it is not paused, it offers callbacks
-/// of the kind, the number is possible, the time is neither too near nor too far ahead, the queue does not close
+/// of the kind, the number is possible and allowed, the time is neither too near nor too far ahead, the queue does not close
 /// too soon, it is open then, and its slot is likely to serve it if that was asked for.
 pub fn judge(
     tenant: &Tenant,
@@ -118,7 +119,7 @@ impl<'a> Facts<'a> {
             tenant: tenant.id,
             queue,
             settings,
-            phone: PhoneNumber::parse(&new.phone_number, settings.default_region),
+            phone: settings.number_terms().read(&new.phone_number),
             scheduled: scheduled_time(new, now),
             always_check_capacity: new.always_check_capacity,
             expected_wait,
@@ -162,6 +163,11 @@ fn kind_is_offered(facts: &Facts<'_>) -> Result<(), SubmitError> {
 
 fn number_is_possible(facts: &Facts<'_>) -> Result<(), SubmitError> {
     facts.phone.map(drop).map_err(refused_number)
+}
+
+fn number_is_allowed(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    let Ok(phone) = facts.phone else { return Ok(()) };
+    facts.settings.number_terms().admit(phone).map_err(|rule| SubmitError::NumberNotAllowed { rule })
 }
 
 fn refused_number(error: NumberError) -> SubmitError {

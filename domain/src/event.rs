@@ -97,6 +97,26 @@ pub enum Event {
         /// Name of the tenant.
         tenant: Arc<str>,
     },
+    /// A call-in request was opened.
+    CallInOpened {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// A call-in request was refused because no number and code was free.
+    CallInNothingFree {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// An incoming call was recognised.
+    CallInMatched {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// An incoming call was looked up and was nobody's.
+    CallInMissed {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
     /// A callback moved along an arrow.
     Moved {
         /// Name of the tenant.
@@ -214,6 +234,13 @@ pub enum Event {
     BatchesWaited {
         /// Batches written since it came, the one in flight at that moment included.
         batches: u64,
+    },
+    /// A booking was refused because of its number.
+    NumberRefused {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// The rule: a closed set.
+        rule: &'static str,
     },
     /// A batch of writes was committed.
     Committed {

@@ -80,6 +80,10 @@ uuid_id! {
     ApiKeyId
 }
 uuid_id! {
+    /// One call-in request. Version 7, so that requests sort by the time they were made.
+    CallInId
+}
+uuid_id! {
     /// One request, as the client sees it in `status.corrId` and operators in the log.
     CorrelationId
 }
@@ -87,8 +91,7 @@ uuid_id! {
 impl CallbackId {
     /// A new id that carries `now` (to the millisecond) and 74 random bits.
     pub fn generate(now: DateTime<Utc>) -> Self {
-        let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
-        Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+        Self(of_instant(now))
     }
 
     /// A random-looking but repeatable time from zero up to but not including `below`, in milliseconds; different for
@@ -99,6 +102,19 @@ impl CallbackId {
         let mixed = (bits as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         Duration::milliseconds(i64::try_from(mixed).unwrap_or_default() % below.num_milliseconds().max(1))
     }
+}
+
+impl CallInId {
+    /// A new id that carries `now` (to the millisecond) and 74 random bits.
+    pub fn generate(now: DateTime<Utc>) -> Self {
+        Self(of_instant(now))
+    }
+}
+
+/// A UUID of version 7 that carries `now`.
+fn of_instant(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
 }
 
 impl CorrelationId {
@@ -193,6 +209,10 @@ macro_rules! text_id {
 text_id! {
     /// Name of a queue inside its tenant; on the wire `serviceName` and *virtual queue*.
     QueueName, 255
+}
+text_id! {
+    /// Name of a call-in group inside its tenant; on the wire `groupName`.
+    CallInGroupName, 255
 }
 text_id! {
     /// Routing's own name for its work on one attempt (`sessionId` in a signal).

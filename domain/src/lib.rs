@@ -40,5 +40,6 @@ pub mod setting;
 pub mod slots;
 pub mod tenant;
 pub mod throttle;
+pub mod user_data;
 pub mod wait;
 pub mod webhooks;

@@ -9,6 +9,7 @@
 //! metadata, and the customer knows the number better. So the ranges set aside for examples
 //! (+1 416 555 01xx) are accepted.
 
+mod plans;
 mod reading;
 
 use std::fmt;
@@ -66,6 +67,16 @@ impl Region {
         // `country::Id` prints as its name; every name has two letters.
         reading::plan(self).map_or("US", |plan| plan.id())
     }
+
+    /// The code that stands before its numbers internationally.
+    pub fn country_code(self) -> u16 {
+        reading::plan(self).map_or(1, phonenumber::Metadata::country_code)
+    }
+
+    /// The digits that are dialled before every number inside it, if it has some and no number begins with them.
+    pub fn trunk_prefix(self) -> Option<&'static str> {
+        plans::trunk_prefix(self)
+    }
 }
 
 impl PhoneNumber {
@@ -88,6 +99,37 @@ impl PhoneNumber {
     /// characters; [`NumberError::Impossible`] if no reading has a possible length.
     pub fn parse(text: &str, region: Region) -> Result<Self, NumberError> {
         reading::read(text, region).map(Self)
+    }
+
+    /// Reads a number that [`Self::parse`] found to be impossible: as its digits say, behind the country code of
+    /// `region` if it has no plus.
+    ///
+    /// # Errors
+    /// [`NumberError::NotANumber`] as there; [`NumberError::Impossible`] for more digits than [`Self::MAX_DIGITS`], and
+    /// for those that no number can begin with.
+    pub fn parse_impossible(text: &str, region: Region) -> Result<Self, NumberError> {
+        reading::read_as_written(text, region).map(Self)
+    }
+
+    /// The region whose plan it follows: that of its country code, or, where several share one, the one that has
+    /// numbers like it. None if that cannot be said, and for codes of no region.
+    pub fn region(self) -> Option<Region> {
+        plans::region(self)
+    }
+
+    /// Every region of its country code.
+    pub fn regions(self) -> Vec<Region> {
+        plans::regions(self)
+    }
+
+    /// Without country code and trunk prefix; everything, if it has no known country code.
+    pub fn national(self) -> String {
+        plans::national(self)
+    }
+
+    /// Whether it is of a range that costs the caller a premium.
+    pub fn is_premium(self) -> bool {
+        plans::is_premium(self)
     }
 
     /// From the digits as stored (country code first, no plus).

@@ -5,8 +5,12 @@
 //! deadline on everything they do; callers may rely on an answer.
 
 mod availability;
+mod call_in;
+mod flow;
+mod hours;
 mod inward;
 mod limits;
+mod numbers;
 mod secrets;
 mod stores;
 mod tenants;
@@ -16,8 +20,12 @@ mod world;
 use std::sync::Arc;
 
 pub use availability::*;
+pub use call_in::*;
+pub use flow::*;
+pub use hours::*;
 pub use inward::*;
 pub use limits::*;
+pub use numbers::*;
 pub use secrets::*;
 pub use stores::*;
 pub use tenants::*;
@@ -29,6 +37,10 @@ pub use world::*;
 pub struct Ports {
     /// Callbacks.
     pub callbacks: Arc<dyn CallbackStore>,
+    /// Call-in requests.
+    pub call_ins: Arc<dyn CallInStore>,
+    /// What flow engines ask about.
+    pub flow: Arc<dyn FlowStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
     /// Who is alive.

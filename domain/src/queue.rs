@@ -15,9 +15,9 @@ use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::hours::{BusinessHours, HoursRef};
+use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
-use crate::number_rules::NumberRule;
+use crate::number_rules::{NumberGate, NumberTerms};
 use crate::numbers::Region;
 use crate::setting::Checks;
 use crate::slots::Layout;
@@ -239,11 +239,11 @@ pub struct Queue {
     /// As the document has it.
     pub settings: QueueSettings,
     /// When it is served.
-    pub hours: Arc<BusinessHours>,
+    pub hours: Arc<Calendar>,
     /// Its slots and their places: by its capacity rule, or else by its own slot length and capacity.
     pub layout: Layout,
     /// The rule that judges its numbers.
-    pub numbers: Option<Arc<NumberRule>>,
+    pub numbers: Option<Arc<NumberGate>>,
 }
 
 impl Queue {
@@ -251,11 +251,21 @@ impl Queue {
     /// samples; a document is worked with through [`crate::tenant::TenantDocument::resolve`].
     pub fn standalone(settings: QueueSettings) -> Self {
         let hours = match &settings.hours {
-            HoursRef::InPlace(hours) => hours.clone(),
+            HoursRef::InPlace(hours) => Calendars::default().in_place(hours, &mut Checks::default()),
             HoursRef::Named(_) => Arc::default(),
         };
         let layout = Layout::even(hours.zone(), settings.slot_minutes, settings.slot_capacity);
         Self { settings, hours, layout, numbers: None }
+    }
+
+    /// What the numbers of its bookings are judged by.
+    pub fn number_terms(&self) -> NumberTerms<'_> {
+        NumberTerms {
+            default_region: self.default_region,
+            refuse_impossible: self.refuse_impossible_numbers,
+            refuse_premium: self.refuse_premium_numbers,
+            gate: self.numbers.as_deref(),
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl CredentialKind {
     }
 }
 
-/// A secret in clear. Nothing prints it.
+/// A secret text in clear. `Debug` shows only that there is one; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -60,7 +60,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text.
+    /// The secret itself. The name is long so that each use is seen in a review.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -68,6 +68,6 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+        f.write_str("(set)")
     }
 }

@@ -38,10 +38,16 @@ pub struct Checks {
 
 impl Checks {
     /// Checks what stands at `key` below the present place.
-    pub fn at(&mut self, key: impl Into<String>, check: impl FnOnce(&mut Self)) {
+    pub fn at<T>(&mut self, key: impl Into<String>, check: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(key.into());
-        check(self);
+        let result = check(self);
         self.path.pop();
+        result
+    }
+
+    /// Notes what was noted elsewhere about the same document.
+    pub fn append(&mut self, other: Self) {
+        self.errors.extend(other.errors);
     }
 
     /// Notes a broken rule at `key` below the present place.
@@ -69,6 +75,11 @@ impl Checks {
             let rule = format!("has to be 1 to {MAX_TEXT_CHARS} characters without control characters, or left out");
             self.broken(key, Some(&shown), rule);
         }
+    }
+
+    /// Whether nothing was noted.
+    pub const fn is_clean(&self) -> bool {
+        self.errors.is_empty()
     }
 
     /// Everything that was noted, in the order of the document; nothing if it can be used.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call_in::CallInGroup;
+use crate::call_in::{CallInGroup, Group};
 use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
-use crate::hours::{BusinessHours, HoursRef};
-use crate::ids::{QueueName, TenantId};
+use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
+use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
 use crate::limits::TenantLimits;
-use crate::number_rules::NumberRule;
+use crate::number_rules::{NumberGate, NumberRule};
 use crate::push::PushSettings;
 use crate::queue::{Queue, QueueSettings};
 use crate::setting::{Checks, SettingError};
@@ -36,7 +36,7 @@ pub struct TenantDocument {
     /// Queues by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queues: BTreeMap<QueueName, QueueSettings>,
-    /// Calendars by name, for the queues' `hours`.
+    /// Calendars by name, for the queues' `hours` and for each other.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub business_hours: BTreeMap<String, BusinessHours>,
     /// Capacity rules by name, for the queues' `capacityRule`.
@@ -50,7 +50,7 @@ pub struct TenantDocument {
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub call_in_groups: BTreeMap<String, CallInGroup>,
+    pub call_in_groups: BTreeMap<CallInGroupName, CallInGroup>,
     /// Whether bookings have to come from people.
     pub captcha: CaptchaSettings,
     /// How customers are told on their devices.
@@ -80,11 +80,13 @@ pub struct Tenant {
     /// The queue behind each other name.
     pub aliases: BTreeMap<QueueName, QueueName>,
     /// Calendars by name.
-    pub business_hours: BTreeMap<String, Arc<BusinessHours>>,
+    pub business_hours: BTreeMap<String, Arc<Calendar>>,
+    /// Number rules by name.
+    pub number_rules: BTreeMap<String, Arc<NumberGate>>,
     /// Regions in order of preference by name.
     pub region_rules: BTreeMap<String, Vec<String>>,
     /// Call-in groups by name.
-    pub call_in_groups: BTreeMap<String, Arc<CallInGroup>>,
+    pub call_in_groups: BTreeMap<CallInGroupName, Arc<Group>>,
     /// Whether bookings have to come from people.
     pub captcha: CaptchaSettings,
     /// How customers are told on their devices.
@@ -103,6 +105,11 @@ impl Tenant {
         let direct = self.queues.get_key_value(name);
         direct.or_else(|| self.queues.get_key_value(self.aliases.get(name)?))
     }
+
+    /// When the queue of that name or alias is served, or, if there is none, the calendar of that name.
+    pub fn hours(&self, name: &str) -> Option<&Arc<Calendar>> {
+        self.queue(name).map(|(_, queue)| &queue.hours).or_else(|| self.business_hours.get(name))
+    }
 }
 
 impl TenantDocument {
@@ -118,12 +125,12 @@ impl TenantDocument {
     pub fn resolve(&self, id: TenantId) -> Result<Tenant, Vec<SettingError>> {
         let mut checks = Checks::default();
         checks.line("tenant", Some(&self.tenant));
-        let business_hours: BTreeMap<_, _> =
-            self.business_hours.iter().map(|(name, hours)| (name.clone(), Arc::new(hours.clone()))).collect();
+        let mut hours_checks = Checks::default();
+        let calendars = hours_checks.at("businessHours", |checks| Calendars::resolve(&self.business_hours, checks));
         let shared = Shared {
-            hours: &business_hours,
+            hours: &calendars,
             capacity: self.capacity_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.places()))).collect(),
-            numbers: arcs(&self.number_rules),
+            numbers: self.number_rules.iter().map(|(name, rule)| (name.clone(), Arc::new(rule.gate()))).collect(),
             regions: &self.region_rules,
         };
         let mut queues = BTreeMap::new();
@@ -143,14 +150,16 @@ impl TenantDocument {
                 });
             }
         });
+        checks.append(hours_checks);
         checks.at("capacityRules", |checks| {
             self.capacity_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
         });
         checks.at("numberRules", |checks| {
-            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(checks)));
+            self.number_rules.iter().for_each(|(name, rule)| checks.at(name, |checks| rule.check(name, checks)));
         });
         checks.at("callInGroups", |checks| {
-            self.call_in_groups.iter().for_each(|(name, group)| checks.at(name, |checks| group.check(checks)));
+            let groups = self.call_in_groups.iter();
+            groups.for_each(|(name, group)| checks.at(name.as_str(), |checks| group.check(checks)));
         });
         checks.at("captcha", |checks| self.captcha.check(checks));
         checks.at("push", |checks| self.push.check(checks));
@@ -168,9 +177,14 @@ impl TenantDocument {
             name: self.tenant.as_str().into(),
             queues,
             aliases,
-            business_hours,
+            number_rules: shared.numbers,
+            business_hours: calendars.into_named(),
             region_rules: self.region_rules.clone(),
-            call_in_groups: arcs(&self.call_in_groups),
+            call_in_groups: self
+                .call_in_groups
+                .iter()
+                .map(|(name, it)| (name.clone(), Arc::new(it.resolve())))
+                .collect(),
             captcha: self.captcha.clone(),
             push: self.push.clone(),
             webhooks: self.webhooks.clone(),
@@ -212,23 +226,19 @@ impl TenantDocument {
     }
 }
 
-fn arcs<T: Clone>(named: &BTreeMap<String, T>) -> BTreeMap<String, Arc<T>> {
-    named.iter().map(|(name, value)| (name.clone(), Arc::new(value.clone()))).collect()
-}
-
 /// What the queues of a document name.
 struct Shared<'a> {
-    hours: &'a BTreeMap<String, Arc<BusinessHours>>,
+    hours: &'a Calendars,
     capacity: BTreeMap<String, Arc<WeekPlaces>>,
-    numbers: BTreeMap<String, Arc<NumberRule>>,
+    numbers: BTreeMap<String, Arc<NumberGate>>,
     regions: &'a BTreeMap<String, Vec<String>>,
 }
 
 impl Shared<'_> {
     fn queue(&self, settings: &QueueSettings, checks: &mut Checks) -> Queue {
         let hours = match &settings.hours {
-            HoursRef::InPlace(hours) => Some(hours.clone()),
-            HoursRef::Named(name) => named("hours", "businessHours", self.hours, Some(name), checks),
+            HoursRef::InPlace(hours) => Some(checks.at("hours", |checks| self.hours.in_place(hours, checks))),
+            HoursRef::Named(name) => named("hours", "businessHours", self.hours.named(), Some(name), checks),
         };
         named("regionRule", "regionRules", self.regions, settings.region_rule.as_ref(), checks);
         let hours = hours.unwrap_or_default();

@@ -4,10 +4,13 @@
 use std::path::Path;
 
 use chrono_tz::America::New_York;
+use domain::call_in::CallInGroup;
 use domain::capacity::{CapacityRule, DayPlaces};
-use domain::hours::{BusinessHours, Range, Week};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
+use domain::hours::{BusinessHours, HoursRef, Range, Week};
+use domain::ids::{ApiKeyId, CallInGroupName, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
+use domain::number_rules::{BlockedPattern, NumberRule};
+use domain::numbers::BadRegion;
 use domain::ports::{Clock, SettingsStore, StoreError};
 use domain::queue::{QueueSettings, SlotMinutes};
 use domain::tenant::TenantDocument;
@@ -24,8 +27,14 @@ pub(super) const SUPPORT: &str = "support";
 const SALES: &str = "sales";
 /// Its queue with the limits that a real one has: one waiting callback of a number, three for now in a day.
 const STRICT: &str = "strict";
-/// Its capacity rule: five callbacks in each half hour of the office.
+/// The calendar of those hours, and its capacity rule: five callbacks in each half hour of the office.
 const OFFICE: &str = "office";
+/// Its call-in group, with access codes and one number.
+const MOBILE: &str = "mobile";
+/// That number: of those that are set aside for examples.
+const MOBILE_NUMBER: &str = "+18005550199";
+/// A number rule to try numbers on; no queue has it.
+const NORTH_AMERICA: &str = "north-america";
 /// The one key that is also kept in clear, so that the first screen can show it at every start.
 const KEY_FILE: &str = "demo.key";
 
@@ -84,7 +93,7 @@ fn document() -> Result<TenantDocument, DemoError> {
     let support = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
     let office = Week::working_days(Range::new("09:00", "17:00").map_err(|error| invalid(&error))?);
     let sales = QueueSettings {
-        hours: BusinessHours::weekly(New_York, office).into(),
+        hours: HoursRef::Named(OFFICE.to_owned()),
         capacity_rule: Some(OFFICE.to_owned()),
         ..support.clone()
     };
@@ -103,6 +112,14 @@ fn document() -> Result<TenantDocument, DemoError> {
         week: [("mon-fri".to_owned(), five)].into(),
         ..CapacityRule::default()
     };
-    let capacity_rules = [(OFFICE.to_owned(), rule)].into();
-    Ok(TenantDocument { capacity_rules, ..TenantDocument::with_queues(TENANT, queues) })
+    let mut document = TenantDocument::with_queues(TENANT, queues);
+    document.business_hours.insert(OFFICE.to_owned(), BusinessHours::weekly(New_York, office));
+    let permitted = [("US", vec![BlockedPattern::Simple("212555".to_owned())]), ("CA", vec![])];
+    let permitted = permitted.into_iter().map(|(country, blocked)| Ok((country.parse()?, blocked)));
+    let countries = permitted.collect::<Result<_, BadRegion>>().map_err(|error| invalid(&error))?;
+    document.number_rules.insert(NORTH_AMERICA.to_owned(), NumberRule { countries });
+    document.capacity_rules.insert(OFFICE.to_owned(), rule);
+    let mobile = CallInGroup { numbers: vec![MOBILE_NUMBER.to_owned()], ..CallInGroup::default() };
+    document.call_in_groups.insert(CallInGroupName::new(MOBILE).map_err(|error| invalid(&error))?, mobile);
+    Ok(document)
 }

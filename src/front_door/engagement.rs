@@ -1,7 +1,9 @@
 //! The public API, one file per family of operations.
 
 pub(crate) mod availability;
+pub(crate) mod call_in;
 pub(crate) mod callbacks;
+pub(crate) mod hours;
 pub(crate) mod schemas;
 pub(crate) mod waits;
 
@@ -34,6 +36,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
         .routes(routes!(availability::availability))
+        .routes(routes!(call_in::create))
+        .routes(routes!(hours::open_for))
 }
 
 /// A request whose caller may ask what it asks, with its body.
@@ -86,11 +90,6 @@ fn admit(shared: &Shared, parts: &mut Parts, scope: Scope) -> Result<(Context, A
         return Err(Problem::new(Kind::Forbidden, rule));
     }
     Ok((context, caller))
-}
-
-/// A path whose name is no percent-encoded UTF-8.
-pub(crate) fn unreadable_path() -> Problem {
-    Problem::bad("The name in the path", "must be percent-encoded UTF-8")
 }
 
 /// What the guard knows of the request.

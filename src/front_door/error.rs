@@ -1,12 +1,17 @@
 //! What a refusal looks like: one table from meaning to HTTP status and envelope code, and one place that
 //! turns the errors of the ports into it.
 
+mod call_in;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::ports::{AvailabilityError, CancelError, SaveError, SignalError, StoreError, SubmitError, Unserved};
+use domain::number_rules::NumberRefusal;
+use domain::ports::{
+    AvailabilityError, CancelError, NumberDeskError, SaveError, SignalError, StoreError, SubmitError, Unserved,
+};
 use domain::setting::SettingError;
 use domain::throttle::{LimitReached, LimitRule};
 use http::StatusCode;
@@ -143,6 +148,23 @@ impl Problem {
         Self::new(Kind::Busy, "The service is full for the moment; try again.")
     }
 
+    /// A number that is not called. Which pattern blocks it is not told, or it could be searched for a way round.
+    fn number(rule: &NumberRefusal) -> Self {
+        match rule {
+            NumberRefusal::NotANumber => SubmitError::NotANumber.into(),
+            NumberRefusal::Impossible => SubmitError::ImpossibleNumber.into(),
+            NumberRefusal::Premium => Self::new(Kind::NotAllowedNumber, "Premium-rate numbers are not called."),
+            NumberRefusal::CountryNotPermitted { .. } => {
+                Self::new(Kind::NotAllowedNumber, "Numbers of the country of phoneNumber are not called.")
+            }
+            NumberRefusal::CountryUnknown => Self::new(
+                Kind::NotAllowedNumber,
+                "The country of phoneNumber cannot be determined, so it is not called.",
+            ),
+            NumberRefusal::Blocked { .. } => Self::new(Kind::NotAllowedNumber, "phoneNumber is not called."),
+        }
+    }
+
     /// A booking whose outcome is not known. Only with a key may a client repeat it unasked.
     pub(crate) fn submit(error: SubmitError, has_key: bool, now: DateTime<Utc>) -> Self {
         match error {
@@ -192,6 +214,7 @@ impl From<SubmitError> for Problem {
             SubmitError::ImpossibleNumber => {
                 Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")
             }
+            SubmitError::NumberNotAllowed { rule } => Self::number(&rule),
             SubmitError::TooSoon { earliest, lead_seconds } => Self::new(
                 Kind::TooSoon,
                 format!(
@@ -229,6 +252,10 @@ impl From<SubmitError> for Problem {
                     ),
                 )
             },
+            SubmitError::NoAgents => Self::new(
+                Kind::Closed,
+                "No agent is logged in for the service; it takes no immediate callbacks until one is.",
+            ),
             SubmitError::SlotFull { proposals } => Self {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
@@ -271,6 +298,16 @@ fn limit_message(reached: &LimitReached) -> String {
         let _ = write!(message, "; try again after {}", Stamp(until));
     }
     message + "."
+}
+
+impl From<NumberDeskError> for Problem {
+    fn from(error: NumberDeskError) -> Self {
+        match error {
+            NumberDeskError::UnknownQueue => Self::new(Kind::UnknownService, "queue names no configured service."),
+            NumberDeskError::UnknownRule => Self::new(Kind::UnknownService, "rule names no number rule."),
+            NumberDeskError::Unserved(unserved) => unserved.into(),
+        }
+    }
 }
 
 impl From<AvailabilityError> for Problem {

@@ -36,6 +36,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/engagement/v3/callbacks/queue-status/{queue-name}",
     "/engagement/v3/callbacks/availability/{service-name}",
     "/engagement/v3/estimated-wait-time",
+    "/engagement/v3/callbacks/open-for/{service-name}",
     "/engagement/v3/openapi.json",
     "/engagement/v3/docs",
     "/engagement/v3/docs/",
@@ -62,6 +63,15 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/credentials/{kind}/{name}",
     "/ges/v1/api-keys/validate",
     "/ges/v1/errors",
+    "/engagement/v3/call-in/requests/create",
+    "/ges/v1/call-in/match",
+    "/ges/v1/call-in/requests",
+    "/ges/v1/call-in/requests/{id}/cancel",
+    "/ges/v1/callbacks/{id}",
+    "/ges/v1/callbacks/{id}/user-data",
+    "/ges/v1/queues/{name}/watermark",
+    "/ges/v1/hours/{name}/status",
+    "/ges/v1/number-rules/test",
 ];
 
 /// What stands for every path without a route.

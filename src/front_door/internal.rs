@@ -1,9 +1,14 @@
-//! What only the internal listener serves: health, metrics, routing's signals, parked callbacks, and settings.
+//! What only the internal listener serves: health, metrics, routing's signals, what a flow engine asks, call-ins,
+//! parked callbacks, settings, and how they decide.
 
 mod admin;
+mod call_in;
 mod credentials;
 mod errors;
+mod flow;
 mod health;
+mod hours;
+mod numbers;
 mod tables;
 mod tenants;
 mod work;
@@ -27,6 +32,14 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
+        .routes(routes!(call_in::match_call))
+        .routes(routes!(call_in::list))
+        .routes(routes!(call_in::cancel))
+        .routes(routes!(flow::callback))
+        .routes(routes!(flow::attach))
+        .routes(routes!(flow::watermark))
+        .routes(routes!(hours::status))
+        .routes(routes!(numbers::test))
         .merge(settings())
 }
 

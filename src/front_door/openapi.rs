@@ -22,8 +22,9 @@ use super::router;
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
-        (name = "Availability", description = "Ask for free times."),
+        (name = "Availability", description = "Ask for free times and opening."),
         (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),
+        (name = "CallIn", description = "Numbers for customers to call, with a code to be recognised by."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )
 )]

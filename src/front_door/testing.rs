@@ -1,5 +1,9 @@
 //! A door with nothing behind it: what the fakes were asked is recorded, what they answer is set by the test.
 
+pub(crate) mod call_in;
+mod hours;
+mod numbers;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +23,7 @@ use domain::ports::{
     AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
     Parked, SaveError, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
-use domain::tenant::TenantDocument;
+use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
@@ -65,12 +69,15 @@ pub(crate) enum Mood {
 }
 
 pub(crate) struct Fake {
+    pub(crate) call_in: call_in::Answers,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
+    /// The settings of the only tenant.
+    pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
     pub(crate) waits: waits::FakeWaits,
     pub(crate) unpark: Mutex<Result<(), SaveError>>,
     pub(crate) health: Mutex<HealthReport>,
@@ -97,12 +104,14 @@ impl Fake {
             dependencies: vec![database],
         };
         Self {
+            call_in: call_in::Answers::default(),
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             signal: Mutex::new(Ok(Reply::Done)),
+            tenant: Mutex::new(Ok(hours::tenant())),
             waits: waits::FakeWaits::default(),
             unpark: Mutex::new(Ok(())),
             health: Mutex::new(health),
@@ -232,8 +241,12 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     keys.replace(&[tenant, neighbour], ring);
     let door = Door {
         desk: fake.clone(),
+        hours: fake.clone(),
+        numbers: fake.clone(),
         waits: fake.clone(),
         availability: fake.clone(),
+        call_ins: fake.clone(),
+        flow: fake.clone(),
         inbox: fake.clone(),
         keys,
         observer: fake.clone(),

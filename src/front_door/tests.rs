@@ -1,10 +1,14 @@
 //! The service of each listener, called without a socket.
 
 mod availability;
+mod call_in;
 mod create;
+mod flow;
 mod fuzz;
+mod hours;
 mod internal;
 mod limits;
+mod numbers;
 mod settings;
 mod waits;
 

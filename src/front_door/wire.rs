@@ -7,7 +7,10 @@
 //! about one megabyte.
 
 pub(crate) mod availability;
+pub(crate) mod call_in;
 pub(crate) mod create;
+pub(crate) mod flow;
+pub(crate) mod numbers;
 pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod time;

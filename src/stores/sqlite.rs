@@ -10,6 +10,7 @@
 //! `serve` holds the folder's lock for its life; commands of the command line open the same file without it
 //! and write in short transactions. Nothing here awaits while a transaction is open.
 
+mod call_ins;
 mod callbacks;
 mod command;
 mod direct;
@@ -24,6 +25,7 @@ mod rows;
 mod settings;
 mod statement;
 mod tenants;
+mod user_data;
 mod writer;
 
 use std::fs::File;

@@ -235,6 +235,9 @@ impl Metrics {
             &to.slot_full,
             &to.requests_over_rate,
             &to.requests_over_share,
+            &to.callin_matched,
+            &to.callin_missed,
+            &to.callin_nothing_free,
         ];
         for counter in counters {
             counter.add(0, &label);
@@ -296,6 +299,10 @@ impl Observer for Metrics {
         match event {
             Event::TenantKnown { tenant } => self.note_known(&tenant),
             Event::Booked { tenant } => to.callbacks_created.add(1, &[labelled("tenant", &tenant)]),
+            Event::CallInOpened { tenant } => to.callin_created.add(1, &[labelled("tenant", &tenant)]),
+            Event::CallInNothingFree { tenant } => to.callin_nothing_free.add(1, &[labelled("tenant", &tenant)]),
+            Event::CallInMatched { tenant } => to.callin_matched.add(1, &[labelled("tenant", &tenant)]),
+            Event::CallInMissed { tenant } => to.callin_missed.add(1, &[labelled("tenant", &tenant)]),
             Event::Moved { tenant, from, to: state } => {
                 let labels = [
                     labelled("tenant", &tenant),
@@ -345,6 +352,9 @@ impl Observer for Metrics {
             Event::OverRate { tenant } => to.requests_over_rate.add(1, &[labelled("tenant", &tenant)]),
             Event::OverShare { tenant } => to.requests_over_share.add(1, &[labelled("tenant", &tenant)]),
             Event::BatchesWaited { batches } => to.commit_batches_waited.record(rough(batches), &[]),
+            Event::NumberRefused { tenant, rule } => {
+                to.numbers_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
+            }
             Event::Committed { commands, took } => {
                 to.commit.record(took.as_secs_f64(), &[]);
                 to.commit_commands.record(rough(commands), &[]);

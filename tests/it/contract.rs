@@ -12,7 +12,11 @@ const OPERATIONS: &[&str] = &[
     "/callbacks/availability/{service-name}",
     "/callbacks/queue-status/{queue-name}",
     "/estimated-wait-time",
+    "/call-in/requests/create",
+    "/callbacks/open-for/{service-name}",
 ];
+
+const OPEN_FOR: &str = "/paths/~1engagement~1v3~1callbacks~1open-for~1{service-name}/get";
 
 fn contract() -> Value {
     serde_saphyr::from_str(CONTRACT).unwrap()
@@ -124,6 +128,11 @@ fn the_comparison_notices_what_is_missing() {
         (format!("{AVAILABILITY}/get/parameters/0/required"), Value::from(false)),
         (format!("{AVAILABILITY}/get/parameters/7"), serde_json::json!({"name": "max-time-slots", "in": "query"})),
         ("/paths/~1engagement~1v3~1callbacks~1cancel/post/operationId".to_owned(), Value::from("cancel")),
+        (format!("{OPEN_FOR}/parameters/1/name"), Value::from("begin")),
+        (format!("{OPEN_FOR}/parameters/1/required"), Value::from(true)),
+        (format!("{OPEN_FOR}/parameters/1/schema/pattern"), Value::from("^.*$")),
+        (format!("{OPEN_FOR}/parameters/2/in"), Value::from("header")),
+        (format!("{OPEN_FOR}/responses/429"), Value::Null),
     ] {
         let mut changed = ours();
         *changed.pointer_mut(&pointer).unwrap_or_else(|| panic!("{pointer}")) = change;

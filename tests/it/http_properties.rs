@@ -34,7 +34,7 @@ fn requests_made_up_from_the_document_find_nothing() {
     let status = Command::new(schemathesis)
         .args(["run", &format!("{base}/engagement/v3/openapi.json"), "--url", &base])
         .args(["--phases", "examples,coverage,fuzzing", "--checks", CHECKS])
-        .args(["--header", &format!("X-API-Key: {}", api::KEY)])
+        .args(["--header", &format!("X-API-Key: {}", api::KEY), "--header", "ContactCenterID: demo"])
         .args(["--seed", "1", "--request-timeout", "15", "--generation-database", "none", "--no-color"])
         .current_dir(scratch.beside("."))
         .stdin(Stdio::null())

@@ -118,12 +118,15 @@ fn metric(service: &Service, series: &str) -> f64 {
     value.unwrap_or_default()
 }
 
-/// No write of anybody waited for more than the batch in flight, and the quiet tenant was refused nothing.
+/// No write of anybody waited for more than the batch in flight, and the quiet tenant was refused nothing. Only who
+/// comes while an earlier write of the same callback waits has to let that one go first, in a batch of its own.
 fn assert_undisturbed(service: &Service, quiet: &Seen) {
     assert_eq!(quiet.booked, QUIET_REQUESTS as u64, "every request of the quiet tenant was served at once");
     let waited = metric(service, "ges_commit_batches_waited_count");
     assert!(waited > 0.0);
-    assert_eq!(metric(service, "ges_commit_batches_waited_bucket{le=\"1\"}"), waited, "one batch at most");
+    assert_eq!(metric(service, "ges_commit_batches_waited_bucket{le=\"2\"}"), waited, "two batches at most");
+    let for_one = metric(service, "ges_commit_batches_waited_bucket{le=\"1\"}");
+    assert!(for_one >= 0.98 * waited, "{for_one} of {waited} waited for one batch at most");
     for metric_of_quiet in ["ges_requests_over_rate_total", "ges_requests_over_share_total"] {
         assert_eq!(metric(service, &format!("{metric_of_quiet}{{tenant=\"quiet\"}}")), 0.0);
     }
@@ -162,9 +165,9 @@ fn a_tenant_without_a_rate_gets_no_more_than_its_share() {
     let folder = tenants::folder(
         &["noisy", "quiet"].map(|name| document(name, QueueSettings::unlimited(), TenantLimits::default())),
     );
-    let options = Options::fast().with("GES_MAX_REQUESTS_IN_FLIGHT", 96);
+    let options = Options::fast().with("GES_MAX_REQUESTS_IN_FLIGHT", 160);
     let service = Service::start_in(folder, options);
-    let (quiet, noisy, took) = flood(&service, 128);
+    let (quiet, noisy, took) = flood(&service, 180);
     println!(
         "noisy: {} booked and {} refused in {took:?}, p99 {:?}; quiet: {} booked, p99 {:?}",
         noisy.booked,

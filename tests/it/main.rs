@@ -15,19 +15,23 @@
     reason = "these tests judge the program by the clock on the wall, as its users do"
 )]
 
+mod handbook;
 mod harness;
 
 mod availability;
 mod bad_input;
+mod call_in;
 mod configuration;
 mod contract;
 mod dashboards;
 mod documents;
+mod hours;
 mod http_properties;
 mod idempotency;
 mod lateness;
 mod limits;
 mod metrics;
+mod numbers;
 mod places;
 mod recovery;
 mod routing_contract;

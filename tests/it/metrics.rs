@@ -32,6 +32,10 @@ fn every_event() -> Vec<Event> {
     let events = vec![
         Event::TenantKnown { tenant: tenant.clone() },
         Event::Booked { tenant: tenant.clone() },
+        Event::CallInOpened { tenant: tenant.clone() },
+        Event::CallInNothingFree { tenant: tenant.clone() },
+        Event::CallInMatched { tenant: tenant.clone() },
+        Event::CallInMissed { tenant: tenant.clone() },
         Event::Moved { tenant: tenant.clone(), from: State::Queued, to: State::Routing },
         Event::Saved { cause: Cause::Booked },
         Event::Fired { lateness: Duration::from_secs(61) },
@@ -52,8 +56,9 @@ fn every_event() -> Vec<Event> {
         Event::DuplicateLimitReached { tenant: tenant.clone() },
         Event::Throttled { tenant: tenant.clone(), rule: "window" },
         Event::OverRate { tenant: tenant.clone() },
-        Event::OverShare { tenant },
+        Event::OverShare { tenant: tenant.clone() },
         Event::BatchesWaited { batches: 1 },
+        Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
         Event::Purged { callbacks: 5 },
     ];
@@ -61,11 +66,13 @@ fn every_event() -> Vec<Event> {
     for event in &events {
         match event {
             Event::TenantKnown { .. } | Event::Booked { .. } | Event::Moved { .. } | Event::Saved { .. } => {}
+            Event::CallInOpened { .. } | Event::CallInNothingFree { .. } => {}
+            Event::CallInMatched { .. } | Event::CallInMissed { .. } => {}
             Event::Fired { .. } | Event::SubmitFailed | Event::Parked { .. } | Event::ActorStarted(_) => {}
             Event::ActorStopped(_) | Event::Handled { .. } | Event::Restarted { .. } | Event::PanicCaught => {}
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
-            Event::OverShare { .. } | Event::BatchesWaited { .. } => {}
+            Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
         }
     }
@@ -148,6 +155,10 @@ fn facts_arrive_under_their_numbers() {
     let text = full_text();
     for (series, expected) in [
         (r#"ges_callbacks_created{tenant="demo"}"#, 1.0),
+        (r#"ges_callin_created{tenant="demo"}"#, 1.0),
+        (r#"ges_callin_matched_total{tenant="demo"}"#, 1.0),
+        (r#"ges_callin_missed_total{tenant="demo"}"#, 1.0),
+        (r#"ges_callin_nothing_free_total{tenant="demo"}"#, 1.0),
         (r#"ges_http_requests_total{path="/engagement/v3/callbacks/create",tenant="demo"}"#, 1.0),
         (r#"ges_http_failed_requests_total{httpCode="401",path="/engagement/v3/callbacks/create",tenant="none"}"#, 1.0),
         (r#"ges_monitor_size{type="activePing"}"#, 3.0),

@@ -103,6 +103,14 @@ fn use_everything(service: &Service, secret_key: &str) -> String {
     for body in bad_bodies() {
         refused(known.post_json(api::CREATE, &[], &body).unwrap());
     }
+    let mut inside = Client::new(service.internal()).with_header("ContactCenterID", "demo");
+    for (bad, answer) in call_in(&mut known, &mut inside, ids[0]) {
+        if bad {
+            refused(answer);
+        } else {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
     for id in &ids {
         poll::until("the end of a planted callback", Duration::from_secs(60), || {
             let answer = api::retrieve(&mut known, *id).unwrap();
@@ -112,6 +120,28 @@ fn use_everything(service: &Service, secret_key: &str) -> String {
         drop(api::cancel(&mut known, *id).unwrap());
     }
     refusals
+}
+
+/// Call-ins and what flows ask, with markers; whether each has to be refused.
+fn call_in(outside: &mut Client, inside: &mut Client, id: Uuid) -> Vec<(bool, Answer)> {
+    let (open, matched) = ("/engagement/v3/call-in/requests/create", "/ges/v1/call-in/match");
+    let (phone, attach) = (PHONES[0], format!("/ges/v1/callbacks/{id}/user-data"));
+    let request = format!(r#"{{"groupName":"mobile","fromPhoneNumber":"+1{phone}","userData":{{"a":"{USER_DATA}"}}}}"#);
+    let key = [("Idempotency-Key", IDEMPOTENCY_KEY)];
+    vec![
+        (false, outside.post_json(open, &key, &request).unwrap()),
+        (true, outside.post_json(open, &key, r#"{"groupName":"mobile"}"#).unwrap()),
+        (true, outside.post_json(open, &[], &format!(r#"{{"groupName":"{USER_DATA}"}}"#)).unwrap()),
+        (true, outside.post_json(open, &[], &request.replace("+1", USER_DATA)).unwrap()),
+        (false, inside.get(&format!("/ges/v1/call-in/requests?ani=%2B1{phone}")).unwrap()),
+        (true, inside.get(&format!("/ges/v1/call-in/requests?ani={USER_DATA}&state={phone}")).unwrap()),
+        (false, inside.post_json(matched, &key, &format!(r#"{{"ani":"+1{phone}"}}"#)).unwrap()),
+        (true, inside.post_json(matched, &[], &format!(r#"{{"groupName":"{USER_DATA}","ani":"+1{phone}"}}"#)).unwrap()),
+        (false, inside.post_json(&attach, &[], &format!(r#"{{"userData":{{"b":"{USER_DATA}"}}}}"#)).unwrap()),
+        (true, inside.post_json(&attach, &[], &format!(r#"{{"userData":"{USER_DATA} {phone}"}}"#)).unwrap()),
+        (false, inside.get(&format!("/ges/v1/callbacks/{id}")).unwrap()),
+        (true, inside.get(&format!("/ges/v1/queues/{USER_DATA}/watermark")).unwrap()),
+    ]
 }
 
 fn planted_booking(number: usize) -> String {

@@ -3,6 +3,8 @@
 
 mod batches;
 mod bookings;
+mod call_in_records;
+mod call_ins;
 mod harness;
 mod limits;
 mod recounts;
@@ -11,6 +13,7 @@ mod speed;
 mod sqlite;
 mod steps;
 mod tenants;
+mod user_data;
 mod work;
 
 /// Runs every test of the contract against the fixtures that `$start` makes.
@@ -61,4 +64,14 @@ contract! {
         what_is_there_has_to_be_as_expected, of_two_at_once_one_wins, several_change_together_or_not_at_all,
         what_says_the_same_is_no_change, history_is_kept_and_bounded, keys_change_with_the_document,
         secrets_come_and_go_within_their_tenant;
+    call_ins: come_back_whole, are_walled_by_tenant, are_recognised_by_their_key,
+        equal_keys_in_one_batch_share_one_outcome, a_lost_answer_to_commit_is_perhaps,
+        codes_are_never_shared_and_the_last_one_is_found, the_least_loaded_number_is_given_out,
+        without_codes_numbers_and_callers_are_never_shared, of_many_calls_one_wins,
+        a_match_and_a_cancel_exclude_each_other, most_criteria_win_then_the_oldest,
+        a_store_finds_what_the_rules_say;
+    call_in_records: time_alone_ends_them, a_purge_writes_expiry_down_and_removes_the_old,
+        expired_ones_never_pile_up, lists_are_filtered_sorted_and_paged, a_long_list_is_looked_through_in_parts;
+    user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
+        goes_with_its_callback, active_callbacks_are_counted_by_queue;
 }

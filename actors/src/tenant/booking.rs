@@ -91,7 +91,7 @@ impl State {
         let wait = tenant
             .queue(&new.service_name)
             .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
-        let plan = match judge(&tenant, &new, wait, now) {
+        let plan = match judge(&tenant, &new, wait, now).and_then(|plan| self.staffed(&tenant, plan)) {
             Ok(plan) => plan,
             Err(refused) => return self.refuse(refused, tenant, new, now, reply),
         };
@@ -134,7 +134,7 @@ impl State {
     ) {
         let unlikely = matches!(refused, SubmitError::SlotUnlikely { .. });
         if new.idempotency.is_none() && !unlikely {
-            return drop(reply.send(Err(refused)));
+            return drop(reply.send(Err(counted(&self.node, &tenant, refused))));
         }
         let node = self.node.clone();
         let work = async move {
@@ -144,12 +144,26 @@ impl State {
             };
             let answer = match answer {
                 Ok(Some(earlier)) => earlier,
-                Ok(None) => Err(with_proposals(&node, &tenant, &new.service_name, refused).await),
+                Ok(None) => {
+                    let refused = with_proposals(&node, &tenant, &new.service_name, refused).await;
+                    Err(counted(&node, &tenant, refused))
+                }
                 Err(unserved) => Err(unserved.into()),
             };
             drop(reply.send(answer));
         };
         task::spawn(&self.node, "a refusal that has to be looked up", work);
+    }
+
+    /// `_logged_in_check`: a callback for now is refused while routing knows that nobody is there to make it. What
+    /// routing does not know refuses nothing.
+    fn staffed(&self, tenant: &Tenant, plan: Plan) -> Result<Plan, SubmitError> {
+        let checked = tenant.queues.get(&plan.terms.queue).is_some_and(|queue| queue.logged_in_check);
+        if !checked || plan.when != When::Immediate {
+            return Ok(plan);
+        }
+        let report = self.node.ports.routing.queue_report(tenant.id, &plan.terms.queue);
+        if report.is_some_and(|report| report.has_no_agents()) { Err(SubmitError::NoAgents) } else { Ok(plan) }
     }
 
     fn draft(&mut self, new: NewCallback, plan: Plan, limits: BookingLimits, now: DateTime<Utc>) -> (Draft, HeldPlace) {
@@ -216,6 +230,14 @@ enum FollowUp {
     Start(TenantMsg),
     Line(Due),
     Schedule(Due),
+}
+
+/// A refusal that the customer hears of, told to the observer if its rule is counted.
+fn counted(node: &Node, tenant: &Tenant, refused: SubmitError) -> SubmitError {
+    if let Some(rule) = refused.number_rule() {
+        node.note(Event::NumberRefused { tenant: Arc::clone(&tenant.name), rule });
+    }
+    refused
 }
 
 async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: Draft) -> Result<Kept, SubmitError> {

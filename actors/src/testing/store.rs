@@ -40,7 +40,7 @@ pub(super) struct Tables {
 
 /// The store.
 pub struct FakeStore {
-    faults: Arc<Faults>,
+    pub(super) faults: Arc<Faults>,
     tables: Mutex<Tables>,
 }
 
@@ -69,6 +69,18 @@ impl FakeStore {
     /// Places taken in all slots.
     pub fn places(&self) -> u32 {
         self.tables().slots.values().sum()
+    }
+
+    /// Works on one row of a tenant unless told otherwise; none if there is none.
+    pub(super) async fn with_row<T>(
+        &self,
+        op: Op,
+        tenant: TenantId,
+        id: CallbackId,
+        work: impl FnOnce(&mut Row) -> T + Send,
+    ) -> Result<Option<T>, StoreError> {
+        let of_tenant = move |row: &&mut Row| row.callback.tenant == tenant;
+        self.run(op, Some(id), move |tables| tables.rows.get_mut(&id).filter(of_tenant).map(work)).await
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

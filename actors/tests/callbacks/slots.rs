@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actors::testing::{Fault, Op, World, booking, queue_name, tenant, tenant_id, until};
+use actors::testing::{Fault, Op, World, booking, plain_queue, queue_name, tenant, tenant_id, until};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::availability::{Availability, Busy, End, Question, Show};
 use domain::callback::{Cause, NewCallback};
@@ -14,7 +14,7 @@ use super::support::{SOON, Service, pass, seconds};
 
 fn slots_of(minutes: u32, capacity: u32) -> QueueSettings {
     let slot_minutes = SlotMinutes::new(minutes).unwrap();
-    QueueSettings { slot_minutes, slot_capacity: capacity, execution_buffer_seconds: 0, ..QueueSettings::default() }
+    QueueSettings { slot_minutes, slot_capacity: capacity, execution_buffer_seconds: 0, ..plain_queue() }
 }
 
 async fn with(settings: QueueSettings) -> Service {

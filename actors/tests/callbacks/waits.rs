@@ -1,8 +1,8 @@
 //! What is told of waits, from the settings in force and what routing reports.
 
-use actors::testing::{World, queue_name, tenant, tenant_id};
+use actors::testing::{World, plain_queue, queue_name, tenant, tenant_id};
 use domain::ids::{QueueName, TenantId};
-use domain::ports::{QueueStatusError, Unserved};
+use domain::ports::{QueueStatusError, SubmitError, Unserved};
 use domain::queue::QueueSettings;
 use domain::wait::{Mode, NoEstimate, QueueReport};
 
@@ -62,4 +62,18 @@ async fn a_queue_offers_what_can_be_made_before_it_closes() {
     service.world.settings.put(tenant(QueueSettings { hours: shut, ..Default::default() }));
     let closed = || waits.queue_status(tenant_id(), queue_name().as_str()).is_ok_and(|it| !it.offers_immediate);
     actors::testing::until("the new hours count", SOON, closed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_agents_nothing_is_promised_for_now_if_the_queue_asks_for_them() {
+    let service = with(QueueSettings { logged_in_check: true, ..plain_queue() }).await;
+    assert!(service.try_create().await.is_ok(), "what routing does not know refuses nothing");
+    service.world.routing.set_report(&queue_name(), QueueReport { agents: Some(0), ..report() });
+    assert_eq!(service.try_create().await, Err(SubmitError::NoAgents));
+    service.schedule(service.now() + chrono::Duration::hours(1)).await;
+    service.world.routing.set_report(&queue_name(), report());
+    assert!(service.try_create().await.is_ok());
+    let service = with(plain_queue()).await;
+    service.world.routing.set_report(&queue_name(), QueueReport { agents: Some(0), ..report() });
+    assert!(service.try_create().await.is_ok(), "the queue does not ask");
 }

@@ -111,6 +111,11 @@ fn every_rule_refuses() {
         (with(|it| it.scheduled_enabled = false), booking(Some(evening)), SubmitError::ScheduledDisabled),
         (office(), number("call me"), SubmitError::NotANumber),
         (office(), number("555"), SubmitError::ImpossibleNumber),
+        (
+            office(),
+            number("+1 900 555 0100"),
+            SubmitError::NumberNotAllowed { rule: crate::number_rules::NumberRefusal::Premium },
+        ),
         (office(), booking(Some(far)), SubmitError::TooFarAhead { latest: now() + MAX_AHEAD }),
         (office(), booking(Some(evening)), closed("2030-03-05T14:00:00Z")),
         (with(|it| it.paused = true), booking(None), SubmitError::Paused),
@@ -133,6 +138,34 @@ fn every_rule_refuses() {
         Err(closed("2030-03-05T14:00:00Z")),
         "an immediate callback is wanted now"
     );
+}
+
+#[test]
+fn numbers_are_judged_as_the_queue_says() {
+    let document = |queue: serde_json::Value| -> Tenant {
+        let document = serde_json::json!({
+            "tenant": "demo",
+            "queues": {"support": queue},
+            "numberRules": {"canada": {"countries": {"CA": ["416555019", "900"]}}},
+        });
+        let document: TenantDocument = serde_json::from_value(document).unwrap();
+        document.resolve(TenantId::from_name("demo")).unwrap()
+    };
+    let told = |tenant: &Tenant, text: &str| {
+        let new = NewCallback { phone_number: text.to_owned(), ..booking(None) };
+        judge(tenant, &new, None, now()).map(|plan| plan.terms.phone.e164()).map_err(|refused| refused.number_rule())
+    };
+    let ruled = document(serde_json::json!({"numberRule": "canada", "defaultRegion": "CA"}));
+    assert_eq!(told(&ruled, "416 555 0107"), Ok("+14165550107".to_owned()));
+    assert_eq!(told(&ruled, "416 555 0190"), Err(Some("pattern")));
+    assert_eq!(told(&ruled, "+1 212 555 0100"), Err(Some("country")));
+    assert_eq!(told(&ruled, "call me"), Err(Some("not-a-number")));
+    let lenient = document(serde_json::json!({"refusePremiumNumbers": false, "refuseImpossibleNumbers": false}));
+    assert_eq!(told(&lenient, "+1 900 555 0100"), Ok("+19005550100".to_owned()));
+    assert_eq!(told(&lenient, "555"), Ok("+1555".to_owned()));
+    let usual = document(serde_json::json!({}));
+    assert_eq!(told(&usual, "555"), Err(Some("impossible")));
+    assert_eq!(told(&usual, "+1 900 555 0100"), Err(Some("premium")));
 }
 
 #[test]

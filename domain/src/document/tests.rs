@@ -106,7 +106,7 @@ fn each_mistake_is_told_once_at_its_place() {
         (
             r#"{"hours": {"zone": "UTC", "weekly": {"mon": [{"from": "9:00", "to": "17:00"}]}}}"#,
             vec![
-                "hours.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00, not an object",
+                "hours.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00 or, in a week, on a day (mon 06:00), not an object",
             ],
         ),
     ] {

@@ -7,7 +7,7 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ALWAYS, BusinessHours};
+use super::document::{ALWAYS, BusinessHours};
 
 /// A calendar, named or in place. The word `always` is a calendar in place; any other text is a name.
 #[derive(Debug, Clone, PartialEq)]

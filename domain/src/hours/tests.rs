@@ -1,23 +1,44 @@
-use super::*;
+use std::sync::Arc;
+
+use chrono::{DateTime, Datelike as _, Duration, TimeZone as _, Utc};
+use chrono_tz::Tz;
 use proptest::prelude::*;
+
+use super::*;
+use crate::setting::Checks;
+
+mod composed;
+mod special;
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn read(document: &str) -> BusinessHours {
-    serde_json::from_str(document).unwrap()
+/// The calendar of a document that names no others.
+fn calendar(document: &BusinessHours) -> Arc<Calendar> {
+    let mut checks = Checks::default();
+    let calendar = Calendars::default().in_place(document, &mut checks);
+    assert_eq!(checks.into_errors(), []);
+    calendar
+}
+
+fn read(document: &str) -> Arc<Calendar> {
+    calendar(&serde_json::from_str(document).unwrap())
+}
+
+fn weekly(zone: Tz, week: Week) -> Arc<Calendar> {
+    calendar(&BusinessHours::weekly(zone, week))
 }
 
 /// Hours of one kind for every day of the week.
-fn daily(zone: Tz, from: &str, to: &str) -> BusinessHours {
+fn daily(zone: Tz, from: &str, to: &str) -> Arc<Calendar> {
     let day = vec![Range::new(from, to).unwrap()];
-    BusinessHours::weekly(zone, Week::new(std::array::from_fn(|_| day.clone())).unwrap())
+    weekly(zone, Week::new(std::array::from_fn(|_| day.clone())).unwrap())
 }
 
 #[test]
 fn office_hours_of_an_ordinary_week() {
-    let hours = BusinessHours::weekly(Tz::America__New_York, Week::working_days(Range::new("09:00", "17:00").unwrap()));
+    let hours = weekly(Tz::America__New_York, Week::working_days(Range::new("09:00", "17:00").unwrap()));
     // 2030-03-04 is a Monday, UTC−5.
     let table = [
         ("2030-03-04T13:59:59Z", "2030-03-04T14:00:00Z", "2030-03-04T13:59:59Z"),
@@ -47,6 +68,40 @@ fn ranges_wrap_midnight_and_the_week() {
         assert_eq!(hours.is_open(utc(at)), open, "{at}");
     }
     assert_eq!(hours.closes_at(utc("2030-01-06T23:00:00Z")), Some(utc("2030-01-07T06:00:00Z")));
+}
+
+#[test]
+fn a_range_reaches_over_days_and_over_the_end_of_the_week() {
+    let hours = read(r#"{"zone":"Europe/London","weekly":{"fri":[{"from":"22:00","to":"mon 06:00"}]}}"#);
+    let (opening, closing) = (utc("2030-01-04T22:00:00Z"), utc("2030-01-07T06:00:00Z"));
+    assert_eq!(hours.next_opening(utc("2030-01-01T00:00:00Z")), Some(opening));
+    for at in [opening, utc("2030-01-06T12:00:00Z"), closing - Duration::seconds(1)] {
+        assert_eq!((hours.is_open(at), hours.closes_at(at)), (true, Some(closing)), "{at}");
+    }
+    assert!(!hours.is_open(closing) && !hours.is_open(opening - Duration::seconds(1)));
+    // The same day at a time not later is a week later: open for good.
+    let whole = read(r#"{"zone":"UTC","weekly":{"wed":[{"from":"12:00","to":"wed 12:00"}]}}"#);
+    assert_eq!(whole.closes_at(opening), None);
+    let nearly = read(r#"{"zone":"UTC","weekly":{"wed":[{"from":"12:00","to":"wed 11:59"}]}}"#);
+    assert_eq!(nearly.closes_at(utc("2030-01-02T12:00:00Z")), Some(utc("2030-01-09T11:59:00Z")));
+    let same = read(r#"{"zone":"UTC","weekly":{"wed":[{"from":"11:00","to":"wed 12:00"}]}}"#);
+    assert_eq!(same.closes_at(utc("2030-01-02T11:00:00Z")), Some(utc("2030-01-02T12:00:00Z")));
+}
+
+#[test]
+fn a_status_is_told_in_the_words_of_the_product() {
+    let office = daily(Tz::UTC, "09:00", "17:00");
+    let at = utc("2030-01-01T12:00:00Z");
+    for (hours, at, expected) in [
+        (Arc::new(Calendar::always()), at, Status::OpenAlways),
+        (daily(Tz::UTC, "00:00", "24:00"), at, Status::OpenAlways),
+        (office.clone(), at, Status::OpenUntil(utc("2030-01-01T17:00:00Z"))),
+        (office.clone(), utc("2030-01-01T17:00:00Z"), Status::ClosedUntil(utc("2030-01-02T09:00:00Z"))),
+        (read(r#"{"zone":"UTC"}"#), at, Status::ClosedUnknown),
+    ] {
+        assert_eq!(hours.status(at), expected);
+        assert_eq!(hours.status(at).is_open(), hours.is_open(at));
+    }
 }
 
 #[test]
@@ -117,8 +172,17 @@ fn documents_print_back() {
     for document in [
         r#""always""#,
         r#"{"zone":"America/New_York","weekly":{"mon":[{"from":"09:00","to":"12:30"},{"from":"13:00","to":"24:00"}]}}"#,
+        r#"{"zone":"UTC","weekly":{"fri":[{"from":"22:00","to":"mon 06:00"}]}}"#,
+        concat!(
+            r#"{"zone":"Europe/Berlin","exceptions":[{"name":"Christmas","days":"12-25","closed":true},"#,
+            r#"{"days":["2026-12-24","2026-12-31"],"enabled":false,"open":[{"from":"09:00","to":"12:00"}]},"#,
+            r#"{"days":[],"add":[]},{"days":"2026-05-04..","remove":[{"from":"12:00","to":"13:00"}]}],"#,
+            r#""exceptionsOf":["holidays"],"effective":"2026-01-01..2026-12-31","include":["night"],"#,
+            r#""alternatives":[{"calendar":"summer","days":"06-01..08-31"}]}"#
+        ),
     ] {
-        assert_eq!(serde_json::to_string(&read(document)).unwrap(), document);
+        let hours: BusinessHours = serde_json::from_str(document).unwrap();
+        assert_eq!(serde_json::to_string(&hours).unwrap(), document);
     }
 }
 
@@ -133,6 +197,14 @@ fn bad_documents_say_what_is_wrong() {
         (r#"{"weekly":{}}"#.to_owned(), "missing field `zone`"),
         (r#"{"zone":"UTC","weekly":{"monday":[]}}"#.to_owned(), "unknown field `monday`"),
         (r#"{"zone":"UTC","weekly":{},"holidays":[]}"#.to_owned(), "unknown field `holidays`"),
+        (r#"{"zone":"UTC","_holiday1":"12-25"}"#.to_owned(), "cannot stand together"),
+        (r#"{"zone":"UTC","exceptions":[{"days":"12-25"}]}"#.to_owned(), "exactly one of `closed: true`, `open`"),
+        (r#"{"zone":"UTC","exceptions":[{"days":"12-25","closed":true,"open":[]}]}"#.to_owned(), "exactly one"),
+        (r#"{"zone":"UTC","exceptions":[{"closed":true}]}"#.to_owned(), "missing field `days`"),
+        (r#"{"zone":"UTC","exceptions":[{"days":"x","closed":true}]}"#.to_owned(), "dates are one date"),
+        (r#"{"zone":"UTC","alternatives":[{"days":"12-25"}]}"#.to_owned(), "missing field `calendar`"),
+        (range("09:00", "monday 06:00"), "HH:MM"),
+        (range("mon 09:00", "10:00"), "HH:MM"),
         (range("24:00", "01:00"), "HH:MM"),
         (range("9:00", "17:00"), "HH:MM"),
         (range("09:00", "24:01"), "HH:MM"),
@@ -148,12 +220,12 @@ fn bad_documents_say_what_is_wrong() {
 /// What the rules say in the plainest words, minute by minute: some range of some day holds the minute.
 fn plainly_open(zone: Tz, week: &Week, at: DateTime<Utc>) -> bool {
     let local = at.with_timezone(&zone).naive_local();
-    (-2i64..=0).any(|back| {
+    (-8i64..=0).any(|back| {
         let day = local.date() + Duration::days(back);
         let midnight = day.and_hms_opt(0, 0, 0).unwrap();
         week.ranges(day.weekday()).iter().any(|range| {
             let from = midnight + Duration::minutes(range.from_minute().into());
-            let to = from + Duration::minutes(range.length_minutes().into());
+            let to = from + Duration::minutes(range.length_minutes(day.weekday()).into());
             from <= local && local < to
         })
     })
@@ -165,11 +237,11 @@ fn time() -> impl Strategy<Value = String> {
 }
 
 fn week() -> impl Strategy<Value = Week> {
-    let day = || prop::collection::vec((time(), time()), 0..3);
-    prop::collection::vec(day(), 7).prop_map(|days| {
-        let ranges = |day: &Vec<(String, String)>| day.iter().map(|(from, to)| Range::new(from, to).unwrap()).collect();
-        Week::new(std::array::from_fn(|index| ranges(&days[index]))).unwrap()
-    })
+    let until = prop::sample::select(vec!["", "", "", "mon ", "thu ", "sun "]);
+    let range =
+        (time(), until, time()).prop_map(|(from, day, to)| WeekRange::new(&from, &format!("{day}{to}")).unwrap());
+    let day = prop::collection::vec(range, 0..3);
+    prop::collection::vec(day, 7).prop_map(|days| Week::new(std::array::from_fn(|index| days[index].clone())).unwrap())
 }
 
 /// Zones with the midnight (UTC) before two of their changes, and the hours around which nothing changes.
@@ -190,9 +262,13 @@ proptest! {
     #[test]
     fn openings_and_closings_agree_with_every_minute(week in week(), which in 0..CHANGES.len(), offset in 0i64..1440) {
         let (zone, day) = CHANGES[which];
-        let hours = BusinessHours::weekly(zone, week);
+        let hours = weekly(zone, week);
         let at = utc(day) + Duration::minutes(offset);
-        let minutes = |until: DateTime<Utc>| (0..(until - at).num_minutes()).map(|minute| at + Duration::minutes(minute));
+        // Every minute of the change's two days, and then and when of what follows.
+        let minutes = |until: DateTime<Utc>| {
+            let all = (until - at).num_minutes();
+            (0..all.min(2880)).chain((2880..all).step_by(97)).map(move |minute| at + Duration::minutes(minute))
+        };
         match hours.next_opening(at) {
             None => prop_assert!(minutes(at + Duration::days(8)).all(|minute| !hours.is_open(minute))),
             Some(opening) => {
@@ -202,7 +278,7 @@ proptest! {
             }
         }
         match hours.closes_at(at) {
-            None => prop_assert!(minutes(at + BusinessHours::LOOK_AHEAD).step_by(7).all(|minute| hours.is_open(minute))),
+            None => prop_assert!(minutes(at + Calendar::LOOK_AHEAD).all(|minute| hours.is_open(minute))),
             Some(closing) => {
                 prop_assert!(closing >= at && !hours.is_open(closing));
                 prop_assert!(minutes(closing).all(|minute| hours.is_open(minute)));
@@ -215,7 +291,7 @@ proptest! {
     fn an_ordinary_day_is_read_off_the_wall(week in week(), which in 0..CHANGES.len(), minute in 0i64..20_000) {
         let (zone, _) = CHANGES[which];
         let at = utc("2030-06-10T00:00:00Z") + Duration::minutes(minute);
-        let hours = BusinessHours::weekly(zone, week.clone());
+        let hours = weekly(zone, week.clone());
         prop_assert_eq!(hours.is_open(at), plainly_open(zone, &week, at));
     }
 
@@ -224,13 +300,13 @@ proptest! {
     fn whoever_reads_open_off_the_wall_finds_it_open(week in week(), which in 0..7usize, minute in 0i64..2880) {
         let (zone, day) = CHANGES[which];
         let at = utc(day) + Duration::minutes(minute);
-        let hours = BusinessHours::weekly(zone, week.clone());
+        let hours = weekly(zone, week.clone());
         prop_assert!(hours.is_open(at) || !plainly_open(zone, &week, at));
     }
 
     #[test]
     fn never_panics(week in week(), zone in 0..chrono_tz::TZ_VARIANTS.len(), seconds in -9_000_000_000i64..9_000_000_000) {
-        let hours = BusinessHours::weekly(chrono_tz::TZ_VARIANTS[zone], week);
+        let hours = weekly(chrono_tz::TZ_VARIANTS[zone], week);
         let at = DateTime::from_timestamp(seconds, 0).unwrap();
         let _ = (hours.is_open(at), hours.next_opening(at), hours.closes_at(at));
     }

@@ -1,4 +1,4 @@
-//! The week of a calendar: which ranges of wall-clock time each day has.
+//! The week of a calendar: which ranges of wall-clock time begin on each day.
 
 use std::fmt;
 
@@ -11,14 +11,16 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HoursError {
     /// Not a time of day.
-    #[error("a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00")]
+    #[error(
+        "a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00 or, in a week, on a day (mon 06:00)"
+    )]
     BadTime,
     /// More ranges than a day may have.
     #[error("a day has at most {max} ranges, not {0}", max = Week::MAX_RANGES)]
     TooManyRanges(usize),
 }
 
-/// From one wall-clock time to another. If `to` is not later than `from`, it is on the next day: `22:00` to
+/// From one wall-clock time to another of a day. If `to` is not later than `from`, it is on the next day: `22:00` to
 /// `06:00` is a night, `00:00` to `00:00` (as `00:00` to `24:00`) a whole day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RangeText", into = "RangeText")]
@@ -37,7 +39,7 @@ struct RangeText {
 }
 
 impl Range {
-    const DAY: u16 = 24 * 60;
+    pub(super) const DAY: u16 = 24 * 60;
 
     /// A range between two times in the form `HH:MM`.
     ///
@@ -93,28 +95,95 @@ impl fmt::Display for Range {
     }
 }
 
+/// A range of a week: as a [`Range`] of the day under which it stands, or up to a time of another day:
+/// `{"from": "22:00", "to": "mon 06:00"}` under `fri` is a weekend. It is at most a week long, which it is if it
+/// ends on its own day at a time not later than its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "RangeText", into = "RangeText")]
+pub struct WeekRange {
+    times: Range,
+    /// The day on which it ends, if that is said.
+    until: Option<Weekday>,
+}
+
+impl WeekRange {
+    /// A range of the form `HH:MM` to `HH:MM` or `day HH:MM`.
+    ///
+    /// # Errors
+    /// [`HoursError::BadTime`] for anything else.
+    pub fn new(from: &str, to: &str) -> Result<Self, HoursError> {
+        let Some((day, time)) = to.split_once(' ') else { return Ok(Range::new(from, to)?.into()) };
+        let until = DAYS.iter().find(|(name, _)| *name == day).map(|(_, day)| *day).ok_or(HoursError::BadTime)?;
+        Ok(Self { times: Range::new(from, time)?, until: Some(until) })
+    }
+
+    /// Start, in minutes since the midnight of its day.
+    pub const fn from_minute(self) -> u16 {
+        self.times.from
+    }
+
+    /// Length by the wall clock if it starts on `day`, 1 to 10,080 minutes.
+    pub fn length_minutes(self, day: Weekday) -> u16 {
+        let Some(until) = self.until else { return self.times.length_minutes() };
+        let end = until.days_since(day) as u16 * Range::DAY + self.times.to;
+        if end > self.times.from { end - self.times.from } else { end + 7 * Range::DAY - self.times.from }
+    }
+}
+
+const DAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Mon),
+    ("tue", Weekday::Tue),
+    ("wed", Weekday::Wed),
+    ("thu", Weekday::Thu),
+    ("fri", Weekday::Fri),
+    ("sat", Weekday::Sat),
+    ("sun", Weekday::Sun),
+];
+
+impl From<Range> for WeekRange {
+    fn from(times: Range) -> Self {
+        Self { times, until: None }
+    }
+}
+
+impl TryFrom<RangeText> for WeekRange {
+    type Error = HoursError;
+
+    fn try_from(text: RangeText) -> Result<Self, HoursError> {
+        Self::new(&text.from, &text.to)
+    }
+}
+
+impl From<WeekRange> for RangeText {
+    fn from(range: WeekRange) -> Self {
+        let text = Self::from(range.times);
+        let day = DAYS.iter().find(|(_, day)| Some(*day) == range.until);
+        Self { to: day.map_or(text.to.clone(), |(name, _)| format!("{name} {}", text.to)), from: text.from }
+    }
+}
+
 /// The ranges of each day, at most [`Week::MAX_RANGES`] a day. Ranges may touch and overlap.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "WeekDocument", into = "WeekDocument")]
-pub struct Week([Vec<Range>; 7]);
+pub struct Week([Vec<WeekRange>; 7]);
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct WeekDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    mon: Vec<Range>,
+    mon: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tue: Vec<Range>,
+    tue: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    wed: Vec<Range>,
+    wed: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    thu: Vec<Range>,
+    thu: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    fri: Vec<Range>,
+    fri: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    sat: Vec<Range>,
+    sat: Vec<WeekRange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    sun: Vec<Range>,
+    sun: Vec<WeekRange>,
 }
 
 impl Week {
@@ -125,22 +194,22 @@ impl Week {
     ///
     /// # Errors
     /// [`HoursError::TooManyRanges`] if a day has more than [`Self::MAX_RANGES`].
-    pub fn new(days: [Vec<Range>; 7]) -> Result<Self, HoursError> {
+    pub fn new<R: Into<WeekRange>>(days: [Vec<R>; 7]) -> Result<Self, HoursError> {
         match days.iter().map(Vec::len).find(|ranges| *ranges > Self::MAX_RANGES) {
             Some(ranges) => Err(HoursError::TooManyRanges(ranges)),
-            None => Ok(Self(days)),
+            None => Ok(Self(days.map(|ranges| ranges.into_iter().map(Into::into).collect()))),
         }
     }
 
     /// The same `range` from Monday to Friday, closed at the weekend.
     pub fn working_days(range: Range) -> Self {
         let closed = Vec::new;
-        let open = || vec![range];
+        let open = || vec![range.into()];
         Self([open(), open(), open(), open(), open(), closed(), closed()])
     }
 
     /// The ranges that start on `day`.
-    pub fn ranges(&self, day: Weekday) -> &[Range] {
+    pub fn ranges(&self, day: Weekday) -> &[WeekRange] {
         let [mon, tue, wed, thu, fri, sat, sun] = &self.0;
         match day {
             Weekday::Mon => mon,
@@ -151,6 +220,19 @@ impl Week {
             Weekday::Sat => sat,
             Weekday::Sun => sun,
         }
+    }
+}
+
+impl Week {
+    /// Whether no day has a range.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
+
+    /// The longest range by the wall clock, in minutes.
+    pub fn longest_minutes(&self) -> u16 {
+        let lengths = DAYS.iter().flat_map(|(_, day)| self.ranges(*day).iter().map(|range| range.length_minutes(*day)));
+        lengths.max().unwrap_or_default()
     }
 }
 

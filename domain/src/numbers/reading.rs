@@ -7,8 +7,16 @@ use phonenumber::metadata::{DATABASE, Descriptor};
 
 use super::{NumberError, PhoneNumber, Region};
 
+/// Compiled patterns of the plans that are kept. A plan needs three or four; the crate keeps 100 and compiles the
+/// others anew each time, which takes a hundred times as long as judging a number.
+const KEPT_PATTERNS: usize = 1_000;
+
 pub(super) fn prepare() {
     let _ = DATABASE.by_id("US");
+    // A poisoned cache is the crate's to report: it is only a cache here.
+    if let Ok(mut cache) = DATABASE.cache().lock() {
+        cache.set_capacity(KEPT_PATTERNS);
+    }
 }
 
 /// The numbering plan of a region.
@@ -25,6 +33,15 @@ pub(super) fn read(text: &str, region: Region) -> Result<u64, NumberError> {
     let possible = || readings.iter().flatten();
     let best = possible().find(|reading| reading.fits()).or_else(|| possible().next());
     best.and_then(Reading::number).ok_or(NumberError::Impossible)
+}
+
+/// The digits as they stand, behind the country code of `region` if there is no plus.
+pub(super) fn read_as_written(text: &str, region: Region) -> Result<u64, NumberError> {
+    let (plus, digits) = digits_of(text)?;
+    let digits = if plus { digits } else { format!("{}{digits}", region.country_code()) };
+    // A zero at the start would vanish, and the number would be another one.
+    let kept = digits.len() <= PhoneNumber::MAX_DIGITS && !digits.starts_with('0');
+    if kept { digits.parse().map_err(|_| NumberError::Impossible) } else { Err(NumberError::Impossible) }
 }
 
 /// One way to understand the digits, possible in one of the plans.
@@ -114,7 +131,7 @@ fn international(digits: &str) -> Option<Reading> {
 }
 
 /// Splits off the country code. No code is the beginning of another one, so the first found is the one.
-fn country(digits: &str) -> Option<(Vec<&'static Metadata>, &str)> {
+pub(super) fn country(digits: &str) -> Option<(Vec<&'static Metadata>, &str)> {
     (1..=3).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
         // A leading zero would vanish in the number: no code has one.

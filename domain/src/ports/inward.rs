@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::callback::{Canceller, Live, NewCallback, Reason, Reply, Signal, State, StepError};
 use crate::ids::{CallbackId, TenantId};
+use crate::number_rules::NumberRefusal;
 use crate::numbers::PhoneNumber;
 use crate::throttle::LimitReached;
 
@@ -111,6 +112,12 @@ pub enum SubmitError {
     /// No such number can exist.
     #[error("not a possible phone number")]
     ImpossibleNumber,
+    /// A rule about numbers decided against it.
+    #[error("the number is not called")]
+    NumberNotAllowed {
+        /// Which.
+        rule: NumberRefusal,
+    },
     /// Wanted sooner than the queue allows.
     #[error("sooner than can be booked")]
     TooSoon {
@@ -151,6 +158,9 @@ pub enum SubmitError {
         /// From that one on, the nearest slots with places, ascending, with their free places; at most 10.
         proposals: Vec<(DateTime<Utc>, u32)>,
     },
+    /// A callback for now, and no agent is logged in.
+    #[error("no agent is logged in")]
+    NoAgents,
     /// The slot has no place left.
     #[error("no place is left at that time")]
     SlotFull {
@@ -166,6 +176,18 @@ pub enum SubmitError {
     /// Not judged or not kept.
     #[error(transparent)]
     Unserved(#[from] Unserved),
+}
+
+impl SubmitError {
+    /// The rule about numbers that refused, if it was one.
+    pub const fn number_rule(&self) -> Option<&'static str> {
+        match self {
+            Self::NotANumber => Some(NumberRefusal::NotANumber.name()),
+            Self::ImpossibleNumber => Some(NumberRefusal::Impossible.name()),
+            Self::NumberNotAllowed { rule } => Some(rule.name()),
+            _ => None,
+        }
+    }
 }
 
 /// Why a cancel was refused.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 
 use super::{DAY_SECONDS, Layout, Places};
-use crate::hours::BusinessHours;
+use crate::hours::Calendar;
 use crate::queue::Queue;
 
 /// The slots that begin in `starts` while the queue is open and have places at all, ascending, each with its
@@ -31,7 +31,7 @@ pub struct OpenSlots<'a> {
     cursor: Cursor<'a>,
     /// The day of the wall clock that the last slot was on, and its numbers.
     day: Option<(i64, &'a [u32])>,
-    hours: Option<&'a BusinessHours>,
+    hours: Option<&'a Calendar>,
     /// Every instant from the present slot up to this one is known to be open.
     open_until: DateTime<Utc>,
     end: DateTime<Utc>,

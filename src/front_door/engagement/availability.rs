@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use domain::keys::Scope;
 
 use super::schemas::availability::AvailabilityResponse;
-use super::schemas::{ErrorResponse, Refusals};
-use super::{Entered, enter};
+use super::schemas::{Refusals, Throttling};
+use super::{Asked, ask, segment};
 use crate::front_door::body;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
-use crate::front_door::wire::availability::{Asked, asked};
+use crate::front_door::wire::availability;
 use crate::front_door::wire::query::Query;
 
 /// List bookable slots of a callback service inside a time window.
@@ -34,17 +34,17 @@ use crate::front_door::wire::query::Query;
         ("start" = Option<String>, Query, description = "Start of the window. Without an offset it is read in \
             `timezone`. Now when absent.", pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$", example = "2030-03-04T15:30:00.000Z"),
         ("startMS" = Option<f64>, Query, description = "Window start, milliseconds since the Unix epoch. Excludes \
-            `start`. Older name: `start-ms`.", minimum = 0, maximum = 253_402_300_799_999_f64),
+            `start`. Older name: `start-ms`.", minimum = 0, maximum = 253_402_300_799_999_f64, multiple_of = 1.0),
         ("numberOfDays" = Option<f64>, Query, description = "Window length in days of 24 hours counted from the window \
             start. Excludes `end` and `endMS`. Older name: `number-of-days`.", minimum = 0, maximum = 36_500),
         ("end" = Option<String>, Query, description = "Window end, same text forms as `start`. Excludes `endMS` \
             and `numberOfDays`.", pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$", example = "2030-03-05T15:30:00.000Z"),
         ("endMS" = Option<f64>, Query, description = "Window end, milliseconds since the Unix epoch. Excludes `end` \
-            and `numberOfDays`. Older name: `end-ms`.", minimum = 0, maximum = 253_402_300_799_999_f64),
+            and `numberOfDays`. Older name: `end-ms`.", minimum = 0, maximum = 253_402_300_799_999_f64, multiple_of = 1.0),
         ("timezone" = Option<String>, Query, description = "IANA zone of `start` and `end` when those carry no offset \
             of their own, and of `localTime`. UTC when absent.", example = "America/Toronto"),
         ("maxTimeSlots" = Option<f64>, Query, description = "Upper bound on the number of slots with capacity above \
-            zero; slots reported as busy do not count. Older name: `max-time-slots`.", minimum = 1, maximum = 1_000_000),
+            zero; slots reported as busy do not count. Older name: `max-time-slots`.", minimum = 1, maximum = 1_000_000, multiple_of = 1.0),
         ("reportBusy" = Option<bool>, Query, description = "Also list open slots whose capacity is used up. Older name: \
             `report-busy`."),
     ),
@@ -70,21 +70,19 @@ use crate::front_door::wire::query::Query;
                     "data": {"slots": [], "durationMin": 30, "timezone": "UTC"}
                 }))),
             )),
-        (status = 429, description = "The caller is being throttled.", body = ErrorResponse,
-            headers(("Retry-After" = u32, description = "Seconds to wait."))),
         Refusals,
+        Throttling,
     ),
     security(("apiKey" = []))
 )]
 pub(crate) async fn availability(
     State(shared): State<Arc<Shared>>,
     service: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Entered { context, caller, .. } = enter(&shared, request, Scope::AvailabilityRead).await?;
-    let service = service.map(|Path(name)| name).map_err(|_| super::unreadable_path())?;
-    let Asked { question, zone } = asked(&service, Query::new(query.as_deref()))?;
+    let Asked { context, caller, query } = ask(&shared, request, Scope::AvailabilityRead)?;
+    let service = segment("service-name", service)?;
+    let availability::Asked { question, zone } = availability::asked(&service, Query::new(query.as_deref()))?;
     let found = shared.door.availability.availability(caller.tenant, question).await?;
     let bytes = reply::slots::bytes(&found);
     let share = body::share(&shared, &context, bytes)?;

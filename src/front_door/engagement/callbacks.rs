@@ -215,7 +215,7 @@ fn shown(view: &CallbackView) -> CallbackData<'_> {
 }
 
 /// What makes a repetition recognisable: hashes, because neither the key nor the body is kept.
-fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+pub(crate) fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.as_bytes();
     if !(1..=MAX_IDEMPOTENCY_KEY_CHARS).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {

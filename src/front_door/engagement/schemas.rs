@@ -1,6 +1,7 @@
 //! The shapes of the public API: those that are written, and those that only describe what `wire` reads.
 
 pub(crate) mod availability;
+pub(crate) mod call_in;
 
 use domain::ids::CallbackId;
 use serde::Serialize;
@@ -87,8 +88,9 @@ pub(crate) struct SuccessStatus {
 #[schema(rename_all = "camelCase")]
 pub(crate) struct ErrorStatus {
     /// Application code, not the HTTP status: 501 invalid parameter, 1103 missing API key, 7030 invalid number,
-    /// 7036 impossible number, 7040 unknown service, 7041 too many requests, 7042 office closed, 7043 slot full,
-    /// 409 not cancellable; 401, 403, 404, 405, 408, 412, 413, 415, 422, 428 and 500 as in HTTP, 500 also with HTTP 503.
+    /// 7036 impossible number, 7037 number not allowed, 7040 unknown service, 7041 too many requests, 7042 office closed,
+    /// 7043 slot full, 409 not cancellable; 401, 403, 404, 405, 408, 412, 413, 415, 422, 428 and 500 as in HTTP, 500
+    /// also with HTTP 503.
     #[schema(minimum = 1)]
     code: i32,
     /// Names the field and the rule.

@@ -18,14 +18,15 @@ use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::{body, reply, wire};
 
 const TENANT: &str = "contactcenterid";
 
 /// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: usize = 100;
-const MAX_ENTRIES: usize = 1_000;
+const USUAL_ENTRIES: i64 = 100;
+const MAX_ENTRIES: i64 = 1_000;
 
 /// What routing reports.
 #[derive(ToSchema)]
@@ -123,7 +124,7 @@ pub(super) enum WorkRefusals {
 /// Refusals of internal operations on one callback.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-enum OneRefusals {
+pub(super) enum OneRefusals {
     /// No such callback in this tenant, or no such tenant.
     #[response(status = 404)]
     NotFound(ErrorResponse),
@@ -266,15 +267,13 @@ pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
     if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
 }
 
-fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
+pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
     let text = id.map(|Path(text)| text).unwrap_or_default();
     wire::parse_id("The id in the path", &text)
 }
 
-/// The number in `limit=`; other parameters are ignored, of several the last counts.
+/// How many entries are asked for.
 fn limit(query: Option<&str>) -> Result<usize, Problem> {
-    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let Some((_, text)) = pairs.rev().find(|(name, _)| *name == "limit") else { return Ok(USUAL_ENTRIES) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_ENTRIES).contains(limit));
-    limit.ok_or_else(|| Problem::bad("limit", format!("must be a whole number between 1 and {MAX_ENTRIES}")))
+    let limit = Query::new(query).whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
+    usize::try_from(limit).map_err(|_| Problem::bad("limit", "must be a whole number"))
 }

@@ -106,7 +106,7 @@ async fn every_parameter_is_read_in_all_its_forms() {
 #[tokio::test]
 async fn what_breaks_a_rule_is_named() {
     const TIME: &str = "must be an ISO 8601 date and time such as 2030-03-04T15:30:00.000Z.";
-    const MS: &str = "must be a number between 0 and 253402300799999.";
+    const MS: &str = "must be a whole number between 0 and 253402300799999.";
     let house = answering(1);
     for (query, message) in [
         ("start=2030-03-04T15:30Z&startMS=1898870400000", "startMS excludes start: give one of them.".to_owned()),
@@ -120,14 +120,16 @@ async fn what_breaks_a_rule_is_named() {
         ("start=2030-03-04", format!("start {TIME}")),
         ("start=1898870400000", format!("start {TIME}")),
         ("end=2030-03-04T24:00:00Z", format!("end {TIME}")),
-        ("startMS=2030-03-04T15:30Z", "startMS must be a number.".to_owned()),
+        ("startMS=2030-03-04T15:30Z", "startMS must be a whole number.".to_owned()),
+        ("startMS=1.5", "startMS must be a whole number.".to_owned()),
         ("startMS=-1", format!("startMS {MS}")),
-        ("end-ms=1e300", format!("endMS {MS}")),
-        ("endMS=NaN", "endMS must be a number.".to_owned()),
+        ("end-ms=1e15", format!("endMS {MS}")),
+        ("endMS=NaN", "endMS must be a whole number.".to_owned()),
         ("numberOfDays=-1", "numberOfDays must be a number between 0 and 36500.".to_owned()),
         ("number-of-days=week", "numberOfDays must be a number.".to_owned()),
-        ("maxTimeSlots=0", "maxTimeSlots must be a number between 1 and 1000000.".to_owned()),
-        ("max-time-slots=many", "maxTimeSlots must be a number.".to_owned()),
+        ("maxTimeSlots=0", "maxTimeSlots must be a whole number between 1 and 1000000.".to_owned()),
+        ("max-time-slots=many", "maxTimeSlots must be a whole number.".to_owned()),
+        ("maxTimeSlots=2.5", "maxTimeSlots must be a whole number.".to_owned()),
         ("reportBusy=1", "reportBusy must be true or false.".to_owned()),
         ("report-busy=yes", "reportBusy must be true or false.".to_owned()),
         ("timezone=Mars/Base", "timezone must be a zone of the tz database, such as America/Toronto.".to_owned()),
@@ -156,7 +158,7 @@ async fn names_in_the_path_are_decoded() {
     let house = answering(0);
     let answer = ask(&house, "/engagement/v3/callbacks/availability/caf%E9").await;
     assert_eq!(answer.refusal(), (400, 501));
-    assert_eq!(answer.message(), "The name in the path must be percent-encoded UTF-8.");
+    assert_eq!(answer.message(), "service-name must be percent-encoded UTF-8.");
     for path in ["/engagement/v3/callbacks/availability", "/engagement/v3/callbacks/availability/a/b"] {
         assert_eq!(ask(&house, path).await.refusal(), (404, 404), "{path}");
     }
@@ -218,7 +220,7 @@ async fn long_answers_need_a_share_of_the_memory() {
         *house.fake.availability.lock().unwrap() = Ok(free(slots));
         assert_eq!(ask(&house, PATH).await.status, expected, "{slots}");
     }
-    assert_eq!(house.fake.count(|event| matches!(event, Event::Shed)), 1);
+    assert_eq!(house.fake.count(|event| matches!(event, Event::OverShare { .. })), 1);
 }
 
 proptest! {

@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use domain::callback::{NewCallback, OfferType, Options, PushTarget};
+use domain::number_rules::NumberRefusal;
+use domain::numbers::Region;
 use domain::ports::{SubmitError, Unserved};
 
 use crate::front_door::router::Side;
@@ -157,6 +159,28 @@ async fn every_refusal_of_the_desk_has_its_status_and_code() {
         (SubmitError::ScheduledDisabled, (400, 7040), "The service is not configured for scheduled callbacks."),
         (SubmitError::NotANumber, (400, 7030), "phoneNumber is not a valid number."),
         (SubmitError::ImpossibleNumber, (400, 7036), "phoneNumber is not a number that can be called."),
+        (
+            SubmitError::NumberNotAllowed { rule: NumberRefusal::Premium },
+            (400, 7037),
+            "Premium-rate numbers are not called.",
+        ),
+        (
+            SubmitError::NumberNotAllowed { rule: NumberRefusal::CountryNotPermitted { country: Region::US } },
+            (400, 7037),
+            "Numbers of the country of phoneNumber are not called.",
+        ),
+        (
+            SubmitError::NumberNotAllowed { rule: NumberRefusal::CountryUnknown },
+            (400, 7037),
+            "The country of phoneNumber cannot be determined, so it is not called.",
+        ),
+        (
+            SubmitError::NumberNotAllowed {
+                rule: NumberRefusal::Blocked { country: Region::US, pattern: "416*".to_owned() },
+            },
+            (400, 7037),
+            "phoneNumber is not called.",
+        ),
         (
             SubmitError::TooFarAhead { latest },
             (400, 501),

@@ -132,11 +132,7 @@ async fn everything_that_is_wrong_is_told_and_nothing_is_applied() {
     assert_eq!(office.ask("GET", TENANT).send().await.headers["etag"], "\"1\"");
     let good = office.ask("POST", "/ges/v1/tenant/validate").json(&json!({"tenant": "demo", "limits": {"burst": 5}}));
     let answer = good.send().await.json();
-    assert_eq!(
-        (&answer["data"]["changes"][0]["path"], &answer["data"]["remarks"]),
-        (&json!("limits.burst"), &json!([]))
-    );
-    assert_eq!((&answer["data"]["changes"][0]["after"], answer["data"].get("revision")), (&json!("5"), None));
+    insta::assert_snapshot!(answer["data"].to_string(), @r#"{"changes":[{"after":"5","path":"limits.burst"}],"remarks":[]}"#);
     assert_eq!(office.ask("GET", TENANT).send().await.headers["etag"], "\"1\"");
 }
 

@@ -19,7 +19,7 @@ const REPORT_BUSY: &[&str] = &["reportBusy", "report-busy"];
 
 /// Most days, slots: far more than can be booked.
 const MAX_DAYS: f64 = 36_500.0;
-const MAX_MAX_SLOTS: f64 = 1_000_000.0;
+const MAX_MAX_SLOTS: i64 = 1_000_000;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// What is asked, and the zone in which the client wants to read local times.
@@ -54,7 +54,7 @@ pub(crate) fn asked(service: &str, query: Query<'_>) -> Result<Asked, Problem> {
         (None, Some(days)) => End::After(TimeDelta::milliseconds((days * DAY_MS) as i64)),
         (None, None) => End::AtStart,
     };
-    let max_free = query.number(MAX_SLOTS, 1.0, MAX_MAX_SLOTS)?.map(|slots| slots as usize);
+    let max_free = query.whole(MAX_SLOTS, 1, MAX_MAX_SLOTS)?.and_then(|slots| usize::try_from(slots).ok());
     let busy = if query.flag(REPORT_BUSY)?.unwrap_or(false) { Busy::Shown } else { Busy::Hidden };
     Ok(Asked {
         question: Question { service_name: service.to_owned(), start, end, show: Show { max_free, busy } },

@@ -270,7 +270,7 @@ fn said(member: Loose<'_>, field: &str, max: usize, usual: &str) -> Result<Optio
     Ok(member.text(field, max)?.filter(|text| text != usual).map(Cow::into_owned))
 }
 
-fn user_data(data: UserData) -> Result<Option<String>, Problem> {
+pub(super) fn user_data(data: UserData) -> Result<Option<String>, Problem> {
     match data {
         UserData::Absent => Ok(None),
         UserData::Object(text) => Ok(Some(text).filter(|text| text != "{}")),

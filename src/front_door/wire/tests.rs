@@ -56,6 +56,7 @@ proptest! {
     fn any_bytes_are_an_answer(body in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = callback_id(&body);
         let _ = signal::signal(&body);
+        let _ = numbers::question(&body);
         let _ = create::new_callback(&body, None);
     }
 }

@@ -105,7 +105,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("queues.b.regionRule", &[r#""eu""#]),
     ("queues.007", &[r#"{"paused": true, "priority": -5}"#]),
     ("queues.true", &[r#"{"displayNumber": "+1"}"#]),
-    ("callInGroups.mobile", &[r#"{"numbers": ["+14165550100", "0800"]}"#]),
+    ("callInGroups.mobile", &[r#"{"numbers": ["+14165550100", "+18005550199"]}"#]),
     ("corsOrigins", &["[]", r#"["https://example.com"]"#]),
     ("limits", &["{}", r#"{"burst": 7}"#]),
 ];

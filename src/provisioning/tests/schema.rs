@@ -11,12 +11,22 @@ fn reads(document: &Value) -> bool {
 fn schema_and_reader_agree() {
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
     let queue = |settings: Value| json!({"tenant": "acme", "queues": {"a": settings}});
+    let hours = |office: Value| json!({"tenant": "acme", "businessHours": {"a": office, "b": "always"}});
     let captcha = |keys: Value| json!({"tenant": "acme", "captcha": {"keys": {"web": keys}}});
     let good = [
         json!({"tenant": "acme"}),
         json!({"format": 1, "tenant": "acme", "queues": {}, "limits": {"burst": 1}}),
         queue(json!({"hours": "always"})),
         queue(json!({"hours": {"zone": "UTC", "weekly": {"mon": [{"from": "09:00", "to": "17:00"}]}}})),
+        hours(json!({"zone": "UTC", "weekly": {"fri": [{"from": "22:00", "to": "mon 06:00"}]}, "include": ["b"],
+            "exceptionsOf": ["b"], "effective": ["2026-01-01..", "..2025-01-01", "12-24..01-02"],
+            "alternatives": [{"calendar": "b", "days": "06-01..08-31", "enabled": false}],
+            "exceptions": [{"name": "x", "days": "12-25", "closed": true}, {"days": [], "add": []},
+                {"days": ["2026-12-24"], "enabled": false, "remove": [{"from": "12:00", "to": "13:00"}]}]})),
+        hours(
+            json!({"_timezone": "UTC", "_bh_regular1": "Mon-Fri 9:00-17:00", "_holiday1": "12-25", "_name": "Office"}),
+        ),
+        json!({"tenant": "acme", "numberRules": {"eu": {"countries": {"DE": [], "US": ["900", "+1x*", {"regex": "^9"}]}}}}),
         queue(
             json!({"slotMinutes": 30, "ttlSeconds": 60, "whenClosed": "expire", "priority": null, "defaultRegion": "GB"}),
         ),
@@ -26,7 +36,7 @@ fn schema_and_reader_agree() {
         queue(json!({"throttleWindows": [{"limit": 1, "seconds": 60}], "overridable": ["surveyRP"], "aliases": ["b"]})),
         captcha(json!({"provider": "turnstile", "siteKey": "s", "secretKey": {"env": "K"}})),
         json!({"tenant": "acme", "keys": {"web": {"scopes": ["callbacks-read"], "key": {"sealed": "0"}}}}),
-        json!({"tenant": "acme", "callInGroups": {"m": {"numbers": ["1"]}}, "regionRules": {"eu": ["EU"]}}),
+        json!({"tenant": "acme", "callInGroups": {"m": {"numbers": ["+18005550199"]}}, "regionRules": {"eu": ["EU"]}}),
     ];
     let bad = [
         json!({}),
@@ -44,7 +54,17 @@ fn schema_and_reader_agree() {
         queue(json!({"whenClosed": "never"})),
         queue(json!({"defaultRegion": "gb"})),
         queue(json!({"hours": 7})),
-        queue(json!({"hours": {"zone": "UTC"}})),
+        queue(json!({"hours": {"weekly": {}}})),
+        hours(json!({"zone": "UTC", "exceptions": [{"days": "christmas", "closed": true}]})),
+        hours(json!({"zone": "UTC", "exceptions": [{"closed": true}]})),
+        hours(json!({"zone": "UTC", "exceptions": [{"days": "12-25", "open": "always"}]})),
+        hours(json!({"zone": "UTC", "effective": "12-24.."})),
+        hours(json!({"zone": "UTC", "alternatives": [{"days": "12-25"}]})),
+        hours(json!({"zone": "UTC", "_holiday1": "12-25"})),
+        hours(json!({"_holiday1": "12-25"})),
+        hours(json!({"_timezone": "UTC", "_holidays": "12-25"})),
+        json!({"tenant": "acme", "numberRules": {"eu": {"countries": {"DE": ["9 00"]}}}}),
+        json!({"tenant": "acme", "numberRules": {"eu": {"countries": {"DE": [{"regexp": "9"}]}}}}),
         queue(json!({"hours": {"zone": "UTC", "weekly": {"mo": []}}})),
         queue(json!({"throttleWindows": [{"limit": 1}]})),
         queue(json!({"overridable": ["everything"]})),

@@ -53,7 +53,7 @@ fn packed_options(options: &Options) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(Some(pack(&text)))
 }
 
-fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
+pub(super) fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
     unpack(packed).map_err(|error| StoreError::Unreadable(format!("a packed value: {error}")))
 }
 
@@ -103,9 +103,8 @@ impl SqliteStore {
         let settled = self.readers.read(move |reader| reader.settled(desired_before, limit)).await?;
         let mut removed = 0;
         for step in settled.chunks(self.step_rows()) {
-            let ids = step.iter().map(|(id, ..)| *id).collect();
-            let rows = step.iter().map(|(_, version, details)| (*version, *details)).collect();
-            match self.combiner.submit(Command::Remove(Remove { ids, rows })).await? {
+            let (ids, versions) = step.iter().copied().unzip();
+            match self.combiner.submit(Command::Remove(Remove { ids, versions })).await? {
                 Outcome::Each(each) => removed += each.into_iter().map(u64::from).sum::<u64>(),
                 other => return unexpected(&other),
             }
@@ -247,6 +246,7 @@ impl CallbackStore for SqliteStore {
     async fn purge(&self, desired_before: DateTime<Utc>, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
         let removed = self.remove_settled(desired_before, limit).await?;
         self.forget_past(at).await?;
+        self.tidy_call_ins(desired_before, at).await?;
         self.shrink().await?;
         Ok(removed)
     }

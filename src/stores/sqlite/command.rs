@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Applied, ApplyError, Booked, Change, SaveError};
+use domain::ports::{Applied, ApplyError, Booked, Change, Replaced, SaveError, StoreError};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
+use super::call_ins::{CallInCommand, CallInOutcome};
 use super::recount::{MoveRow, Moves, Naming};
 use super::tenants::Apply;
+use super::user_data::ReplaceUserData;
 use crate::stores::combiner;
 
 /// One command of the combiner.
@@ -29,6 +31,8 @@ pub(super) enum Command {
     Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
+    CallIn(Box<CallInCommand>),
+    ReplaceUserData(Box<ReplaceUserData>),
 }
 
 /// A booking whose texts are packed already: the writer is one thread, callers are many.
@@ -66,8 +70,8 @@ pub(super) struct OwnRow {
 /// Removes settled callbacks, each only if it is still as it was read.
 pub(super) struct Remove {
     pub(super) ids: Vec<CallbackId>,
-    /// Beside `ids`: version, and the row of its details.
-    pub(super) rows: Vec<(i64, Option<i64>)>,
+    /// Beside `ids`.
+    pub(super) versions: Vec<i64>,
 }
 
 /// Removes what is past its use beside callbacks.
@@ -98,6 +102,8 @@ pub(super) enum Outcome {
     Done,
     Revoked(bool),
     Applied(Result<Vec<Applied>, ApplyError>),
+    CallIn(CallInOutcome),
+    Replaced(Result<Replaced, StoreError>),
 }
 
 impl combiner::Command for Command {
@@ -110,8 +116,10 @@ impl combiner::Command for Command {
             Self::Park { id, .. } | Self::Unpark { id, .. } => slice::from_ref(id),
             Self::Own(own) => &own.ids,
             Self::Remove(remove) => &remove.ids,
+            Self::ReplaceUserData(replace) => slice::from_ref(&replace.id),
             Self::MoveSlots(moves) => &moves.ids,
             Self::NameGrids(_)
+            | Self::CallIn(_)
             | Self::Forget(_)
             | Self::Shrink
             | Self::Apply(_)
@@ -125,6 +133,8 @@ impl combiner::Command for Command {
             Self::Book(book) => Some(book.callback.tenant),
             Self::Save(change) => Some(change.callback.tenant),
             Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
+            Self::ReplaceUserData(replace) => Some(replace.tenant),
+            Self::CallIn(command) => command.tenant(),
             Self::Apply(all) => all.first().map(|one| one.tenant),
             Self::AddKey(key) => Some(key.tenant),
             Self::Own(_)
@@ -152,6 +162,8 @@ impl combiner::Command for Command {
             Self::Forget(forget) => forget.rows() * 64,
             Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
+            Self::CallIn(command) => command.bytes(),
+            Self::ReplaceUserData(replace) => replace.bytes(),
             Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
         };
         size_of::<Self>() + own
@@ -165,6 +177,7 @@ impl combiner::Command for Command {
             Self::NameGrids(naming) => naming.len(),
             Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
+            Self::CallIn(command) => command.background_rows(),
             _ => 0,
         }
     }

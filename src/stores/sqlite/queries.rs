@@ -17,7 +17,7 @@ use super::rows::{
     state, unreadable,
 };
 use super::statement::{Bind, first, rows, statements};
-use super::writer::find_key;
+use super::writer::{Keyed, Operation, known_booking};
 
 /// Candidates that one claim looks at. Callbacks booked under a longer lead than today's are looked at in
 /// vain; those beyond this number are found by the next tick, or by the sweep at the latest.
@@ -48,7 +48,7 @@ statements! {
         "SELECT callback, tenant, at, reason FROM parked ORDER BY at, callback LIMIT ?";
     PlacesTaken -> (BigInt, BigInt) =
         "SELECT start, booked FROM slots WHERE queue = ? AND start >= ? AND start < ? AND booked > 0 ORDER BY start";
-    Settled -> (Binary, BigInt, Nullable<BigInt>) = "SELECT id, version, details FROM callbacks
+    Settled -> (Binary, BigInt) = "SELECT id, version FROM callbacks
         WHERE wake_at IS NULL AND desired_time < ? AND state = 4 AND format = ?
         AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id)
         ORDER BY desired_time LIMIT ?";
@@ -89,7 +89,7 @@ pub(super) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
     Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
 }
 
-fn sql_limit(limit: usize) -> i64 {
+pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
@@ -283,16 +283,15 @@ impl Reader {
             .collect()
     }
 
-    /// Settled callbacks wanted before an instant, oldest first: id, version, row of the details.
+    /// Settled callbacks wanted before an instant, oldest first: id, version.
     pub(super) fn settled(
         &mut self,
         desired_before: DateTime<Utc>,
         limit: usize,
-    ) -> Result<Vec<(CallbackId, i64, Option<i64>)>, StoreError> {
+    ) -> Result<Vec<(CallbackId, i64)>, StoreError> {
         let binds: [Bind<'_>; 3] = [millis(desired_before).into(), FORMAT.into(), sql_limit(limit).into()];
-        let found: Vec<(Vec<u8>, i64, Option<i64>)> =
-            rows::<Settled, _>(&mut self.connection, &binds).map_err(not_read)?;
-        found.into_iter().map(|(id, version, details)| Ok((callback_id(&id)?, version, details))).collect()
+        let found: Vec<(Vec<u8>, i64)> = rows::<Settled, _>(&mut self.connection, &binds).map_err(not_read)?;
+        found.into_iter().map(|(id, version)| Ok((callback_id(&id)?, version))).collect()
     }
 
     /// What became of the booking under a key.
@@ -303,7 +302,8 @@ impl Reader {
         at: DateTime<Utc>,
     ) -> Result<Option<Booked>, StoreError> {
         let Some(tenant) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
-        find_key(&mut self.connection, tenant, key, at).map_err(not_read)
+        let keyed = Keyed { tenant, operation: Operation::Create, idempotency: Some(key), at };
+        known_booking(&keyed, &mut self.connection).map_err(not_read)
     }
 
     /// What is past its use, at most `limit` rows in all.

@@ -5,11 +5,14 @@
 //! `ROLLBACK`, which may find no transaction any more.
 
 mod booking;
+mod call_ins;
+mod idempotency;
 mod limits;
 mod recount;
 mod saving;
 mod tenants;
 mod upkeep;
+mod user_data;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +26,8 @@ use diesel::{QueryResult, SqliteConnection};
 use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
-pub(super) use booking::{KEY_LIFE, find_key};
+pub(super) use booking::known_booking;
+pub(super) use idempotency::{KEY_LIFE, Keyed, Operation};
 use recount::CountedBy;
 
 use super::names::{FreshNames, Names};
@@ -91,6 +95,8 @@ impl Writer {
             Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
+            Command::CallIn(command) => self.call_in(command).map(Outcome::CallIn),
+            Command::ReplaceUserData(replace) => self.replace_user_data(replace).map(Outcome::Replaced),
         }
     }
 

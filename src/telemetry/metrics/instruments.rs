@@ -123,7 +123,7 @@ const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1
 instruments! {
     /// Callbacks booked.
     callbacks_created: count "ges_callbacks_created" ["tenant"] PerTenant;
-    /// Call-in requests. Stays 0: call-ins are not in this version.
+    /// Call-in requests opened.
     callin_created: count "ges_callin_created" ["tenant"] PerTenant;
     /// Push notifications sent. Stays 0: pushes are not in this version.
     push_notifications_sent: count "ges_push_notifications_sent" ["tenant"] PerTenant;
@@ -209,6 +209,15 @@ instruments! {
     requests_over_rate: count "ges_requests_over_rate_total" ["tenant"] PerTenant;
     /// Requests refused because their tenant has its share of those that are served at once, or of the memory for long bodies.
     requests_over_share: count "ges_requests_over_share_total" ["tenant"] PerTenant;
+    /// Incoming calls that were recognised as those of a call-in request.
+    callin_matched: count "ges_callin_matched_total" ["tenant"] PerTenant;
+    /// Incoming calls that were looked up and belonged to no open call-in request.
+    callin_missed: count "ges_callin_missed_total" ["tenant"] PerTenant;
+    /// Call-in requests refused because no access number and code of their group was free.
+    callin_nothing_free: count "ges_callin_nothing_free_total" ["tenant"] PerTenant;
+    /// Bookings refused because of their number, by rule: not-a-number, impossible, country, country-unknown, pattern,
+    /// premium.
+    numbers_refused: count "ges_numbers_refused_total" ["rule", "tenant"] FirstEvent;
     /// Seconds that scheduled callbacks started after their start instant.
     start_lateness: histogram "ges_callback_start_lateness_seconds" [] FirstEvent, LATENESS_SECONDS;
     /// Seconds from the first statement of a batch of writes to the answer to its commit.

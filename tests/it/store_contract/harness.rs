@@ -9,7 +9,9 @@ use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{Booked, Booking, CallbackStore, Change, NodeStore, SettingsStore, StoreError, TenantStore};
+use domain::ports::{
+    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, SettingsStore, StoreError, TenantStore,
+};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 use ges::stores::combiner::Limits;
@@ -24,6 +26,8 @@ pub(crate) type Start = dyn Fn(Limits) -> Fixture + Sync;
 /// One store and the way into it.
 pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
+    pub(crate) call_ins: Arc<dyn CallInStore>,
+    pub(crate) flow: Arc<dyn FlowStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
     pub(crate) tenants: Arc<dyn TenantStore>,

@@ -119,6 +119,8 @@ pub(crate) fn start(limits: Limits) -> Fixture {
     let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { limits, ..serve() }).unwrap());
     Fixture {
         callbacks: store.clone(),
+        call_ins: store.clone(),
+        flow: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
         tenants: store.clone(),

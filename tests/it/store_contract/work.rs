@@ -22,7 +22,7 @@ fn ids(due: &[Due]) -> Vec<CallbackId> {
     due.iter().map(|due| due.id).collect()
 }
 
-fn settled(before: &Callback) -> domain::ports::Change {
+pub(super) fn settled(before: &Callback) -> domain::ports::Change {
     change(before, |callback| {
         callback.state = State::Completed;
         callback.reason = Some(Reason::AGENT_CONNECTED);

@@ -18,7 +18,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("", "businessHours.night: has to be \"always\", or an object with \"zone\" and \"weekly\", not \"sometimes\""),
     (
         "",
-        "businessHours.late.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00, not an object",
+        "businessHours.late.weekly.mon.0: a time is HH:MM from 00:00 to 23:59, and a range may also end at 24:00 or, in a week, on a day (mon 06:00), not an object",
     ),
     ("", "businessHours.late.weekly.mo: is not a known key; did you mean mon?"),
     (
@@ -34,6 +34,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("", "queues.support.defaultRegion: a region is two upper-case letters of ISO 3166-1, such as US, not \"us\""),
     ("", "queues.support.throttleWindows.0.seconds: is missing"),
     ("", "queues.support.throttleWindows.1.seconds: has to be 1 to 86400, not 0"),
+    ("", "queues.support.throttleWindows.1.seconds: has to differ from every other window's, not 0"),
     ("", "queues.support.ttlSeconds: has to be 60 to 1209600, not 5"),
     ("", "queues.support.hours: has to be a name of businessHours, not offices"),
     ("", "queues.support.capacityRule: has to be a name of capacityRules, not nowhere"),
@@ -46,7 +47,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("", "queues.: a name has 1 to 255 characters and no control characters"),
     (
         r#""callInGroups": {"mobile": {"numbers": [], "codeDigits": 2}}"#,
-        "callInGroups.mobile.numbers: has to be 1 to 1000, not 0",
+        "callInGroups.mobile.numbers: has to be 1 to 100, not 0",
     ),
     ("", "callInGroups.mobile.codeDigits: has to be 3 to 9, not 2"),
     (

@@ -1,32 +1,21 @@
 //! Bookings, and the slots that bookings and steps take and give back.
 
-use chrono::{DateTime, Duration, Utc};
-use diesel::sql_types::{BigInt, Binary};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::BigInt;
 use diesel::{QueryResult, SqliteConnection};
-use domain::callback::{Cause, Idempotency};
+use domain::callback::Cause;
 use domain::ids::CallbackId;
 use domain::ports::{Booked, Change, SlotClaim};
-use uuid::Uuid;
 
 use super::super::command::Book;
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
+use super::idempotency::{Keyed, Known, Operation};
 use super::limits::Verdict;
 use super::{AddHistory, Writer};
 
-/// How long a key makes repetitions recognisable.
-pub(in crate::stores::sqlite) const KEY_LIFE: Duration = Duration::hours(24);
-
-/// The operation of a key; call-ins get the next number.
-const CREATE: i64 = 0;
-
 statements! {
-    FindKey -> (Binary, Binary) = "SELECT callback, body FROM idempotency_keys
-        WHERE tenant = ? AND operation = ? AND key = ? AND at > ?";
-    // REPLACE: an expired key that the purge has not reached yet gives way.
-    AddKeyRow = "INSERT OR REPLACE INTO idempotency_keys (tenant, operation, key, body, callback, at)
-        VALUES (?, ?, ?, ?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
     // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
     // every page in case that it has to undo that statement alone.
@@ -41,9 +30,13 @@ impl Writer {
     pub(super) fn book(&mut self, book: &Book) -> QueryResult<Booked> {
         let callback = &book.callback;
         let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
-        if let Some(idempotency) = &book.idempotency
-            && let Some(known) = find_key(&mut self.connection, key.tenant, idempotency, book.booked_at)?
-        {
+        let keyed = Keyed {
+            tenant: key.tenant,
+            operation: Operation::Create,
+            idempotency: book.idempotency.as_ref(),
+            at: book.booked_at,
+        };
+        if let Some(known) = known_booking(&keyed, &mut self.connection)? {
             return Ok(known);
         }
         self.name_first_grid(key, book.grid)?;
@@ -53,7 +46,7 @@ impl Writer {
         let replaced = match self.judge_limits(book, key)? {
             Verdict::Keep(replaced) => replaced,
             Verdict::Answer(Booked::Duplicate(id)) => {
-                self.remember_key(book, key, id)?;
+                keyed.remember(&mut self.connection, id.as_uuid().as_bytes())?;
                 return Ok(Booked::Duplicate(id));
             }
             Verdict::Answer(answer) => return Ok(answer),
@@ -61,14 +54,14 @@ impl Writer {
         let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
         if let Some(start) = callback.slot {
             match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
-                Taken::Taken => {}
+                Taken::Place => {}
                 Taken::Full => return Ok(Booked::SlotFull),
                 Taken::OtherGrid => return Ok(Booked::OtherGrid),
             }
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();
-        let details = self.add_details(book)?;
+        let details = self.add_details(book.options.as_deref(), book.user_data.as_deref())?;
         execute::<InsertCallback>(&mut self.connection, &insert_binds(callback, id, key, details))?;
         execute::<AddHistory>(
             &mut self.connection,
@@ -84,7 +77,7 @@ impl Writer {
         )?;
         self.count_depth(key.queue, None, callback.state)?;
         self.count_booking(book, key)?;
-        self.remember_key(book, key, callback.id)?;
+        keyed.remember(&mut self.connection, id)?;
         Ok(replaced.unwrap_or(Booked::New))
     }
 
@@ -93,20 +86,6 @@ impl Writer {
         // It was read in this transaction, so nothing can have changed; if it had, nothing of the batch may stay.
         self.save(change)?.map_err(|_| diesel::result::Error::RollbackTransaction)?;
         Ok(Booked::Replaced { id: change.callback.id, from: change.from })
-    }
-
-    fn remember_key(&mut self, book: &Book, key: QueueKey, id: CallbackId) -> QueryResult<()> {
-        let Some(idempotency) = &book.idempotency else { return Ok(()) };
-        let uuid = id.as_uuid();
-        let binds = [
-            key.tenant.into(),
-            CREATE.into(),
-            idempotency.key.as_slice().into(),
-            idempotency.body.as_slice().into(),
-            uuid.as_bytes().as_slice().into(),
-            millis(book.booked_at).into(),
-        ];
-        execute::<AddKeyRow>(&mut self.connection, &binds).map(|_| ())
     }
 
     /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
@@ -120,38 +99,34 @@ impl Writer {
         }
         let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
         let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
-        Ok(if taken { Taken::Taken } else { Taken::Full })
+        Ok(if taken { Taken::Place } else { Taken::Full })
     }
 
-    fn add_details(&mut self, book: &Book) -> QueryResult<Option<i64>> {
-        if book.options.is_none() && book.user_data.is_none() {
+    /// The row of the rare members and user data of something; none if there is neither.
+    pub(super) fn add_details(&mut self, options: Option<&[u8]>, user_data: Option<&[u8]>) -> QueryResult<Option<i64>> {
+        if options.is_none() && user_data.is_none() {
             return Ok(None);
         }
-        let binds = [book.options.as_deref().into(), book.user_data.as_deref().into()];
-        let row: Option<(i64,)> = first::<AddDetails, _>(&mut self.connection, &binds)?;
+        let row: Option<(i64,)> = first::<AddDetails, _>(&mut self.connection, &[options.into(), user_data.into()])?;
         Ok(row.map(|(id,)| id))
     }
 }
 
-/// What was kept under a key, if anything was.
-pub(in crate::stores::sqlite) fn find_key(
+/// What was kept under the key of a booking, if anything was.
+pub(in crate::stores::sqlite) fn known_booking(
+    keyed: &Keyed<'_>,
     connection: &mut SqliteConnection,
-    tenant: i64,
-    idempotency: &Idempotency,
-    at: DateTime<Utc>,
 ) -> QueryResult<Option<Booked>> {
-    let binds = [tenant.into(), CREATE.into(), idempotency.key.as_slice().into(), millis(at - KEY_LIFE).into()];
-    let Some((callback, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else { return Ok(None) };
-    if body != idempotency.body {
-        return Ok(Some(Booked::KeyReused));
-    }
-    let id = Uuid::from_slice(&callback).map_err(|error| diesel::result::Error::DeserializationError(error.into()))?;
-    Ok(Some(Booked::Existing(CallbackId::from_uuid(id))))
+    Ok(match keyed.find(connection)? {
+        Known::Not => None,
+        Known::Made(id) => Some(Booked::Existing(CallbackId::from_uuid(id))),
+        Known::Reused => Some(Booked::KeyReused),
+    })
 }
 
 /// What became of a place that was wanted.
 pub(super) enum Taken {
-    Taken,
+    Place,
     Full,
     OtherGrid,
 }

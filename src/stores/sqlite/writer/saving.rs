@@ -57,7 +57,7 @@ impl Writer {
                 return Ok(Err(refusal));
             }
             match self.take_slot(key, SlotClaim { start, capacity: change.slot_capacity, grid: change.grid })? {
-                Taken::Taken => {}
+                Taken::Place => {}
                 Taken::Full => return Ok(Err(SaveError::SlotFull)),
                 Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),
             }

@@ -5,13 +5,14 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection as _;
+use diesel::sql_types::{BigInt, Nullable};
 use domain::ids::ApiKeyId;
 use domain::keys::ApiKey;
 
 use super::super::command::{Forget, Own, Remove, SHRINK_PAGES};
 use super::super::names::FreshNames;
 use super::super::rows::{FORMAT, millis};
-use super::super::statement::{execute, statements};
+use super::super::statement::{execute, first, statements};
 use super::{AddHistory, RaiseEpoch, Writer};
 
 statements! {
@@ -19,8 +20,9 @@ statements! {
         WHERE id = ? AND version = ? AND format = ? AND owner IS NULL AND wake_at IS NOT NULL";
     TakeRow = "UPDATE callbacks SET owner = ?, version = version + 1
         WHERE id = ? AND version = ? AND format = ? AND wake_at IS NOT NULL";
-    RemoveCallback = "DELETE FROM callbacks WHERE id = ? AND version = ? AND format = ? AND wake_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id)";
+    RemoveCallback -> (Nullable<BigInt>) = "DELETE FROM callbacks
+        WHERE id = ? AND version = ? AND format = ? AND wake_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id) RETURNING details";
     RemoveHistory = "DELETE FROM history WHERE callback = ?";
     RemoveDetails = "DELETE FROM details WHERE id = ?";
     RemoveKey = "DELETE FROM idempotency_keys WHERE id = ?";
@@ -65,20 +67,22 @@ impl Writer {
 
     pub(super) fn remove(&mut self, remove: &Remove) -> QueryResult<Vec<bool>> {
         let mut removed = Vec::with_capacity(remove.ids.len());
-        for (id, (version, details)) in remove.ids.iter().zip(&remove.rows) {
+        for (id, version) in remove.ids.iter().zip(&remove.versions) {
             let uuid = id.as_uuid();
             let id = uuid.as_bytes().as_slice();
             let binds = [id.into(), (*version).into(), FORMAT.into()];
-            let gone = execute::<RemoveCallback>(&mut self.connection, &binds)? > 0;
-            if gone {
+            let gone: Option<(Option<i64>,)> = first::<RemoveCallback, _>(&mut self.connection, &binds)?;
+            if let Some((details,)) = gone {
                 execute::<RemoveHistory>(&mut self.connection, &[id.into()])?;
-                if let Some(details) = details {
-                    execute::<RemoveDetails>(&mut self.connection, &[(*details).into()])?;
-                }
+                self.remove_details(details)?;
             }
-            removed.push(gone);
+            removed.push(gone.is_some());
         }
         Ok(removed)
+    }
+
+    pub(super) fn remove_details(&mut self, details: Option<i64>) -> QueryResult<()> {
+        details.map_or(Ok(0), |row| execute::<RemoveDetails>(&mut self.connection, &[row.into()])).map(|_| ())
     }
 
     pub(super) fn forget(&mut self, forget: &Forget) -> QueryResult<()> {

@@ -1,0 +1,131 @@
+//! Trying a number on the number rules, for whoever writes them.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use domain::number_rules::{NumberRefusal, NumberVerdict};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::work::{BodyRefusals, WorkRefusals, check_token, tenant};
+use crate::front_door::engagement::context;
+use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
+use crate::front_door::error::Problem;
+use crate::front_door::router::Shared;
+use crate::front_door::wire::numbers::question;
+use crate::front_door::{body, reply};
+
+/// A number, and whose rules it is to be judged by.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `wire` reads")]
+pub(crate) struct NumberTest {
+    /// As people write it, with or without a plus.
+    #[schema(min_length = 1, max_length = 64, example = "+14165550107")]
+    number: String,
+    /// By the rules of this queue. Excludes `rule`.
+    #[schema(nullable = false, max_length = 255)]
+    queue: Option<String>,
+    /// By this number rule, with premium and impossible numbers refused. Without `queue` and `rule` these two are all
+    /// that is judged.
+    #[schema(nullable = false, max_length = 255)]
+    rule: Option<String>,
+    /// Region of numbers without a country code. That of the queue, or US, when absent.
+    #[schema(nullable = false, pattern = "^[A-Z]{2}$")]
+    country: Option<String>,
+}
+
+/// What the rules say to a number.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NumberTestResult {
+    /// `pass`, `fail`, or `warn`: a premium-rate number, which is refused unless its queue takes them.
+    #[schema(pattern = "^(pass|fail|warn)$")]
+    result: &'static str,
+    /// Whether it would be booked.
+    allowed: bool,
+    /// What decided: `none` for a number that passes, else `not-a-number`, `impossible`, `country`, `country-unknown`,
+    /// `pattern` or `premium`.
+    decided_by: &'static str,
+    /// The same in a sentence.
+    message: String,
+    /// The number as it was read, in E.164.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    /// Its country, if that can be determined.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'static str>,
+    /// The pattern that fits it.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    /// Whether it is of a premium-rate range.
+    premium: bool,
+}
+
+/// Answer to the trial of a number.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `reply` writes")]
+pub(crate) struct NumberTestResponse {
+    status: SuccessStatus,
+    data: NumberTestResult,
+}
+
+/// Say which number rule decides about a number.
+///
+/// Nothing is booked and nothing is kept.
+#[utoipa::path(
+    post, path = "/ges/v1/number-rules/test", tag = "Internal", operation_id = "testNumber",
+    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    request_body = NumberTest,
+    responses(
+        (status = 200, description = "The verdict.", body = NumberTestResponse),
+        (status = 404, description = "No such tenant.", body = ErrorResponse),
+        WorkRefusals,
+        BodyRefusals,
+    ),
+    security((), ("internalToken" = []))
+)]
+pub(crate) async fn test(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(&shared, &parts.headers)?;
+    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let body = body::read(&shared, &context, &parts.headers, body).await?;
+    let verdict = shared.door.numbers.judge_number(tenant, &question(&body.bytes)?)?;
+    Ok(reply::success(context.corr_id(), shown(verdict)))
+}
+
+fn shown(verdict: NumberVerdict) -> NumberTestResult {
+    let (result, decided_by, message) = match &verdict.refusal {
+        None => ("pass", "none", passes(&verdict)),
+        Some(NumberRefusal::Premium) => {
+            let message = "The number is a premium-rate number, which is refused unless its queue takes them.";
+            ("warn", NumberRefusal::Premium.name(), message.to_owned())
+        }
+        Some(refusal) => ("fail", refusal.name(), format!("The number is refused: {refusal}.")),
+    };
+    let pattern = match &verdict.refusal {
+        Some(NumberRefusal::Blocked { pattern, .. }) => Some(pattern.clone()),
+        _ => None,
+    };
+    NumberTestResult {
+        result,
+        allowed: verdict.refusal.is_none(),
+        decided_by,
+        message,
+        number: verdict.number.map(domain::numbers::PhoneNumber::e164),
+        country: verdict.country.map(domain::numbers::Region::as_str),
+        pattern,
+        premium: verdict.premium,
+    }
+}
+
+fn passes(verdict: &NumberVerdict) -> String {
+    match verdict.country {
+        Some(country) => format!("The number passes; its country is {country}."),
+        None => "The number passes; its country cannot be determined.".to_owned(),
+    }
+}

@@ -1,0 +1,145 @@
+//! The bodies of call-in requests and of matches, and what a list of requests is asked with.
+
+use domain::call_in::{Codes, Presented, State};
+use domain::callback::Idempotency;
+use domain::ids::{CallInGroupName, CallInId};
+use domain::ports::{CallInOrder, CallInQuery, IncomingCall, NewCallIn};
+use serde::de::MapAccess;
+
+use super::create::{MAX_PHONE_CHARS, user_data};
+use super::query::Query;
+use super::user_data::UserData;
+use super::{Loose, Members, object, parse_id, skip};
+use crate::front_door::error::Problem;
+
+/// Longest name of a group in characters.
+pub(crate) const MAX_GROUP_CHARS: usize = CallInGroupName::MAX_CHARS;
+/// Longest code that is read at all, in characters: whatever a caller may have typed.
+pub(crate) const MAX_CODE_CHARS: usize = 64;
+/// Requests of a list unless asked otherwise, and at most.
+pub(crate) const USUAL_ENTRIES: usize = 100;
+pub(crate) const MAX_ENTRIES: usize = 1_000;
+/// Longest word in a query; a UUID has 36 characters.
+const MAX_WORD_CHARS: usize = 64;
+
+#[derive(Default)]
+struct CallInMembers<'a> {
+    group_name: Loose<'a>,
+    from_phone_number: Loose<'a>,
+    user_data: UserData,
+    callback_service_id: Loose<'a>,
+}
+
+impl<'de> Members<'de> for CallInMembers<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "groupName" => self.group_name = from.next_value()?,
+            "fromPhoneNumber" => self.from_phone_number = from.next_value()?,
+            "userData" => self.user_data = from.next_value()?,
+            "callbackServiceId" => self.callback_service_id = from.next_value()?,
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a call-in request. `idempotency` comes from the request's head and the raw body.
+pub(crate) fn new_call_in(body: &[u8], idempotency: Option<Idempotency>) -> Result<NewCallIn, Problem> {
+    let members: CallInMembers<'_> = object(body)?;
+    let callback = members.callback_service_id.text("callbackServiceId", MAX_WORD_CHARS)?;
+    Ok(NewCallIn {
+        group_name: members.group_name.required_text("groupName", MAX_GROUP_CHARS)?.into_owned(),
+        from_phone_number: text(members.from_phone_number, "fromPhoneNumber", MAX_PHONE_CHARS)?,
+        user_data: user_data(members.user_data)?,
+        callback: callback.map(|text| parse_id("callbackServiceId", &text)).transpose()?,
+        idempotency,
+    })
+}
+
+fn text(member: Loose<'_>, field: &str, max: usize) -> Result<Option<String>, Problem> {
+    Ok(member.text(field, max)?.map(Into::into))
+}
+
+#[derive(Default)]
+struct MatchMembers<'a> {
+    group_name: Loose<'a>,
+    access_code: Loose<'a>,
+    ani: Loose<'a>,
+    dnis: Loose<'a>,
+}
+
+impl<'de> Members<'de> for MatchMembers<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "groupName" => self.group_name = from.next_value()?,
+            "accessCode" => self.access_code = from.next_value()?,
+            "ani" => self.ani = from.next_value()?,
+            "dnis" => self.dnis = from.next_value()?,
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads what an incoming call brings; at least one criterion must be there.
+pub(crate) fn incoming_call(body: &[u8], idempotency: Option<Idempotency>) -> Result<IncomingCall, Problem> {
+    let members: MatchMembers<'_> = object(body)?;
+    let call = IncomingCall {
+        group_name: text(members.group_name, "groupName", MAX_GROUP_CHARS)?,
+        access_code: access_code(members.access_code)?,
+        ani: text(members.ani, "ani", MAX_PHONE_CHARS)?,
+        dnis: text(members.dnis, "dnis", MAX_PHONE_CHARS)?,
+        idempotency,
+    };
+    let given = call.access_code != Presented::Absent || call.ani.is_some() || call.dnis.is_some();
+    if given { Ok(call) } else { Err(Problem::bad("accessCode, ani or dnis", "is required")) }
+}
+
+/// Digits that a caller typed, as a number or as text. What can be no code is nobody's, not a mistake of the flow.
+fn access_code(member: Loose<'_>) -> Result<Presented<u32>, Problem> {
+    let typed = match member {
+        Loose::Number(number) => number.to_string().into(),
+        other => match other.text("accessCode", MAX_CODE_CHARS)? {
+            Some(text) => text,
+            None => return Ok(Presented::Absent),
+        },
+    };
+    let digits = u32::try_from(typed.len()).is_ok_and(|length| Codes::DIGITS.contains(&length))
+        && typed.bytes().all(|byte| byte.is_ascii_digit())
+        && !typed.starts_with('0');
+    let code = typed.parse().ok().filter(|_| digits);
+    Ok(code.map_or(Presented::Unreadable, Presented::Value))
+}
+
+/// Reads what a list is asked with: the caller's number as written, and the rest.
+pub(crate) fn call_in_query(query: Query<'_>) -> Result<(Option<String>, CallInQuery), Problem> {
+    let word = |name: &'static str| query.text(&[name], MAX_WORD_CHARS);
+    let state = match word("state")? {
+        None => None,
+        Some(name) => Some(State::from_name(&name).ok_or_else(|| Problem::bad("state", STATE_RULE))?),
+    };
+    let group = match query.text(&["group"], MAX_GROUP_CHARS)? {
+        None => None,
+        Some(name) => {
+            let group = CallInGroupName::new(&name);
+            Some(group.map_err(|_| Problem::bad("group", "must not contain control characters"))?)
+        }
+    };
+    let order = match word("sort")?.as_deref() {
+        None | Some("-created") => CallInOrder::NewestFirst,
+        Some("created") => CallInOrder::OldestFirst,
+        Some(_) => return Err(Problem::bad("sort", "must be created or -created")),
+    };
+    let after = word("cursor")?.map(|text| call_in_id("cursor", &text)).transpose()?;
+    let max = i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX);
+    let limit = query.whole(&["limit"], 1, max)?.and_then(|limit| usize::try_from(limit).ok());
+    let ani = query.text(&["ani"], MAX_PHONE_CHARS)?.map(Into::into);
+    Ok((ani, CallInQuery { state, group, caller: None, order, after, limit: limit.unwrap_or(USUAL_ENTRIES) }))
+}
+
+const STATE_RULE: &str = "must be one of WAITING, MATCHED, EXPIRED, CANCELLED";
+
+/// Reads the id of a call-in request out of `field`.
+pub(crate) fn call_in_id(field: &str, text: &str) -> Result<CallInId, Problem> {
+    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
+}

@@ -1,0 +1,47 @@
+//! The body of `POST /ges/v1/number-rules/test`.
+
+use domain::number_rules::{JudgedBy, NumberQuestion};
+use serde::de::MapAccess;
+
+use super::create::{MAX_PHONE_CHARS, MAX_SERVICE_CHARS, MAX_TEXT_CHARS};
+use super::{Loose, Members, object, skip};
+use crate::front_door::error::Problem;
+
+#[derive(Default)]
+struct TestMembers<'a> {
+    number: Loose<'a>,
+    queue: Loose<'a>,
+    rule: Loose<'a>,
+    country: Loose<'a>,
+}
+
+impl<'de> Members<'de> for TestMembers<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "number" => self.number = from.next_value()?,
+            "queue" => self.queue = from.next_value()?,
+            "rule" => self.rule = from.next_value()?,
+            "country" => self.country = from.next_value()?,
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a number and whose rules it is to be judged by.
+pub(crate) fn question(body: &[u8]) -> Result<NumberQuestion, Problem> {
+    let members: TestMembers<'_> = object(body)?;
+    let number = members.number.required_text("number", MAX_PHONE_CHARS)?.into_owned();
+    let queue = members.queue.text("queue", MAX_SERVICE_CHARS)?;
+    let rule = members.rule.text("rule", MAX_TEXT_CHARS)?;
+    let by = match (queue, rule) {
+        (Some(_), Some(_)) => return Err(Problem::bad("queue", "and rule exclude each other")),
+        (Some(queue), None) => JudgedBy::Queue(queue.into_owned()),
+        (None, Some(rule)) => JudgedBy::Rule(rule.into_owned()),
+        (None, None) => JudgedBy::Defaults,
+    };
+    let country = members.country.text("country", 2)?.map(|text| text.parse()).transpose();
+    let country =
+        country.map_err(|_| Problem::bad("country", "must be two upper-case letters of ISO 3166-1, such as US"))?;
+    Ok(NumberQuestion { number, by, country })
+}
