@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::router::Shared;
-pub(super) use admin::Mistake;
+pub(super) use admin::{Mistake, MistakesResponse};
 
 /// The operations that only the internal listener serves.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {

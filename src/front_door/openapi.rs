@@ -5,6 +5,7 @@ use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::engagement::statistics;
+use super::internal::MistakesResponse;
 use super::router;
 
 #[derive(OpenApi)]
@@ -18,6 +19,7 @@ use super::router;
     ),
     servers((url = "/", description = "The host that served this document.")),
     modifiers(&Schemes),
+    components(schemas(MistakesResponse)),
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
