@@ -145,6 +145,11 @@ impl Fake {
         }
     }
 
+    /// For questions that are answered at once: they can only fail.
+    fn mood_now(&self) {
+        assert!(!matches!(*self.mood.lock().unwrap(), Mood::Panics), "the desk was told to panic");
+    }
+
     /// How many recorded events `wanted` accepts.
     pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events.lock().unwrap().iter().filter(|event| wanted(event)).count()

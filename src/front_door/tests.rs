@@ -13,6 +13,7 @@ mod limits;
 mod numbers;
 mod settings;
 mod statistics;
+mod statuses;
 mod waits;
 
 use std::sync::Arc;
