@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
+use domain::event::Event;
 use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore, TenantStore as _};
 use thiserror::Error;
 
@@ -18,6 +19,7 @@ pub use program::Ges;
 
 use crate::blinds::KeyedBlinds;
 use crate::clients::captcha::CaptchaClient;
+use crate::clients::courier::HttpCourier;
 use crate::clients::gws::{GwsAddresses, GwsClient};
 use crate::clients::http::{HttpClient, HttpSettings, Private, SetupError as HttpSetupError};
 use crate::clock::SystemClock;
@@ -118,11 +120,14 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
+    let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
         flow: store.clone(),
         settings: store.clone(),
+        notices: store.clone(),
+        courier: courier.clone(),
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
@@ -149,13 +154,14 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         inbox: tree.inbox(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),
+        news: tree.news(),
         keys: key_ring,
         observer,
         clock: clock.clone(),
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
-        provisioning: Arc::new(provisioning(store, clock, &master)?),
+        provisioning: Arc::new(provisioning(store, clock, &master)?.checking(courier)),
         settings: tree.settings(),
         failures: Arc::default(),
     };
@@ -212,7 +218,18 @@ pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [
 pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
     let master = master_key(store.as_ref(), config).await?;
-    Ok(provisioning(store, Arc::new(SystemClock::default()), &master)?)
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
+    let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
+    let courier = HttpCourier::new(http, vault, clock.clone());
+    Ok(provisioning(store, clock, &master)?.checking(Arc::new(courier)))
+}
+
+/// A command counts nothing.
+struct NoObserver;
+
+impl Observer for NoObserver {
+    fn note(&self, _: Event) {}
 }
 
 /// What reads and applies documents.

@@ -33,8 +33,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, HoursDesk, Inbox, NumberDesk,
-    Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, HoursDesk, Inbox, NewsDesk,
+    NumberDesk, Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 
 use crate::provisioning::Provisioning;
@@ -67,6 +67,8 @@ pub struct Door {
     pub captcha: Arc<dyn CaptchaDesk>,
     /// Answers with statistics.
     pub statistics: Arc<dyn StatisticsDesk>,
+    /// Reads events, and looks after their delivery.
+    pub news: Arc<dyn NewsDesk>,
     /// Knows the callers. The tree fills it.
     pub keys: Arc<KeyRing>,
     /// Hears of every answer.

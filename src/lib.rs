@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;
+mod event_document;
 pub mod front_door;
 pub mod master_key;
 pub mod provisioning;

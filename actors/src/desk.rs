@@ -5,6 +5,7 @@ mod call_in;
 mod captcha;
 mod flow;
 mod hours;
+mod news;
 mod numbers;
 mod settings;
 mod statistics;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use crate::node::Node;
 use crate::task;
 use crate::tenant::TenantMsg;
+pub(crate) use news::WaitingReaders;
 
 /// How long an answer may take. Below the door's own limit, above that of the store.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -147,6 +149,11 @@ impl Inbox for Desk {
         // Live values stay in memory. What the board does not follow finds a session first, which makes it.
         let live = matches!(signal.event, SignalEvent::Position(_) | SignalEvent::Alive);
         if live && self.node.live.hear(id, tenant, &signal, self.node.now()) {
+            if let SignalEvent::Position(live) = signal.event
+                && self.node.short_waits.heard(id, live, self.node.now())
+            {
+                self.node.tell_short_wait(tenant, id);
+            }
             return Ok(Reply::Done);
         }
         self.ask(tenant, |reply| TenantMsg::Signal { id, signal, reply }).await

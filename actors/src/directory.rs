@@ -29,6 +29,17 @@ impl Directory {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned()
     }
 
+    /// Whether no tenant is known, or not yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Every tenant that is known, for whoever goes through all of them.
+    pub(crate) fn tenants(&self) -> Vec<Arc<Tenant>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().map(|entry| entry.tenant.clone()).collect()
+    }
+
     pub(crate) fn put(&self, entry: Entry) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(entry.tenant.id, entry);
     }

@@ -5,7 +5,8 @@
 //!       ├─ health ────── one probe per dependency       every 15 s
 //!       ├─ membership                                   heartbeat, clock, who is alive, the sweep, the purge
 //!       ├─ tenants ───── tenant … ── one session per active callback
-//!       └─ scheduler                                    claims each minute, fires at the exact instant
+//!       ├─ scheduler                                    claims each minute, fires at the exact instant
+//!       └─ notifier                                     delivers what is owed to tenants and customers
 //! ```
 //!
 //! The root starts its children in this order and looks after each by its own policy; a child that is started
@@ -31,6 +32,7 @@
 //! | tenants | root | 5 | 60 s | 100–5000 ms | escalate | every session of the node; the sweep brings them back |
 //! | tenant | tenants | 5 | 60 s | 100–5000 ms | escalate | its sessions; the sweep brings them back |
 //! | scheduler | root | 5 | 60 s | 100–5000 ms | escalate | its timers; the sweep finds their rows within a second |
+//! | notifier | root | 5 | 60 s | 100–5000 ms | escalate | nothing: what it had in hand goes on by itself, what is owed is in the store |
 //! | session | tenant | 2 | 60 s | 100–5000 ms | park | what was not saved; it reads its row again |
 //!
 //! An escalation ends the supervisor, which counts as a failure of it one level up; when the root gives up,
@@ -45,10 +47,12 @@ mod live;
 mod mailbox;
 mod membership;
 mod node;
+mod notifier;
 mod pinger;
 mod restart;
 mod scheduler;
 mod session;
+mod short_waits;
 mod task;
 mod tenant;
 mod tenants;

@@ -258,6 +258,7 @@ impl State {
     fn sweep(&self) {
         let node = self.node.clone();
         let living = self.liveness.living(Instant::now());
+        node.set_living(living.clone());
         let limit = self.sweep_limit;
         let work = async move {
             let swept = async {

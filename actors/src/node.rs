@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::event::Event;
-use domain::ids::Incarnation;
+use domain::ids::{CallbackId, Incarnation, TenantId};
 use domain::ports::Ports;
 use ractor::Message;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::desk::WaitingReaders;
 use crate::directory::Directory;
 use crate::health::HealthBoard;
 use crate::live::LiveBoard;
 use crate::mailbox::Address;
+use crate::notifier::NotifierMsg;
 use crate::pinger::Pinger;
 use crate::scheduler::SchedulerMsg;
 use crate::session::SessionMsg;
+use crate::short_waits::ShortWaits;
+use crate::tenant::TenantMsg;
 use crate::tenants::TenantsMsg;
 use crate::timers::Timers;
 
@@ -67,6 +71,7 @@ pub(crate) struct Node {
     pub(crate) session_limit: usize,
     pub(crate) directory: Directory,
     pub(crate) live: LiveBoard,
+    pub(crate) short_waits: ShortWaits,
     pub(crate) health: HealthBoard,
     pub(crate) timers: Arc<Timers<SessionTimer>>,
     pub(crate) pinger: Pinger,
@@ -74,12 +79,21 @@ pub(crate) struct Node {
     pub(crate) bystanders: Arc<Semaphore>,
     pub(crate) tenants: Place<TenantsMsg>,
     pub(crate) scheduler: Place<SchedulerMsg>,
+    pub(crate) notifier: Place<NotifierMsg>,
+    /// Changes with every step of this node that a tenant is told of: wakes who waits for the feed.
+    pub(crate) news: watch::Sender<u64>,
+    /// Readers of feeds that wait for something to happen.
+    pub(crate) waiting_readers: WaitingReaders,
     /// Scheduled callbacks whose timers this node's scheduler holds.
     pub(crate) claimed: AtomicUsize,
     sessions: AtomicUsize,
     /// Until when the last committed heartbeat speaks for this node; none before the first.
     alive_until: RwLock<Option<Instant>>,
     draining: AtomicBool,
+    /// Something is owed that the notifier has not heard of yet.
+    owed: AtomicBool,
+    /// Incarnations that were alive at the last sweep.
+    living: RwLock<Vec<Incarnation>>,
     ping_from: RwLock<DateTime<Utc>>,
 }
 
@@ -93,6 +107,7 @@ impl Node {
             session_limit,
             directory: Directory::default(),
             live: LiveBoard::default(),
+            short_waits: ShortWaits::default(),
             health: HealthBoard::default(),
             timers: Timers::start(|(session, wish): SessionTimer| session.hint(SessionMsg::TimerElapsed { wish })),
             pinger,
@@ -100,10 +115,15 @@ impl Node {
             bystanders: Arc::new(Semaphore::new(BYSTANDERS)),
             tenants: Place::default(),
             scheduler: Place::default(),
+            notifier: Place::default(),
+            news: watch::Sender::new(0),
+            waiting_readers: WaitingReaders::default(),
             claimed: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             alive_until: RwLock::new(None),
             draining: AtomicBool::new(false),
+            owed: AtomicBool::new(false),
+            living: RwLock::new(vec![me]),
             ping_from: RwLock::new(ping_from),
         })
     }
@@ -115,6 +135,37 @@ impl Node {
 
     pub(crate) fn note(&self, event: Event) {
         self.ports.observer.note(event);
+    }
+
+    /// A step was saved that a tenant, or a customer, is told of.
+    pub(crate) fn announced(&self) {
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+        // One word is enough for many steps.
+        if !self.owed.swap(true, Ordering::AcqRel) {
+            self.notifier.hint(NotifierMsg::Owed);
+        }
+    }
+
+    /// The expected wait of a callback has become short.
+    pub(crate) fn tell_short_wait(&self, tenant: TenantId, id: CallbackId) {
+        if let Some(entry) = self.directory.find(tenant) {
+            entry.address.hint(TenantMsg::WaitShort { id });
+        }
+    }
+
+    /// The notifier looks now: what is written from here on is said again.
+    pub(crate) fn heard_of_owed(&self) {
+        self.owed.store(false, Ordering::Release);
+    }
+
+    /// Who was alive at the last sweep, this node included.
+    pub(crate) fn living(&self) -> Vec<Incarnation> {
+        self.living.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_living(&self, mut living: Vec<Incarnation>) {
+        living.push(self.me);
+        *self.living.write().unwrap_or_else(PoisonError::into_inner) = living;
     }
 
     /// The runtime's instant at which the database clock will show `at`; now if that has passed.

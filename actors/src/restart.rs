@@ -75,6 +75,8 @@ impl Policies {
     pub const TENANT: RestartPolicy = Self::SINGLETON;
     /// The scheduler.
     pub const SCHEDULER: RestartPolicy = Self::SINGLETON;
+    /// The notifier.
+    pub const NOTIFIER: RestartPolicy = Self::SINGLETON;
     /// One session: the third failure within a minute parks its callback.
     pub const SESSION: RestartPolicy = RestartPolicy { failures: 2, then: Then::Park, ..Self::SINGLETON };
 }

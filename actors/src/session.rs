@@ -44,6 +44,8 @@ pub(crate) enum SessionMsg {
     Cancel { by: Canceller, reply: CancelReply },
     /// From its tenant: routing reports. Answered in any case.
     Signal { signal: Signal, reply: SignalReply },
+    /// From its tenant: the expected wait has become short.
+    WaitShort,
     /// From its tenant: a place in the hand-off budget is held for it.
     PlaceGranted,
     /// From its tenant, when the node is full or drains, or there is no place: end once no call is in flight.
@@ -156,6 +158,7 @@ impl Drop for State {
         let set_aside = self.resting && self.callback.as_deref().and_then(grant_of).is_some();
         if !set_aside {
             self.node.live.forget(self.id);
+            self.node.short_waits.forget(self.id);
         }
     }
 }
@@ -166,6 +169,7 @@ impl State {
             SessionMsg::Begin => self.on_begin(me).await?,
             SessionMsg::Cancel { by, reply } => self.apply(me, Input::Cancel(by), Caller::Cancel(reply)).await?,
             SessionMsg::Signal { signal, reply } => self.on_signal(me, signal, Caller::Signal(reply)).await?,
+            SessionMsg::WaitShort => self.apply(me, Input::WaitShort, Caller::None).await?,
             SessionMsg::PlaceGranted => self.on_place_granted(me).await?,
             SessionMsg::Rest => self.on_rest(me),
             SessionMsg::Changed => self.on_changed(me).await?,

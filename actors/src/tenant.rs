@@ -48,6 +48,8 @@ pub(crate) enum TenantMsg {
     Cancel { id: CallbackId, by: Canceller, reply: CancelReply },
     /// From the desk. Answered in any case.
     Signal { id: CallbackId, signal: Signal, reply: SignalReply },
+    /// From the desk and the notifier: the expected wait of this callback has become short. Lost, it is said again.
+    WaitShort { id: CallbackId },
     /// From its own task: an immediate callback with a place is durable; give it a session.
     Booked { callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details> },
     /// From its own task: a write of another callback has ended this one. The sweep knows what is due without it.
@@ -140,6 +142,7 @@ impl Actor for TenantActor {
             TenantMsg::Checked { new, pass, reply } => state.on_submit(*new, Some(pass), reply),
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
+            TenantMsg::WaitShort { id } => state.on_wait_short(id),
             TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,
             TenantMsg::Changed { id } => state.on_changed(id),
             TenantMsg::PlaceUnused { id } => state.on_place_unused(id).await,
@@ -192,6 +195,13 @@ impl State {
             session.send(SessionMsg::Signal { signal, reply })
         {
             self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        }
+    }
+
+    fn on_wait_short(&mut self, id: CallbackId) {
+        match self.children.find(id) {
+            Some(session) => session.hint(SessionMsg::WaitShort),
+            None => self.step_aside(id, Input::WaitShort, Caller::None),
         }
     }
 

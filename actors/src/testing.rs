@@ -13,10 +13,12 @@ mod captcha;
 mod clock;
 #[cfg(test)]
 mod collect;
+mod courier;
 mod faults;
 mod flow;
 mod limits;
 mod nodes;
+mod notices;
 mod recorder;
 mod routing;
 mod secrets;
@@ -39,9 +41,11 @@ pub use captcha::{FakeCaptcha, FakeStatistics};
 pub use clock::TestClock;
 #[cfg(test)]
 pub(crate) use collect::{Collected, collect};
+pub use courier::{Carried, FakeCourier};
 pub use faults::{Fault, Faults, Op};
 pub use limits::FakeBlinds;
 pub use nodes::{FakeNodes, FakeSettings};
+pub use notices::NoticeRow;
 pub use recorder::Recorder;
 pub use routing::{Entered, FakeRouting, Script};
 pub use secrets::FakeSecrets;
@@ -75,6 +79,8 @@ pub struct World {
     pub captcha: Arc<FakeCaptcha>,
     /// The statistics service.
     pub statistics: Arc<FakeStatistics>,
+    /// What is sent out.
+    pub courier: Arc<FakeCourier>,
     /// What the observer heard.
     pub recorder: Arc<Recorder>,
     /// What the door would know.
@@ -109,6 +115,7 @@ impl World {
             routing: Arc::new(FakeRouting::new(Arc::clone(&faults), Arc::clone(&clock))),
             captcha: Arc::new(FakeCaptcha::new(Arc::clone(&faults))),
             statistics: Arc::default(),
+            courier: Arc::new(FakeCourier::new(Arc::clone(&clock))),
             recorder: Arc::new(Recorder::default()),
             key_ring: Arc::new(FakeKeyRing::default()),
             probes: vec![
@@ -132,6 +139,8 @@ impl World {
             call_ins: self.call_ins.clone(),
             flow: self.store.clone(),
             settings: self.settings.clone(),
+            notices: self.store.clone(),
+            courier: self.courier.clone(),
             nodes: self.nodes.clone(),
             key_ring: self.key_ring.clone(),
             blinds: Arc::new(FakeBlinds),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NumberDesk, Ports,
-    SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NewsDesk, NumberDesk,
+    Ports, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
@@ -22,6 +22,7 @@ use crate::keeper::{Family, Start, Supervisor, SupervisorArgs, spawn};
 use crate::mailbox::Waiting;
 use crate::membership::{MembershipActor, MembershipArgs};
 use crate::node::Node;
+use crate::notifier::{NotifierActor, NotifierArgs};
 use crate::restart::{Fault, Policies, RestartPolicy};
 use crate::scheduler::{SchedulerActor, SchedulerArgs};
 use crate::tenants::{TenantsActor, TenantsArgs, TenantsMsg};
@@ -176,6 +177,11 @@ impl Tree {
         Arc::new(Desk::new(self.node.clone()))
     }
 
+    /// The way in for whoever reads events, and for who looks after their delivery.
+    pub fn news(&self) -> Arc<dyn NewsDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
     /// A reader of the node's health that does not keep anybody waiting.
     pub fn health(&self) -> impl Fn() -> HealthSnapshot + Send + Sync + 'static {
         let node = self.node.clone();
@@ -227,11 +233,13 @@ enum Child {
     Membership,
     Tenants,
     Scheduler,
+    Notifier,
 }
 
 impl Child {
     /// In the order in which they are started.
-    const ALL: [Self; 5] = [Self::Connectors, Self::Health, Self::Membership, Self::Tenants, Self::Scheduler];
+    const ALL: [Self; 6] =
+        [Self::Connectors, Self::Health, Self::Membership, Self::Tenants, Self::Scheduler, Self::Notifier];
 
     fn kind(self) -> ActorKind {
         match self {
@@ -240,6 +248,7 @@ impl Child {
             Self::Membership => ActorKind::Membership,
             Self::Tenants => ActorKind::Tenants,
             Self::Scheduler => ActorKind::Scheduler,
+            Self::Notifier => ActorKind::Notifier,
         }
     }
 }
@@ -277,6 +286,7 @@ impl Family for Root {
             Child::Membership => Policies::MEMBERSHIP,
             Child::Tenants => Policies::TENANTS,
             Child::Scheduler => Policies::SCHEDULER,
+            Child::Notifier => Policies::NOTIFIER,
         }
     }
 
@@ -306,6 +316,10 @@ impl Family for Root {
             Child::Scheduler => {
                 let args = |waiting| SchedulerArgs { node, waiting };
                 spawn(SchedulerActor, args, me).await.map(|it| it.cell())
+            }
+            Child::Notifier => {
+                let args = |waiting| NotifierArgs { node, waiting };
+                spawn(NotifierActor, args, me).await.map(|it| it.cell())
             }
         })
     }

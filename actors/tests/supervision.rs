@@ -60,13 +60,14 @@ fn only_restarted(world: &World, child: ActorKind) {
     assert_eq!(others, 0, "nobody but {} was started again", child.name());
 }
 
-const SINGLETONS: [ActorKind; 6] = [
+const SINGLETONS: [ActorKind; 7] = [
     ActorKind::Root,
     ActorKind::Connectors,
     ActorKind::Health,
     ActorKind::Membership,
     ActorKind::Tenants,
     ActorKind::Scheduler,
+    ActorKind::Notifier,
 ];
 
 #[tokio::test(start_paused = true)]
@@ -113,6 +114,30 @@ async fn the_scheduler_fails_by_error_by_panic_and_in_its_start() {
         let panics = world.recorder.count(|event| *event == Event::PanicCaught);
         assert_eq!(panics, usize::from(failure == Failure::Panic || failure == Failure::Start), "{failure:?}");
         assert_eq!(world.recorder.living(ActorKind::Scheduler), 1);
+        tree.stop(SOON).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_notifier_fails_by_error_by_panic_and_in_its_start() {
+    for (failure, fault) in
+        [(Failure::Error, Some(Fault::Unreadable)), (Failure::Panic, Some(Fault::Panic)), (Failure::Start, None)]
+    {
+        let world = World::new();
+        let tree = if let Some(fault) = fault {
+            let tree = start(&world).await;
+            world.faults.next(Op::ClaimNotices, fault, 1);
+            tree
+        } else {
+            world.recorder.fail_starts(ActorKind::Notifier, 1);
+            start(&world).await
+        };
+        world.recorder.wait_for_restarts(SOON, ActorKind::Notifier, failure, 1).await;
+        only_restarted(&world, ActorKind::Notifier);
+        let looks = world.faults.calls(Op::ClaimNotices);
+        until("it looks again", SOON, || world.faults.calls(Op::ClaimNotices) > looks + 2).await;
+        serves(&tree, &world).await;
+        assert_eq!(world.recorder.living(ActorKind::Notifier), 1);
         tree.stop(SOON).await;
     }
 }

@@ -5,11 +5,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::callback::{NewCallback, Terms};
+use crate::callback::{NewCallback, PushTarget, Terms};
 use crate::ids::{QueueName, TenantId};
 use crate::numbers::{NumberError, PhoneNumber};
 use crate::ports::{SlotClaim, SubmitError};
-use crate::queue::Queue;
+use crate::push::{PushSettings, Receiver};
+use crate::queue::{CallDirection, Queue};
 use crate::slots::{self, Grid};
 use crate::tenant::Tenant;
 
@@ -25,6 +26,8 @@ pub struct Plan {
     pub when: When,
     /// The grid of the queue's slots.
     pub grid: Grid,
+    /// Where the customer is to call us: for how many seconds they are waited for, once they were told to.
+    pub originated_within_seconds: Option<u32>,
 }
 
 /// When the callback is to be made.
@@ -63,6 +66,7 @@ const CHECKS: &[Check] = &[
     captcha_is_there,
     times::not_paused,
     kind_is_offered,
+    devices_are_named,
     number_is_possible,
     number_is_allowed,
     times::not_too_soon,
@@ -77,9 +81,9 @@ const CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// The first rule that the booking breaks, in this order: the queue exists, a captcha token is there if it needs one,
-/// it is not paused, it offers callbacks of the kind, the number is possible and allowed, the time is neither too near
-/// nor too far ahead, the queue does not close too soon, it is open then, and its slot is likely to serve it if that was
-/// asked for.
+/// it is not paused, it offers callbacks of the kind, the customer can be told what has to be told, the number is
+/// possible and allowed, the time is neither too near nor too far ahead, the queue does not close too soon, it is open
+/// then, and its slot is likely to serve it if that was asked for.
 pub fn judge(
     tenant: &Tenant,
     new: &NewCallback,
@@ -99,6 +103,9 @@ struct Facts<'a> {
     queue: &'a QueueName,
     settings: &'a Queue,
     phone: Result<PhoneNumber, NumberError>,
+    /// The devices that were named, and what the tenant has to reach them.
+    push_targets: &'a [PushTarget],
+    push: &'a PushSettings,
     /// The wanted time of a scheduled callback; none if it is for now.
     scheduled: Option<DateTime<Utc>>,
     /// It is to be refused rather than to slide into another slot.
@@ -113,7 +120,7 @@ struct Facts<'a> {
 impl<'a> Facts<'a> {
     fn gather(
         tenant: &'a Tenant,
-        new: &NewCallback,
+        new: &'a NewCallback,
         expected_wait: Option<i32>,
         now: DateTime<Utc>,
     ) -> Result<Self, SubmitError> {
@@ -124,6 +131,8 @@ impl<'a> Facts<'a> {
             queue,
             settings,
             phone: settings.number_terms().read(&new.phone_number),
+            push_targets: &new.options.push_targets,
+            push: &tenant.push,
             scheduled: scheduled_time(new, now),
             always_check_capacity: new.always_check_capacity,
             expected_wait,
@@ -148,7 +157,9 @@ impl<'a> Facts<'a> {
                 slot: slots::claim(self.settings, desired_time),
             },
         };
-        Ok(Plan { terms, when, grid: self.settings.layout.grid() })
+        let originated = self.settings.call_direction == CallDirection::UserOriginated;
+        let originated_within_seconds = originated.then_some(self.settings.pushed_expiry_seconds);
+        Ok(Plan { terms, when, grid: self.settings.layout.grid(), originated_within_seconds })
     }
 }
 
@@ -170,6 +181,18 @@ fn kind_is_offered(facts: &Facts<'_>) -> Result<(), SubmitError> {
         Some(_) if !facts.settings.scheduled_enabled => Err(SubmitError::ScheduledDisabled),
         _ => Ok(()),
     }
+}
+
+fn devices_are_named(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    if facts.push_targets.is_empty() && facts.settings.call_direction == CallDirection::UserOriginated {
+        return Err(SubmitError::PushTargetsRequired);
+    }
+    let unknown = facts.push_targets.iter().any(|target| match Receiver::of(&target.channel, &target.target) {
+        Some(Receiver::Http { endpoint, .. }) => !facts.push.endpoints.contains_key(endpoint),
+        // Whether FCM takes a token is found out when there is something to tell.
+        Some(Receiver::Fcm { .. }) | None => false,
+    });
+    if unknown { Err(SubmitError::UnknownPushEndpoint) } else { Ok(()) }
 }
 
 fn number_is_possible(facts: &Facts<'_>) -> Result<(), SubmitError> {

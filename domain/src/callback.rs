@@ -23,6 +23,7 @@ mod new;
 mod signals;
 mod state;
 mod step;
+mod telling;
 
 pub use effect::{Cause, Effect, Reply, Saving};
 pub use input::{Canceller, Input, Live, Signal, SignalEvent, SubmitOutcome};
@@ -61,6 +62,40 @@ impl HandOff {
     pub fn from_code(code: i16) -> Option<Self> {
         [Self::Idle, Self::Started, Self::Accepted].into_iter().find(|it| it.code() == code)
     }
+}
+
+/// The devices named in a booking. What they are is stored beside the callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Devices {
+    /// How many there are, at most [`Self::MAX`].
+    pub targets: u8,
+    /// They have been told that the wait became short, so they are not told again.
+    pub told_upcoming: bool,
+}
+
+impl Devices {
+    /// Most devices of a callback.
+    pub const MAX: u8 = 10;
+
+    /// Small number for storage; 0 for none.
+    pub const fn code(self) -> i16 {
+        self.targets as i16 + if self.told_upcoming { 16 } else { 0 }
+    }
+
+    /// The value with that storage number.
+    pub fn from_code(code: i16) -> Option<Self> {
+        let targets = u8::try_from(code & 15).ok().filter(|targets| *targets <= Self::MAX)?;
+        (0..32).contains(&code).then_some(Self { targets, told_upcoming: code >= 16 })
+    }
+}
+
+/// A callback in which the customer calls us: when the turn has come, they are told, and have so long to do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Originated {
+    /// Seconds that the customer has, from the moment of being told.
+    pub within_seconds: u32,
+    /// Until when; none before the turn has come.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// One promise to a customer, as it is stored. Free user data and rare options are stored beside it.
@@ -108,6 +143,10 @@ pub struct Callback {
     pub ended_at: Option<DateTime<Utc>>,
     /// Start of the slot that it holds.
     pub slot: Option<DateTime<Utc>>,
+    /// The devices that the customer wants to be told on.
+    pub devices: Devices,
+    /// The customer calls us, and is told when; none where we call.
+    pub originated: Option<Originated>,
     /// Known only to this life of the session, never stored: routing confirmed that it has the attempt.
     pub entered: bool,
 }

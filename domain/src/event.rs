@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::callback::{Cause, State};
+use crate::ports::Owed;
+use crate::push::PushResult;
 
 pub use captcha::CaptchaEnd;
 pub use outward::{CallEnd, Outward};
@@ -34,11 +36,13 @@ pub enum ActorKind {
     Tenant,
     /// One active callback.
     Session,
+    /// Delivers what is owed to the outside.
+    Notifier,
 }
 
 impl ActorKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Root,
         Self::Connectors,
         Self::Connector,
@@ -49,6 +53,7 @@ impl ActorKind {
         Self::Tenants,
         Self::Tenant,
         Self::Session,
+        Self::Notifier,
     ];
 
     /// The label in metrics.
@@ -64,6 +69,7 @@ impl ActorKind {
             Self::Tenants => "tenants",
             Self::Tenant => "tenant",
             Self::Session => "session",
+            Self::Notifier => "notifier",
         }
     }
 }
@@ -86,6 +92,31 @@ impl Failure {
             Self::Error => "error",
             Self::Panic => "panic",
             Self::Start => "start",
+        }
+    }
+}
+
+/// What became of one try of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageResult {
+    /// It was taken.
+    Delivered,
+    /// It was not, and is tried again.
+    Failed,
+    /// It was not, and that was the last try.
+    GivenUp,
+}
+
+impl MessageResult {
+    /// Every result.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::GivenUp];
+
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::GivenUp => "given-up",
         }
     }
 }
@@ -255,6 +286,27 @@ pub enum Event {
         /// From its first statement to the answer to COMMIT.
         took: Duration,
     },
+    /// A notification to a customer has come to its end.
+    PushEnded {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// How.
+        result: PushResult,
+    },
+    /// A message was tried on a webhook endpoint.
+    MessageTried {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// What became of it.
+        result: MessageResult,
+    },
+    /// A webhook endpoint was switched off because it failed for too long.
+    EndpointDisabled {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+    },
+    /// What is owed to the outside, in the whole installation.
+    Owed(Owed),
     /// Purged so many old records.
     Purged {
         /// Callbacks.

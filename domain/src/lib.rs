@@ -13,6 +13,8 @@
 //! - **Slot**: an interval of the day in which a queue serves a limited number of scheduled callbacks.
 //! - **Owner**: the incarnation of a node that works on a callback on its own initiative.
 //! - **Owed**: what is still to be done outside after a callback has ended.
+//! - **Happening**: something that a tenant is told of, in the order of its feed ([`happening::Happening`]).
+//! - **Notice**: a happening that is owed to one receiver: an endpoint of the tenant, or a device of the customer.
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
 pub mod availability;
@@ -26,12 +28,14 @@ pub mod document;
 pub mod event;
 pub mod fair;
 pub mod gws;
+pub mod happening;
 pub mod health;
 pub mod hours;
 pub mod ids;
 pub mod keys;
 pub mod limits;
 pub mod nearest;
+pub mod notices;
 pub mod number_rules;
 pub mod numbers;
 pub mod ports;

@@ -7,10 +7,13 @@
 mod availability;
 mod call_in;
 mod captcha;
+mod courier;
 mod flow;
 mod hours;
 mod inward;
 mod limits;
+mod news;
+mod notices;
 mod numbers;
 mod secrets;
 mod statistics;
@@ -24,10 +27,13 @@ use std::sync::Arc;
 pub use availability::*;
 pub use call_in::*;
 pub use captcha::*;
+pub use courier::*;
 pub use flow::*;
 pub use hours::*;
 pub use inward::*;
 pub use limits::*;
+pub use news::*;
+pub use notices::*;
 pub use numbers::*;
 pub use secrets::*;
 pub use statistics::*;
@@ -47,6 +53,10 @@ pub struct Ports {
     pub flow: Arc<dyn FlowStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
+    /// Happenings, and what is owed because of them.
+    pub notices: Arc<dyn NoticeStore>,
+    /// Sends what is owed.
+    pub courier: Arc<dyn Courier>,
     /// Who is alive.
     pub nodes: Arc<dyn NodeStore>,
     /// Where the door looks callers up.

@@ -15,6 +15,7 @@ use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
 use crate::cors;
 use crate::gws::GwsSettings;
+use crate::happening::EventFeedSettings;
 use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
 use crate::ids::{CallInGroupName, QueueName, TenantId};
 use crate::keys::DeclaredKey;
@@ -60,6 +61,8 @@ pub struct TenantDocument {
     /// Where the tenant hears of changes, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub webhooks: BTreeMap<String, WebhookEndpoint>,
+    /// What can be read as a feed.
+    pub event_feed: EventFeedSettings,
     /// How much it may ask.
     pub limits: TenantLimits,
     /// Who asks the statistics service in the tenant's name. Default none: statistics are refused.
@@ -99,6 +102,8 @@ pub struct Tenant {
     pub push: PushSettings,
     /// Where the tenant hears of changes, by name.
     pub webhooks: BTreeMap<String, WebhookEndpoint>,
+    /// What can be read as a feed.
+    pub event_feed: EventFeedSettings,
     /// How much it may ask.
     pub limits: TenantLimits,
     /// Who asks the statistics service in its name.
@@ -175,9 +180,11 @@ impl TenantDocument {
             checks.at("gws", |checks| gws.check(checks));
         }
         checks.at("push", |checks| self.push.check(checks));
+        checks.within("webhooks", self.webhooks.len(), 0..=WebhookEndpoint::MAX_ENDPOINTS);
         checks.at("webhooks", |checks| {
             self.webhooks.iter().for_each(|(name, endpoint)| checks.at(name, |checks| endpoint.check(checks)));
         });
+        checks.at("eventFeed", |checks| self.event_feed.check(checks));
         checks.at("limits", |checks| self.limits.check(checks));
         self.check_own(&mut checks);
         let errors = checks.into_errors();
@@ -200,6 +207,7 @@ impl TenantDocument {
             captcha: self.captcha.clone(),
             push: self.push.clone(),
             webhooks: self.webhooks.clone(),
+            event_feed: self.event_feed.clone(),
             limits: self.limits.clone(),
             gws: self.gws.clone(),
             cors_origins: self.cors_origins.clone(),

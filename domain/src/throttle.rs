@@ -213,6 +213,7 @@ pub fn replacement(before: &Callback, now: DateTime<Utc>) -> Option<Change> {
         slot_capacity: 0,
         grid: Grid::default(),
         at: now,
+        announcement: None,
     })
 }
 

@@ -12,7 +12,7 @@ use domain::keys::{ApiKey, Scope};
 use domain::number_rules::{BlockedPattern, NumberRule};
 use domain::numbers::BadRegion;
 use domain::ports::{Clock, SettingsStore, StoreError};
-use domain::queue::{QueueSettings, SlotMinutes};
+use domain::queue::{CallDirection, QueueSettings, SlotMinutes};
 use domain::tenant::TenantDocument;
 use thiserror::Error;
 
@@ -27,6 +27,8 @@ pub(super) const SUPPORT: &str = "support";
 const SALES: &str = "sales";
 /// Its queue with the limits that a real one has: one waiting callback of a number, three for now in a day.
 const STRICT: &str = "strict";
+/// Its queue whose customers call in when a notification tells them that it is their turn.
+const APP: &str = "app";
 /// The calendar of those hours, and its capacity rule: five callbacks in each half hour of the office.
 const OFFICE: &str = "office";
 /// Its call-in group, with access codes and one number.
@@ -103,7 +105,9 @@ fn document() -> Result<TenantDocument, DemoError> {
         execution_buffer_seconds: 0,
         ..QueueSettings::default()
     };
-    let queues = [(SUPPORT, support), (SALES, sales), (STRICT, strict)];
+    let app =
+        QueueSettings { call_direction: CallDirection::UserOriginated, push_threshold_minutes: 1, ..support.clone() };
+    let queues = [(SUPPORT, support), (SALES, sales), (STRICT, strict), (APP, app)];
     let queues = queues.into_iter().map(|(name, settings)| Ok((QueueName::new(name)?, settings)));
     let queues = queues.collect::<Result<Vec<_>, domain::ids::IdError>>().map_err(|error| invalid(&error))?;
     let five = DayPlaces::from([("09:00-17:00".to_owned(), 5)]);
@@ -121,5 +125,6 @@ fn document() -> Result<TenantDocument, DemoError> {
     document.capacity_rules.insert(OFFICE.to_owned(), rule);
     let mobile = CallInGroup { numbers: vec![MOBILE_NUMBER.to_owned()], ..CallInGroup::default() };
     document.call_in_groups.insert(CallInGroupName::new(MOBILE).map_err(|error| invalid(&error))?, mobile);
+    document.event_feed.enabled = true;
     Ok(document)
 }

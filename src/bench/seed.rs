@@ -104,6 +104,8 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
             limits: BookingLimits::default(),
             captcha: None,
             booked_at: from,
+            announcement: None,
+            on_replaced: None,
         }
     };
     Ok((0..count).map(booking).collect())

@@ -3,6 +3,7 @@
 pub(crate) mod availability;
 pub(crate) mod call_in;
 pub(crate) mod callbacks;
+mod events;
 pub(crate) mod hours;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
+        .routes(routes!(events::events))
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))
         .routes(routes!(availability::availability))

@@ -218,6 +218,12 @@ impl From<SubmitError> for Problem {
             SubmitError::ScheduledDisabled => {
                 Self::new(Kind::UnknownService, "The service is not configured for scheduled callbacks.")
             }
+            SubmitError::PushTargetsRequired => {
+                Self::bad("pushTargets", "is required: customers of this service are told when to call")
+            }
+            SubmitError::UnknownPushEndpoint => {
+                Self::bad("pushTargets.target", "must begin with the name of a configured endpoint for channel HTTP")
+            }
             SubmitError::NotANumber => Self::new(Kind::NotANumber, "phoneNumber is not a valid number."),
             SubmitError::ImpossibleNumber => {
                 Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")

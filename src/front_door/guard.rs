@@ -76,6 +76,16 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/captcha/test-page",
     "/ges/v1/hours/{name}/status",
     "/ges/v1/number-rules/test",
+    "/engagement/v3/events",
+    "/ges/v1/webhooks",
+    "/ges/v1/webhooks/deliveries",
+    "/ges/v1/webhooks/{endpoint}/deliveries",
+    "/ges/v1/webhooks/{endpoint}/resend",
+    "/ges/v1/webhooks/{endpoint}/recover",
+    "/ges/v1/webhooks/{endpoint}/enable",
+    "/ges/v1/webhooks/{endpoint}/example",
+    "/ges/v1/notifications",
+    "/ges/v1/notifications/publish",
 ];
 
 /// What stands for every path without a route.

@@ -9,6 +9,7 @@ mod errors;
 mod flow;
 mod health;
 mod hours;
+mod news;
 mod numbers;
 mod tables;
 mod tenants;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(captcha::test_page))
         .routes(routes!(hours::status))
         .routes(routes!(numbers::test))
+        .merge(news::routes())
         .merge(settings())
 }
 

@@ -22,6 +22,7 @@ use super::router;
     components(schemas(MistakesResponse)),
     tags(
         (name = "Callbacks", description = "Book, cancel and follow callbacks."),
+        (name = "Events", description = "Read what has happened to callbacks."),
         (name = "Waits", description = "Expected waits, and what queues offer."),
         (name = "Availability", description = "Ask for free times and opening."),
         (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),

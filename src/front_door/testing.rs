@@ -3,6 +3,7 @@
 pub(crate) mod call_in;
 mod captcha;
 mod hours;
+pub(crate) mod news;
 mod numbers;
 
 use std::collections::HashMap;
@@ -91,6 +92,7 @@ pub(crate) struct Fake {
     pub(crate) asked: Mutex<Vec<Question>>,
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) news: news::News,
 }
 
 impl Fake {
@@ -129,6 +131,7 @@ impl Fake {
             asked: Mutex::default(),
             signals: Mutex::default(),
             events: Mutex::default(),
+            news: news::News::default(),
         }
     }
 
@@ -265,6 +268,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         inbox: fake.clone(),
         captcha: fake.clone(),
         statistics: fake.clone(),
+        news: fake.clone(),
         keys,
         observer: fake.clone(),
         clock: fake.clone(),

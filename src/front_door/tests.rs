@@ -10,6 +10,7 @@ mod fuzz;
 mod hours;
 mod internal;
 mod limits;
+mod news;
 mod numbers;
 mod settings;
 mod statistics;

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::secrets::{Intake, label, places, sealed};
 use super::{Order, Plan, Provisioning, ProvisioningError, export};
+use crate::clients::signature::is_key;
 
 /// Why a credential cannot be taken away.
 #[derive(Debug, Error)]
@@ -37,7 +38,10 @@ pub(super) fn check_form(kind: CredentialKind, name: &str, secret: &Secret) -> R
     };
     match kind {
         CredentialKind::Push if name == "fcm" => service_account(text),
-        CredentialKind::Push | CredentialKind::Webhook => line(16, 512),
+        CredentialKind::Push | CredentialKind::Webhook if is_key(secret) => Ok(()),
+        CredentialKind::Push | CredentialKind::Webhook => {
+            Err("has to be whsec_ and a key of 24 to 64 bytes in base64".to_owned())
+        }
         CredentialKind::Captcha => line(8, 256),
         // The secret of a client; a user is an object.
         CredentialKind::Gws if !text.starts_with('{') => line(1, 512),

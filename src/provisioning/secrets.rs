@@ -1,7 +1,7 @@
 //! Takes the secrets of a document in: what stands as a file or a variable is read, checked and sealed, and the
 //! document keeps its fingerprint. Nothing of a secret is ever repeated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 
@@ -75,6 +75,8 @@ pub(super) struct Intake<'a> {
     tenant: TenantId,
     order: &'a Order<'a>,
     known: Vec<Credential>,
+    /// Fingerprints of what is kept now, also of what this document replaces: it may still refer to it, elsewhere.
+    kept: BTreeSet<String>,
     taken: Taken,
 }
 
@@ -88,8 +90,9 @@ impl<'a> Intake<'a> {
         order: &'a Order<'a>,
     ) -> Result<Self, ProvisioningError> {
         let known = provisioning.tenants.credentials(tenant).await?;
+        let kept = known.iter().map(|credential| credential.fingerprint.clone()).collect();
         let taken = Taken { mistakes: Vec::new(), credentials: Vec::new(), remarks: Vec::new() };
-        Ok(Self { provisioning, tenant, order, known, taken })
+        Ok(Self { provisioning, tenant, order, known, kept, taken })
     }
 
     pub(super) fn finish(self) -> Taken {
@@ -149,7 +152,8 @@ impl<'a> Intake<'a> {
         reference: &SecretRef,
     ) -> Result<Option<String>, ProvisioningError> {
         if let SecretRef::Sealed(fingerprint) = reference {
-            let known = self.known.iter().any(|known| known.fingerprint == *fingerprint);
+            let is_new = || self.known.iter().any(|known| known.fingerprint == *fingerprint);
+            let known = self.kept.contains(fingerprint) || is_new();
             if !known {
                 let rule = "no secret of that fingerprint is kept for this tenant".to_owned();
                 let value = Some(fingerprint.clone());

@@ -17,6 +17,7 @@ mod direct;
 mod in_place;
 mod names;
 mod nodes;
+mod notices;
 mod open;
 mod queries;
 mod readers;

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::event::{ActorKind, Event, Failure};
-use domain::ports::Observer;
+use domain::notices::Channel;
+use domain::ports::{Observer, Owed};
+use domain::push::PushResult;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::{Key, KeyValue, StringValue};
 use opentelemetry_sdk::error::OTelSdkError;
@@ -174,6 +176,9 @@ impl Metrics {
         to.invalid_content_length_tolerance.record(TOLERANCES.content_length, &[]);
         to.shed_requests.add(0, &[]);
         to.purged_callbacks.add(0, &[]);
+        for channel in Channel::ALL {
+            self.note(Event::Owed(Owed { channel, due: 0, oldest: Duration::ZERO }));
+        }
         self.note(Event::WorkLists { monitor_active: 0, monitor_total: 0, ping_active: 0, ping_total: 0 });
         self.tell_dependencies(&self.dependencies.lock());
     }
@@ -230,7 +235,7 @@ impl Metrics {
         let counters = [
             &to.callbacks_created,
             &to.callin_created,
-            &to.push_notifications_sent,
+            &to.webhook_endpoints_disabled,
             &to.callbacks_parked,
             &to.slot_full,
             &to.requests_over_rate,
@@ -241,6 +246,10 @@ impl Metrics {
         ];
         for counter in counters {
             counter.add(0, &label);
+        }
+        let [label] = label;
+        for result in PushResult::ALL {
+            to.push_notifications_sent.add(0, &[label.clone(), KeyValue::new("result", result.name())]);
         }
     }
 
@@ -362,6 +371,21 @@ impl Observer for Metrics {
             Event::Purged { callbacks } => to.purged_callbacks.add(callbacks, &[]),
             Event::CaptchaAsked { tenant, end } => {
                 to.captcha_checks.add(1, &[labelled("tenant", &tenant), KeyValue::new("end", end.name())]);
+            }
+            Event::PushEnded { tenant, result } => {
+                let labels = [labelled("tenant", &tenant), KeyValue::new("result", result.name())];
+                to.push_notifications_sent.add(1, &labels);
+            }
+            Event::MessageTried { tenant, result } => {
+                to.webhook_tries.add(1, &[labelled("tenant", &tenant), KeyValue::new("result", result.name())]);
+            }
+            Event::EndpointDisabled { tenant } => {
+                to.webhook_endpoints_disabled.add(1, &[labelled("tenant", &tenant)]);
+            }
+            Event::Owed(owed) => {
+                let channel = [KeyValue::new("channel", owed.channel.name())];
+                to.notices_due.record(rough(owed.due), &channel);
+                to.notices_oldest.record(owed.oldest.as_secs_f64(), &channel);
             }
             Event::CalledOut { to: callee, end, took } => {
                 let callee = KeyValue::new("to", callee.name());

@@ -5,12 +5,14 @@ pub(crate) mod api;
 pub(crate) mod captcha;
 pub(crate) mod checker;
 pub(crate) mod database;
+pub(crate) mod fcm;
 pub(crate) mod gws;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod outside;
 pub(crate) mod poll;
+pub(crate) mod receiver;
 pub(crate) mod service;
 pub(crate) mod tenants;
 

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::callback::{Cause, State};
-use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, Outward};
-use domain::ports::Observer as _;
+use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
+use domain::notices::Channel;
+use domain::ports::{Observer as _, Owed};
+use domain::push::PushResult;
 use ges::telemetry::metrics::{METRICS, Metrics, MetricsSettings, Presence, Type, markdown};
 
 use crate::documents;
@@ -60,6 +62,10 @@ fn every_event() -> Vec<Event> {
         Event::BatchesWaited { batches: 1 },
         Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
+        Event::PushEnded { tenant: "demo".into(), result: PushResult::Confirmed },
+        Event::MessageTried { tenant: "demo".into(), result: MessageResult::Delivered },
+        Event::EndpointDisabled { tenant: "demo".into() },
+        Event::Owed(Owed { channel: Channel::Webhook, due: 3, oldest: took }),
         Event::Purged { callbacks: 5 },
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
@@ -75,6 +81,7 @@ fn every_event() -> Vec<Event> {
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
             Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
+            Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}
         }

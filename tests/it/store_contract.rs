@@ -8,6 +8,8 @@ mod call_ins;
 mod captcha;
 mod harness;
 mod limits;
+mod notice_records;
+mod notices;
 mod recounts;
 mod settings;
 mod speed;
@@ -50,6 +52,13 @@ contract! {
         a_lost_answer_to_commit_is_perhaps, callers_who_have_gone_are_dropped, a_full_queue_refuses_at_once,
         background_work_goes_in_quarters, readers_see_what_is_committed,
         a_quiet_tenant_waits_for_one_batch;
+    notices: are_written_with_their_step_and_only_then, cost_nothing_where_nobody_is_told, come_back_whole,
+        are_numbered_in_the_order_of_commits, of_one_callback_follow_each_other, are_taken_on_once,
+        are_taken_on_by_turns, end_by_whoever_holds_them, a_dead_owner_leaves_his_to_others,
+        a_push_goes_to_every_device_and_replaces_older_ones, what_was_not_tried_is_put_back,
+        a_failing_endpoint_is_switched_off, results_are_told;
+    notice_records: can_be_owed_again, are_listed, old_happenings_go_and_places_stay, are_walled_by_tenant,
+        are_counted, devices_come_back, who_ends_for_another_is_told_of;
     limits: a_number_waits_so_often, the_newest_that_waits_is_the_answer, the_oldest_that_waits_ends_for_the_new_one,
         routing_is_owed_the_end_of_a_replaced_attempt, a_parked_callback_can_be_replaced,
         twins_in_one_batch_see_each_other, a_value_has_its_number_per_day, counts_are_exact_in_one_batch,

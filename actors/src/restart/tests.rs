@@ -101,6 +101,7 @@ fn the_table_in_the_documentation_is_the_truth() {
         (ActorKind::Tenants, ActorKind::Root, Policies::TENANTS),
         (ActorKind::Tenant, ActorKind::Tenants, Policies::TENANT),
         (ActorKind::Scheduler, ActorKind::Root, Policies::SCHEDULER),
+        (ActorKind::Notifier, ActorKind::Root, Policies::NOTIFIER),
         (ActorKind::Session, ActorKind::Tenant, Policies::SESSION),
     ];
     let expected: Vec<String> = rows.into_iter().map(|(child, of, policy)| row(child, of, policy)).collect();
@@ -136,6 +137,6 @@ fn the_page_for_operators_shows_the_same_table() {
             .collect()
     };
     let code = table(include_str!("../lib.rs"), "//! ");
-    assert_eq!(code.len(), 11, "a head, a rule and nine children");
+    assert_eq!(code.len(), 12, "a head, a rule and ten children");
     assert_eq!(table(include_str!("../../../docs/supervision-tree.md"), ""), code);
 }

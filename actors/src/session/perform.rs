@@ -59,6 +59,9 @@ impl State {
             Some(None) => self.node.live.forget(self.id),
             None => {}
         }
+        if let Some(callback) = self.callback.as_deref() {
+            self.facts.watch_wait(&self.node, callback);
+        }
     }
 
     /// The place in the hand-off budget is held exactly while an attempt is with routing and not accepted.

@@ -84,7 +84,7 @@ impl State {
     async fn save(&self, next: &Callback, effects: &[Effect]) -> Result<(), SaveError> {
         let Some(before) = &self.callback else { return Err(SaveError::Conflict) };
         let Some(change) = self.facts.change(&self.node, before, next, effects) else { return Ok(()) };
-        let saved = timeout(STORE_DEADLINE, self.node.ports.callbacks.save(change)).await;
+        let saved = timeout(STORE_DEADLINE, self.facts.save(&self.node, change)).await;
         saved.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the save took too long".into()).into()))?;
         self.note_saved(next, effects);
         Ok(())

@@ -9,12 +9,13 @@ use domain::booking::{MAX_AHEAD, Plan, When, judge};
 use domain::callback::{Callback, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::captcha::TokenRefusal;
 use domain::event::Event;
+use domain::happening::Kind;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
 use domain::queue::Queue;
 use domain::slots;
 use domain::tenant::Tenant;
-use domain::throttle::{BookingLimits, LimitReached, LimitRule};
+use domain::throttle::{BookingLimits, LimitReached, LimitRule, OnDuplicate};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::bystander::due_of;
@@ -210,7 +211,13 @@ impl State {
                 (callback, if near { Next::Schedule } else { Next::Nothing })
             }
         };
+        let targets = u8::try_from(new.options.push_targets.len()).unwrap_or(u8::MAX);
+        let callback = callback.with_devices(targets, plan.originated_within_seconds);
+        let tenant = self.facts.current();
+        let replaces = limits.duplicates.is_some_and(|rule| rule.then == OnDuplicate::Replace);
         let booking = Booking {
+            announcement: tenant.announce(Kind::Created, &callback, now),
+            on_replaced: if replaces { tenant.audience_of_replacement(now) } else { None },
             callback,
             slot_capacity,
             grid,
@@ -268,6 +275,7 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
     // The first submit needs the details; whatever starts later reads them then.
     let details = matches!(next, Next::Start(_))
         .then(|| Box::new(Details { options: booking.options.clone(), user_data: booking.user_data.clone() }));
+    let announced = booking.announcement.is_some() || booking.on_replaced.is_some();
     let booked = timeout_at(by, book(node, facts, me, booking)).await;
     let booked = booked.map_err(|_| Unserved::Perhaps)?;
     let replaced = match booked {
@@ -280,6 +288,9 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
     match booked {
         Ok(Booked::New | Booked::Replaced { .. }) => {
             tracing::trace!(session.id = %callback.id, state = callback.state.name(), "a booking was kept");
+            if announced {
+                node.announced();
+            }
             node.note(Event::Booked { tenant: facts.name.clone() });
             let id = callback.id;
             let follow_up = match next {

@@ -83,7 +83,7 @@ async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: In
     let mut after = before.clone();
     let Ok(effects) = after.step(input, node.now()) else { return Ok(None) };
     let Some(change) = facts.change(node, &before, &after, &effects) else { return Ok(None) };
-    match node.ports.callbacks.save(change).await {
+    match facts.save(node, change).await {
         Ok(()) => {
             facts.note_saved(node, &after, &effects);
             Ok(due_of(&after).filter(|due| due.state == CallbackState::Scheduled))
@@ -167,11 +167,14 @@ async fn try_step(
         let Some(change) = facts.change(node, &before, &after, &effects) else {
             return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Repeated)), due: None });
         };
-        match node.ports.callbacks.save(change).await {
+        match facts.save(node, change).await {
             Ok(()) => {
                 facts.note_saved(node, &after, &effects);
                 if grant_of(&after).is_none() {
                     node.live.forget(id);
+                }
+                if !after.waits_for_short_wait() {
+                    node.short_waits.forget(id);
                 }
                 let due = if ours && left { due_of(&after) } else { None };
                 return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Done)), due });

@@ -3,10 +3,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Effect, Reason, State as CallbackState};
+use domain::callback::{Callback, Effect, HandOff, Reason, State as CallbackState};
 use domain::event::Event;
+use domain::happening::Kind;
 use domain::ids::{QueueName, TenantId};
-use domain::ports::{Change, Details, Invitation};
+use domain::ports::{Change, Details, Invitation, SaveError};
 use domain::queue::CallOptions;
 use domain::slots::Grid;
 use domain::tenant::Tenant;
@@ -49,6 +50,8 @@ impl TenantFacts {
         effects: &[Effect],
     ) -> Option<Change> {
         let Some(Effect::Save(saving)) = effects.first() else { return None };
+        let now = node.now();
+        let announce = |kind| self.current().announce(kind, after, now);
         let (slot_capacity, grid) = self.places(&after.queue, saving.take);
         Some(Change {
             callback: after.clone(),
@@ -58,8 +61,31 @@ impl TenantFacts {
             saving: saving.clone(),
             slot_capacity,
             grid,
-            at: node.now(),
+            at: now,
+            announcement: Kind::of_step(saving.cause, before.state, after).and_then(announce),
         })
+    }
+
+    /// Watches the expected wait of a callback as long as its customer is to be told when it is short.
+    pub(crate) fn watch_wait(&self, node: &Node, callback: &Callback) {
+        let waits = callback.hand_off == HandOff::Accepted && callback.waits_for_short_wait();
+        let minutes = || self.current().queues.get(&callback.queue).map_or(0, |queue| queue.push_threshold_minutes);
+        let below_seconds = if waits { i32::try_from(minutes().saturating_mul(60)).unwrap_or(i32::MAX) } else { 0 };
+        if below_seconds > 0 {
+            node.short_waits.watch(callback.id, callback.tenant, below_seconds);
+        } else {
+            node.short_waits.forget(callback.id);
+        }
+    }
+
+    /// Saves a step, and sees that what is owed because of it is delivered.
+    pub(crate) async fn save(&self, node: &Node, change: Change) -> Result<(), SaveError> {
+        let announced = change.announcement.is_some();
+        node.ports.callbacks.save(change).await?;
+        if announced {
+            node.announced();
+        }
+        Ok(())
     }
 
     /// The invitation to `attempt`.

@@ -68,6 +68,9 @@ impl Tables {
             self.keys.insert((callback.tenant, key.key), (key.body, callback.id));
         }
         self.tokens.extend(booking.captcha.map(|token| (callback.tenant, token)));
+        if let Some(announcement) = &booking.announcement {
+            self.news.announce(&callback, Vec::new(), announcement, booking.booked_at);
+        }
         let history = vec![entry(&callback, Cause::Booked, Vec::new(), booking.booked_at)];
         let details = Details { options: booking.options, user_data: booking.user_data };
         self.rows.insert(callback.id, Row { callback, details, history, parked: None });

@@ -27,6 +27,11 @@ pub enum Op {
     Recount,
     Purge,
     WorkCounts,
+    ClaimNotices,
+    Settle,
+    Happenings,
+    /// What else a store of notices is asked.
+    Notices,
     OpenCallIn,
     MatchCallIn,
     CancelCallIn,

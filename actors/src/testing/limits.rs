@@ -62,7 +62,9 @@ impl Counts {
                     OnDuplicate::Refuse => return Verdict::Refused(reached),
                     OnDuplicate::ReturnExisting => return Verdict::Existing(newest.id),
                     OnDuplicate::Replace => {
-                        let change = replacement(oldest, booking.booked_at).expect("it waits");
+                        let mut change = replacement(oldest, booking.booked_at).expect("it waits");
+                        let audience = booking.on_replaced.as_ref();
+                        change.announcement = audience.and_then(|told| told.announcement(&change.callback));
                         verdict = Verdict::Replace(Box::new(change));
                     }
                 }

@@ -14,6 +14,7 @@ use domain::ports::{
 use domain::slots::Grid;
 
 use super::limits::Counts;
+use super::notices::News;
 use super::{Fault, Faults, Op};
 
 /// One stored callback with everything of it.
@@ -32,6 +33,7 @@ pub struct Row {
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) rows: BTreeMap<CallbackId, Row>,
+    pub(super) news: News,
     pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
     pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
     pub(super) tokens: HashSet<(TenantId, [u8; 16])>,
@@ -84,12 +86,12 @@ impl FakeStore {
         self.run(op, Some(id), move |tables| tables.rows.get_mut(&id).filter(of_tenant).map(work)).await
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
+    pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().expect("never poisoned")
     }
 
     /// Runs a command unless told otherwise.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &self,
         op: Op,
         id: Option<CallbackId>,
@@ -119,6 +121,9 @@ impl Tables {
             return Err(SaveError::Conflict);
         }
         let (tenant, queue) = (row.callback.tenant, row.callback.queue.clone());
+        if let Some(announcement) = &change.announcement {
+            self.news.announce(&change.callback, change.saving.implied.clone(), announcement, change.at);
+        }
         let Saving { cause, implied, give_back, take } = change.saving;
         if let Some(slot) = take {
             let counted_by = *self.grids.entry((tenant, queue.clone())).or_insert(change.grid);

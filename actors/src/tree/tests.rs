@@ -34,7 +34,7 @@ async fn whoever_is_killed_is_started_again_and_nobody_else() {
     let world = World::new();
     let tree = start(&world).await;
     let count = below(&tree.root).len();
-    assert_eq!(count, 9, "five singletons, two probes, a connector, a tenant");
+    assert_eq!(count, 10, "six singletons, two probes, a connector, a tenant");
     for round in 0..count {
         let victim = below(&tree.root).remove(round);
         let restarts = world.recorder.all_restarts();
@@ -55,7 +55,7 @@ async fn each_kind_that_is_killed_is_reported_as_an_error_of_that_kind() {
     let world = World::new();
     let tree = start(&world).await;
     let singletons = tree.root.get_children();
-    assert_eq!(singletons.len(), 5);
+    assert_eq!(singletons.len(), 6);
     for singleton in singletons {
         for child in singleton.get_children() {
             child.kill();
@@ -64,7 +64,7 @@ async fn each_kind_that_is_killed_is_reported_as_an_error_of_that_kind() {
     for (kind, times) in [(ActorKind::Probe, 2), (ActorKind::Connector, 1), (ActorKind::Tenant, 1)] {
         world.recorder.wait_for_restarts(SOON, kind, Failure::Error, times).await;
     }
-    until("they are back", Duration::from_secs(30), || below(&tree.root).len() == 9).await;
+    until("they are back", Duration::from_secs(30), || below(&tree.root).len() == 10).await;
     for kind in [ActorKind::Probe, ActorKind::Connector, ActorKind::Tenant] {
         let (living, all) = (world.recorder.living(kind), world.recorder.started(kind));
         assert_eq!(living * 2, all, "{}: each counted once when it started and once when it ended", kind.name());

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use actors::testing::{FakeRouting, Fault, Op, World, booking, queue_name, tenant, tenant_id};
-use domain::callback::NewCallback;
-use domain::callback::Options;
+use domain::callback::{NewCallback, Options, PushTarget};
 use domain::ports::Unserved;
 use domain::queue::{CallDirection, Overridable, QueueSettings};
 
@@ -25,7 +24,12 @@ async fn routing_is_told_what_queue_and_booking_say() {
     }));
     let service = Service::start(world).await;
     service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
-    let options = Options { priority: Some(9.0), route_point: Some("9999".to_owned()), ..Options::default() };
+    let options = Options {
+        priority: Some(9.0),
+        route_point: Some("9999".to_owned()),
+        push_targets: vec![PushTarget { channel: "FCM".to_owned(), target: "device".to_owned() }],
+        ..Options::default()
+    };
     service.desk.submit(tenant_id(), NewCallback { options, ..booking(None) }).await.unwrap();
     service.until_entered(1).await;
     let invitation = service.world.routing.entered()[0].invitation.clone();

@@ -297,3 +297,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_calls_in_has_to_name_a_device_and_http_an_endpoint() {
+    use crate::callback::PushTarget;
+    use crate::push::PushEndpoint;
+    use crate::queue::CallDirection;
+    use crate::secret::SecretRef;
+
+    let settings = QueueSettings { call_direction: CallDirection::UserOriginated, ..QueueSettings::default() };
+    let judged = |targets: &[(&str, &str)], direction| {
+        let mut tenant = tenant(QueueSettings { call_direction: direction, ..settings.clone() });
+        let url = "https://example.com/".to_owned();
+        let endpoint = PushEndpoint { url, secret: SecretRef::Sealed("x".into()) };
+        tenant.push.endpoints.insert("app".into(), endpoint);
+        let mut new = booking(None);
+        new.options.push_targets = targets
+            .iter()
+            .map(|(channel, target)| PushTarget { channel: (*channel).into(), target: (*target).into() })
+            .collect();
+        judge(&tenant, &new, None, now()).map(|plan| plan.originated_within_seconds)
+    };
+    let (originated, terminated) = (CallDirection::UserOriginated, CallDirection::UserTerminated);
+    assert_eq!(judged(&[], originated), Err(SubmitError::PushTargetsRequired));
+    assert_eq!(judged(&[], terminated), Ok(None));
+    // Without credentials for it, too: that is found out, and counted, when there is something to tell.
+    assert_eq!(judged(&[("FCM", "token")], terminated), Ok(None));
+    for target in ["app", "app:user 7", "app:"] {
+        assert_eq!(judged(&[("HTTP", target)], originated), Ok(Some(300)), "{target}");
+    }
+    for target in ["other", "app ", ":app"] {
+        let refused = Err(SubmitError::UnknownPushEndpoint);
+        assert_eq!(judged(&[("FCM", "token"), ("HTTP", target)], originated), refused, "{target}");
+    }
+}

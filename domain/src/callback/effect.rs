@@ -118,11 +118,15 @@ pub enum Cause {
     Replaced = 20,
     /// Its slot is another one since the queue's slots changed.
     Recounted = 21,
+    /// The expected wait became short, and the customer is told.
+    WaitShort = 22,
+    /// It is the customer's turn to call in, and they are told.
+    TurnCame = 23,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Booked,
         Self::Claimed,
         Self::Taken,
@@ -145,6 +149,8 @@ impl Cause {
         Self::Unparked,
         Self::Replaced,
         Self::Recounted,
+        Self::WaitShort,
+        Self::TurnCame,
     ];
 
     /// Small number for storage; never changes its meaning.
@@ -182,6 +188,8 @@ impl Cause {
             Self::Unparked => "unparked",
             Self::Replaced => "replaced",
             Self::Recounted => "recounted",
+            Self::WaitShort => "wait-short",
+            Self::TurnCame => "turn-came",
         }
     }
 }

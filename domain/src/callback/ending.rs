@@ -35,6 +35,7 @@ impl Callback {
         let reason = match self.state {
             State::Completed => return Vec::new(),
             State::Processing => Reason::NOT_AVAILABLE,
+            _ if self.turn_until().is_some_and(|until| now >= until) => Reason::FAIL_USER_NO_CONFIRM,
             State::Scheduled | State::Queued | State::Routing => Reason::FAIL_TIMEOUT_TTL,
         };
         self.complete(reason, Cause::Expired, self.attempt > 0, now)

@@ -49,6 +49,8 @@ pub enum Input {
         /// No ping before this instant: the node, the store or routing has only just come back.
         ping_from: DateTime<Utc>,
     },
+    /// The expected wait has fallen under the threshold at which the customer is told.
+    WaitShort,
     /// Routing closed the callback's register, or could not be told.
     Terminated {
         /// True if routing confirmed.

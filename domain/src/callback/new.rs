@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Callback, HandOff, State};
+use super::{Callback, Devices, HandOff, Originated, State};
 use crate::captcha::CaptchaToken;
 use crate::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use crate::numbers::PhoneNumber;
@@ -23,9 +23,9 @@ pub enum OfferType {
 /// A device to notify.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushTarget {
-    /// `FCM`.
+    /// `FCM` or `HTTP`.
     pub channel: String,
-    /// Registration token of the device.
+    /// Registration token of the device; for `HTTP` the name of an endpoint of the tenant, or `name:whom`.
     pub target: String,
 }
 
@@ -139,6 +139,13 @@ impl Callback {
         Self { owner, slot, ..Self::fresh(id, terms, State::Scheduled, desired_time, start_at) }
     }
 
+    /// The same with devices to notify, and, if the customer is to call, for how many seconds they are waited for.
+    pub fn with_devices(self, targets: u8, originated_within_seconds: Option<u32>) -> Self {
+        let devices = Devices { targets: targets.min(Devices::MAX), told_upcoming: false };
+        let originated = originated_within_seconds.map(|within_seconds| Originated { within_seconds, until: None });
+        Self { devices, originated, ..self }
+    }
+
     fn fresh(id: CallbackId, terms: Terms, state: State, desired_time: DateTime<Utc>, start_at: DateTime<Utc>) -> Self {
         Self {
             id,
@@ -162,6 +169,8 @@ impl Callback {
             owes_terminate: false,
             ended_at: None,
             slot: None,
+            devices: Devices::default(),
+            originated: None,
             entered: false,
         }
     }

@@ -133,7 +133,10 @@ impl Callback {
             }
         };
         self.last_seq = seq;
-        let mut effects = vec![self.save(Cause::Reported)];
+        // An agent waits for a customer who calls us: if they have not been told to, now is the time.
+        let waits = self.state != State::Processing && !self.dialled;
+        let turn = reached == State::Routing && waits && self.begin_turn(now);
+        let mut effects = vec![self.save(if turn { Cause::TurnCame } else { Cause::Reported })];
         // From PROCESSING no arrow leads back: a session that queues again after talking stays PROCESSING.
         if self.state != State::Processing && self.state != reached {
             self.go(reached, &mut effects);

@@ -109,10 +109,12 @@ impl Reason {
     pub const NOT_AVAILABLE: Self = Self(Cow::Borrowed("NOT_AVAILABLE"));
     /// Routing reported a failure without naming it.
     pub const FAIL_ERROR: Self = Self(Cow::Borrowed("FAIL_ERROR"));
+    /// The customer was told to call in, and did not.
+    pub const FAIL_USER_NO_CONFIRM: Self = Self(Cow::Borrowed("FAIL_USER_NO_CONFIRM"));
     /// The customer could not be reached.
     pub const FAIL_CALL_TO_CUSTOMER: Self = Self(Cow::Borrowed("FAIL_CALL_TO_CUSTOMER"));
 
-    const KNOWN: [&'static Self; 9] = [
+    const KNOWN: [&'static Self; 10] = [
         &Self::CANCELLED,
         &Self::CANCELLED_BY_ADMIN,
         &Self::CANCELLED_BY_AGENT,
@@ -122,6 +124,7 @@ impl Reason {
         &Self::NOT_AVAILABLE,
         &Self::FAIL_ERROR,
         &Self::FAIL_CALL_TO_CUSTOMER,
+        &Self::FAIL_USER_NO_CONFIRM,
     ];
 
     /// Reads a reason as routing sends it; any word of up to [`Self::MAX_BYTES`] bytes is kept as it is.

@@ -50,6 +50,7 @@ impl Callback {
             Input::Postpone { until } => Ok(self.on_postpone(until)),
             Input::Expire => Ok(self.on_expire(now)),
             Input::Tick { heard_at, ping_from } => Ok(self.on_tick(heard_at, ping_from, now)),
+            Input::WaitShort => Ok(self.on_wait_short(now)),
             Input::Terminated { done } => Ok(self.on_terminated(done)),
         }
     }
@@ -73,7 +74,7 @@ impl Callback {
     }
 
     fn on_start(&mut self, lead: Duration, now: DateTime<Utc>) -> Stepped {
-        if self.needs_place() && now >= self.expires_at {
+        if self.needs_place() && now >= self.life_ends_at() {
             return Ok(self.on_expire(now));
         }
         match (self.state, self.hand_off) {
@@ -192,7 +193,7 @@ impl Callback {
         if self.state == State::Completed {
             return self.settle(now);
         }
-        if now >= self.expires_at {
+        if now >= self.life_ends_at() {
             return self.on_expire(now);
         }
         // Nearer than the row asks for: the pause after a refusal is not over, or nobody is to be asked yet.
@@ -271,7 +272,7 @@ impl Callback {
 
     /// Sets when somebody must look next, never later than the end of the callback's life.
     pub(super) fn wake(&mut self, at: DateTime<Utc>) -> Effect {
-        let at = at.min(self.expires_at);
+        let at = at.min(self.life_ends_at());
         self.wake_at = Some(at);
         Effect::WakeAt(at)
     }

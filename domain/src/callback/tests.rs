@@ -55,6 +55,16 @@ fn scheduled() -> Callback {
     Callback::scheduled(id(), terms(), Some(me()), desired, desired - seconds(120), Some(desired))
 }
 
+/// As [`accepted`], with two devices to be told.
+fn with_devices(callback: Callback) -> Callback {
+    callback.with_devices(2, None)
+}
+
+/// A callback in which the customer calls us, within 300 s.
+fn originated(callback: Callback) -> Callback {
+    callback.with_devices(1, Some(300))
+}
+
 /// `callback` after an input that is known to be fine.
 fn after(mut callback: Callback, input: Input) -> Callback {
     callback.step(input, noon() - seconds(1)).unwrap();

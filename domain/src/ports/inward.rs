@@ -116,6 +116,12 @@ pub enum SubmitError {
     /// The queue does not take callbacks for later.
     #[error("the queue takes no scheduled callbacks")]
     ScheduledDisabled,
+    /// The customers of the queue call in when they are told to, and nobody could be told.
+    #[error("no device to notify was named")]
+    PushTargetsRequired,
+    /// A device of the channel `HTTP` names an endpoint that the tenant does not have.
+    #[error("no such push endpoint")]
+    UnknownPushEndpoint,
     /// No number can be read.
     #[error("not a phone number")]
     NotANumber,

@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
+use crate::happening::Announcement;
 use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
+use crate::notices::Audience;
 use crate::slots::Grid;
 use crate::tenant::{Tenant, TenantDocument};
 use crate::throttle::{BookingLimits, LimitReached};
@@ -76,6 +78,10 @@ pub struct Booking {
     pub captcha: Option<[u8; 16]>,
     /// When it was booked (database time).
     pub booked_at: DateTime<Utc>,
+    /// What is written and owed because of it.
+    pub announcement: Option<Announcement>,
+    /// Who is told if another callback ends for it.
+    pub on_replaced: Option<Audience>,
 }
 
 /// What became of a booking that reached the store.
@@ -128,6 +134,8 @@ pub struct Change {
     pub grid: Grid,
     /// When (database time), for the history.
     pub at: DateTime<Utc>,
+    /// What is written and owed because of it.
+    pub announcement: Option<Announcement>,
 }
 
 /// A callback on which somebody has to work: enough to find its tenant and to ask for a place.

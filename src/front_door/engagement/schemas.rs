@@ -266,15 +266,16 @@ fn user_data() -> Schema {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `wire` reads")]
 pub(crate) struct PushTarget {
+    /// `FCM`, or our own `HTTP`.
     #[schema(schema_with = push_channel)]
     channel: String,
-    /// Registration token of the device.
+    /// For FCM the registration token of the device; for HTTP the name of an endpoint of the tenant, or `name:whom`.
     #[schema(min_length = 1, max_length = 4_096)]
     target: String,
 }
 
 fn push_channel() -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["FCM"])).into()
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(domain::push::Receiver::CHANNELS)).into()
 }
 
 /// Refusals that every operation of the public API can answer.

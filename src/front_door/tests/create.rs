@@ -137,7 +137,7 @@ async fn a_booking_that_breaks_a_rule_of_form_is_told_which() {
         (with(r#""pushTargets":{}"#), "pushTargets must be an array of objects with channel and target."),
         (with(r#""pushTargets":[1]"#), "pushTargets must be an array of objects with channel and target."),
         (with(r#""pushTargets":[{"channel":"FCM"}]"#), "pushTargets.target is required."),
-        (with(r#""pushTargets":[{"channel":"SMS","target":"t"}]"#), "pushTargets.channel must be FCM."),
+        (with(r#""pushTargets":[{"channel":"SMS","target":"t"}]"#), "pushTargets.channel must be FCM or HTTP."),
         (with(r#""pushTarget":"t""#), "pushChannel is required."),
         (targets(11), "pushTargets must have at most 10 entries."),
     ] {
@@ -165,6 +165,16 @@ async fn every_refusal_of_the_desk_has_its_status_and_code() {
         (SubmitError::CaptchaUnavailable, (503, 500), "captchaToken cannot be checked just now; nothing was done."),
         (SubmitError::ImmediateDisabled, (400, 7040), "The service is not configured for immediate callbacks."),
         (SubmitError::ScheduledDisabled, (400, 7040), "The service is not configured for scheduled callbacks."),
+        (
+            SubmitError::PushTargetsRequired,
+            (400, 501),
+            "pushTargets is required: customers of this service are told when to call.",
+        ),
+        (
+            SubmitError::UnknownPushEndpoint,
+            (400, 501),
+            "pushTargets.target must begin with the name of a configured endpoint for channel HTTP.",
+        ),
         (SubmitError::NotANumber, (400, 7030), "phoneNumber is not a valid number."),
         (SubmitError::ImpossibleNumber, (400, 7036), "phoneNumber is not a number that can be called."),
         (

@@ -314,7 +314,7 @@ async fn credentials_come_in_and_never_go_out() {
         let mut answers = vec![
             put("captcha/web", &json!({"secretKey": "planted-captcha"})).await,
             put("gws", &json!({"userName": "u", "password": "planted-password"})).await,
-            put("webhook/crm", &json!({"secret": "whsec_planted-webhook"})).await,
+            put("webhook/crm", &json!({"secret": "whsec_plantedplantedplantedplanted/web"})).await,
         ];
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
         for (path, body, status) in [

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use domain::callback::{Idempotency, NewCallback, OfferType, Options, PushTarget};
 use domain::captcha::CaptchaToken;
+use domain::push::Receiver;
 use domain::secret::Secret;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -300,10 +301,15 @@ fn push_targets(list: PushList<'_>, channel: Loose<'_>, target: Loose<'_>) -> Re
     }
 }
 
-fn push_target(channel: Loose<'_>, channel_field: &str, target: Loose<'_>, field: &str) -> Result<PushTarget, Problem> {
+pub(super) fn push_target(
+    channel: Loose<'_>,
+    channel_field: &str,
+    target: Loose<'_>,
+    field: &str,
+) -> Result<PushTarget, Problem> {
     let channel = channel.required_text(channel_field, MAX_TEXT_CHARS)?;
-    if channel != "FCM" {
-        return Err(Problem::bad(channel_field, "must be FCM"));
+    if !Receiver::CHANNELS.contains(&channel.as_ref()) {
+        return Err(Problem::bad(channel_field, "must be FCM or HTTP"));
     }
     let target = target.required_text(field, MAX_TOKEN_CHARS)?;
     Ok(PushTarget { channel: channel.into_owned(), target: target.into_owned() })

@@ -202,6 +202,31 @@ async fn one_credential_takes_its_place_in_the_document() {
 }
 
 #[tokio::test]
+async fn a_signing_key_that_is_replaced_stays_as_the_one_before() {
+    let mut office = Office::new();
+    let (old, new) = ("whsec_plantedplantedplantedplanted/old", "whsec_plantedplantedplantedplanted/new");
+    office.plant("OLD", old);
+    office.plant("NEW", new);
+    office.plant("LINE", "a-planted-line-of-text");
+    let endpoint = |keys: &str| format!("tenant: acme\nwebhooks: {{crm: {{url: 'https://crm.example', {keys}}}}}\n");
+    office.apply(&endpoint("secret: {env: OLD}")).await;
+    let before = text_at(&office.exported("acme").await, "webhooks.crm.secret.sealed");
+    office.apply(&endpoint(&format!("secret: {{env: NEW}}, previousSecret: {{sealed: {before:?}}}"))).await;
+    office.vault.forget();
+    let after = office.exported("acme").await;
+    for (place, text) in [("secret", new), ("previousSecret", old)] {
+        let fingerprint = text_at(&after, &format!("webhooks.crm.{place}.sealed"));
+        assert_eq!(office.reveal("acme", &fingerprint).await.as_deref(), Ok(text), "{place}");
+    }
+    let names: Vec<_> = office.sealed("acme").await.into_iter().map(|(kind, name, _)| (kind, name)).collect();
+    assert_eq!(names, [("webhook", "crm".to_owned()), ("webhook", "crm.previousSecret".to_owned())]);
+    office.apply(&endpoint("secret: {env: NEW}")).await;
+    assert_eq!(office.sealed("acme").await.len(), 1, "the change is over");
+    let wrong = office.wrong(&endpoint("secret: {env: LINE}")).await;
+    assert_eq!(wrong, ["webhooks.crm.secret: has to be whsec_ and a key of 24 to 64 bytes in base64"]);
+}
+
+#[tokio::test]
 async fn the_vault_remembers_until_it_is_told_to_forget() {
     let mut office = Office::new();
     office.plant("KEY", SECRET);

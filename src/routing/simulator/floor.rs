@@ -7,6 +7,8 @@
 //!                        │                    ▲                      │                    ▲
 //!                        └─ 409: gone         └─ busy, no answer ────┴── given up ────────┘
 //! ```
+//!
+//! A customer who calls in is expected instead of rung.
 
 mod flow;
 mod post;
@@ -18,6 +20,7 @@ use std::collections::{HashMap, VecDeque};
 
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::Invitation;
+use domain::queue::CallDirection;
 
 use super::dice::Dice;
 use super::journal::{Invited, JournalEntry, JournalEvent, encode};
@@ -228,6 +231,7 @@ impl Floor {
         session.desired_ms = invited.desired;
         session.outcome = invited.outcome;
         session.dials_left = invited.dials;
+        session.calls_in = invited.calls_in;
         session.dice = dice;
         let place = self.seat(session);
         if let Some(register) = self.registers.get_mut(&callback) {
@@ -424,6 +428,7 @@ fn invited(invitation: &Invitation, outcome: Outcome) -> Invited {
         not_after: invitation.not_after.timestamp_millis(),
         outcome,
         dials: u8::try_from(invitation.call.dial_attempts).unwrap_or(u8::MAX).max(1),
+        calls_in: invitation.call.direction == CallDirection::UserOriginated,
     }
 }
 

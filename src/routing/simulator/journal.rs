@@ -81,6 +81,9 @@ pub(super) struct Invited {
     /// Dials before a busy or silent customer is given up.
     #[serde(default = "usual_dials")]
     pub(super) dials: u8,
+    /// The customer calls in and is not dialled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) calls_in: bool,
 }
 
 /// Why a journal cannot be used.

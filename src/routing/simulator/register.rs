@@ -182,6 +182,7 @@ mod tests {
             not_after: 1_000_000,
             outcome: Outcome::Answered,
             dials: 3,
+            calls_in: false,
         });
         JournalEntry {
             at: 1_000,

@@ -195,6 +195,11 @@ pub(super) fn get_ready(dice: &mut Dice) -> f64 {
     dice.between(GET_READY_MEAN_SECONDS - 0.2, GET_READY_MEAN_SECONDS + 0.2)
 }
 
+/// From when an agent is ready until a customer who was told to call in does so.
+pub(super) fn call_in(dice: &mut Dice) -> f64 {
+    dice.between(2.0, 5.0)
+}
+
 /// From the dial to its result.
 pub(super) fn ring(outcome: Outcome, dice: &mut Dice) -> f64 {
     match outcome.dial_result() {

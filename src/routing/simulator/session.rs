@@ -22,6 +22,8 @@ pub(super) enum Phase {
     Reserved,
     /// The customer's phone rings.
     Ringing,
+    /// An agent is reserved, and the customer was asked to call in.
+    Expecting,
     /// Agent and customer talk.
     Talking,
     /// Only its signals still have to be answered: the flow is over, or has died with an earlier process.
@@ -97,6 +99,8 @@ pub(super) struct Session {
     pub(super) outcome: Outcome,
     /// Dials that are left before a busy or silent customer is given up.
     pub(super) dials_left: u8,
+    /// The customer calls in and is not dialled.
+    pub(super) calls_in: bool,
     /// While it waits: whether it may be served as soon as it is the first that is ready.
     pub(super) servable: bool,
     pub(super) post: Post,
@@ -128,6 +132,7 @@ impl Session {
             phase: Phase::Entered,
             outcome: Outcome::Answered,
             dials_left: 1,
+            calls_in: false,
             servable: false,
             post: Post::Empty,
             tries: 0,
@@ -180,7 +185,7 @@ impl Session {
 
     /// Whether an agent is busy with it.
     pub(super) const fn holds_agent(&self) -> bool {
-        matches!(self.phase, Phase::Reserved | Phase::Ringing | Phase::Talking)
+        matches!(self.phase, Phase::Reserved | Phase::Ringing | Phase::Expecting | Phase::Talking)
     }
 }
 

@@ -150,6 +150,8 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         limits: booking.limits,
         captcha: booking.captcha,
         booked_at: booking.booked_at,
+        announcement: booking.announcement,
+        on_replaced: booking.on_replaced,
     })
 }
 

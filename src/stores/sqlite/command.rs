@@ -4,13 +4,16 @@ use std::slice;
 
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
+use domain::happening::Announcement;
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Applied, ApplyError, Booked, Change, Replaced, SaveError, StoreError};
+use domain::notices::Audience;
+use domain::ports::{Applied, ApplyError, Booked, Change, Replaced, SaveError, Settled, StoreError};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
 use super::call_ins::{CallInCommand, CallInOutcome};
+use super::notices::NoticeCommand;
 use super::recount::{MoveRow, Moves, Naming};
 use super::tenants::Apply;
 use super::user_data::ReplaceUserData;
@@ -28,6 +31,7 @@ pub(super) enum Command {
     NameGrids(Naming),
     Forget(Forget),
     Shrink,
+    Notices(NoticeCommand),
     Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
@@ -47,6 +51,8 @@ pub(super) struct Book {
     pub(super) limits: BookingLimits,
     pub(super) captcha: Option<[u8; 16]>,
     pub(super) booked_at: DateTime<Utc>,
+    pub(super) announcement: Option<Announcement>,
+    pub(super) on_replaced: Option<Audience>,
 }
 
 /// Gives rows to an owner, each only if it is still as it was read.
@@ -104,6 +110,9 @@ pub(super) enum Outcome {
     Each(Vec<bool>),
     Done,
     Revoked(bool),
+    Settled(Settled),
+    /// So many rows.
+    Count(u64),
     Applied(Result<Vec<Applied>, ApplyError>),
     CallIn(CallInOutcome),
     Replaced(Result<Replaced, StoreError>),
@@ -125,6 +134,7 @@ impl combiner::Command for Command {
             | Self::CallIn(_)
             | Self::Forget(_)
             | Self::Shrink
+            | Self::Notices(_)
             | Self::Apply(_)
             | Self::AddKey(_)
             | Self::RevokeKey { .. } => &[],
@@ -140,6 +150,7 @@ impl combiner::Command for Command {
             Self::CallIn(command) => command.tenant(),
             Self::Apply(all) => all.first().map(|one| one.tenant),
             Self::AddKey(key) => Some(key.tenant),
+            Self::Notices(command) => command.tenant(),
             Self::Own(_)
             | Self::Remove(_)
             | Self::MoveSlots(_)
@@ -163,6 +174,7 @@ impl combiner::Command for Command {
             Self::MoveSlots(moves) => moves.ids.len() * (size_of::<CallbackId>() + size_of::<MoveRow>()),
             Self::NameGrids(naming) => naming.len() * 100,
             Self::Forget(forget) => forget.rows() * 64,
+            Self::Notices(command) => command.bytes(),
             Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::CallIn(command) => command.bytes(),
@@ -180,6 +192,7 @@ impl combiner::Command for Command {
             Self::NameGrids(naming) => naming.len(),
             Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
+            Self::Notices(command) => command.background_rows(),
             Self::CallIn(command) => command.background_rows(),
             _ => 0,
         }

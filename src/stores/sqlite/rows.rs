@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Nullable, Text};
-use domain::callback::{Callback, Cause, HandOff, Reason, State};
+use domain::callback::{Callback, Cause, Devices, HandOff, Originated, Reason, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, SessionId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{HistoryEntry, StoreError};
@@ -17,13 +17,14 @@ statements! {
     LoadCallback -> (
         BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt,
         Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>, Nullable<Text>, Nullable<Text>,
+        BigInt, Nullable<BigInt>, Nullable<BigInt>,
     ) = "SELECT format, version, queue, phone, state, hand_off, attempt, refusals, last_seq, dialled, owes_terminate,
-        desired_time, expires_at, start_at, wake_at, owner, ended_at, slot, session, reason
-        FROM callbacks WHERE id = ? AND tenant = ?";
+        desired_time, expires_at, start_at, wake_at, owner, ended_at, slot, session, reason, devices, turn_seconds,
+        turn_until FROM callbacks WHERE id = ? AND tenant = ?";
     InsertCallback = "INSERT INTO callbacks (id, format, version, tenant, queue, phone, state, hand_off, attempt,
         refusals, last_seq, dialled, owes_terminate, desired_time, expires_at, start_at, wake_at, owner, ended_at,
-        slot, session, reason, details)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        slot, session, reason, details, devices, turn_seconds, turn_until)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 }
 
 /// The columns of [`LoadCallback`].
@@ -48,6 +49,9 @@ pub(super) type CallbackRow = (
     Option<i64>,
     Option<String>,
     Option<String>,
+    i64,
+    Option<i64>,
+    Option<i64>,
 );
 
 /// An instant as stored.
@@ -64,7 +68,7 @@ pub(super) fn unreadable(what: &str) -> StoreError {
     StoreError::Unreadable(what.to_owned())
 }
 
-fn small(value: i64, what: &str) -> Result<u32, StoreError> {
+pub(super) fn small(value: i64, what: &str) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| unreadable(&format!("{what} is out of range")))
 }
 
@@ -93,7 +97,8 @@ pub(super) fn callback(
     row: CallbackRow,
 ) -> Result<Callback, StoreError> {
     let (format, version, _, phone, state_code, hand_off_code, attempt, refusals, last_seq, dialled, owes, ..) = row;
-    let (.., desired, expires, start, wake, owner, ended, slot, session, reason) = row;
+    let (.., desired, expires, start, wake, owner, ended, slot, session, reason, devices, turn_seconds, turn_until) =
+        row;
     check_format(format)?;
     Ok(Callback {
         id,
@@ -120,8 +125,24 @@ pub(super) fn callback(
         owes_terminate: owes != 0,
         ended_at: ended.map(instant).transpose()?,
         slot: slot.map(instant).transpose()?,
+        devices: i16::try_from(devices)
+            .ok()
+            .and_then(Devices::from_code)
+            .ok_or_else(|| unreadable("devices are not known"))?,
+        originated: originated(turn_seconds, turn_until)?,
         entered: false,
     })
+}
+
+fn originated(seconds: Option<i64>, until: Option<i64>) -> Result<Option<Originated>, StoreError> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    let within_seconds = small(seconds, "a time to call in")?;
+    Ok(Some(Originated { within_seconds, until: until.map(instant).transpose()? }))
+}
+
+/// Until when the customer may call in, as stored.
+pub(super) fn turn_until(callback: &Callback) -> Option<i64> {
+    callback.originated?.until.map(millis)
 }
 
 /// Refuses what no column can hold, before it is queued.
@@ -142,7 +163,7 @@ pub(super) fn insert_binds<'a>(
     id: &'a [u8],
     key: QueueKey,
     details: Option<i64>,
-) -> [Bind<'a>; 23] {
+) -> [Bind<'a>; 26] {
     [
         id.into(),
         FORMAT.into(),
@@ -167,6 +188,9 @@ pub(super) fn insert_binds<'a>(
         callback.session.as_ref().map(SessionId::as_str).into(),
         callback.reason.as_ref().map(Reason::as_str).into(),
         details.into(),
+        i64::from(callback.devices.code()).into(),
+        callback.originated.map(|it| i64::from(it.within_seconds)).into(),
+        turn_until(callback).into(),
     ]
 }
 
@@ -175,7 +199,7 @@ pub(super) fn implied_code(states: &[State]) -> i64 {
     states.iter().fold(0, |code, state| code * 8 + i64::from(state.code()) + 1)
 }
 
-fn implied(mut code: i64) -> Result<Vec<State>, StoreError> {
+pub(super) fn implied(mut code: i64) -> Result<Vec<State>, StoreError> {
     let mut states = Vec::new();
     while code > 0 {
         states.push(state(code % 8 - 1)?);

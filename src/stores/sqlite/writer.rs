@@ -8,6 +8,7 @@ mod booking;
 mod call_ins;
 mod idempotency;
 mod limits;
+mod notices;
 mod recount;
 mod saving;
 mod tenants;
@@ -92,6 +93,7 @@ impl Writer {
             Command::NameGrids(naming) => self.name_grids(naming).map(|()| Outcome::Done),
             Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
             Command::Shrink => self.shrink().map(|()| Outcome::Done),
+            Command::Notices(command) => self.notices(command),
             Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),

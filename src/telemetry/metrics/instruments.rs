@@ -127,8 +127,8 @@ instruments! {
     callbacks_created: count "ges_callbacks_created" ["tenant"] PerTenant;
     /// Call-in requests opened.
     callin_created: count "ges_callin_created" ["tenant"] PerTenant;
-    /// Push notifications sent. Stays 0: pushes are not in this version.
-    push_notifications_sent: count "ges_push_notifications_sent" ["tenant"] PerTenant;
+    /// Push notifications that have come to their end, by the product's reporting names: taken by the channel (`PUSH_DELIVERY_CONFIRMED`), perhaps taken (`PUSH_DELIVERY_NOT_CONFIRMED`), not taken (`PUSH_SEND_ERROR`).
+    push_notifications_sent: count "ges_push_notifications_sent" ["tenant", "result"] PerTenant;
     /// Requests answered. The path is the template of the route; the tenant is `none` where no key was recognised.
     http_requests: count "ges_http_requests_total" ["tenant", "path"] FirstEvent;
     /// Requests answered with status 400 or above.
@@ -238,6 +238,14 @@ instruments! {
     outward_calls: count "ges_outward_calls_total" ["to", "end"] FirstEvent;
     /// Seconds that calls to services outside took, with their repetitions.
     outward_call: histogram "ges_outward_call_seconds" ["to"] FirstEvent, OUTWARD_SECONDS;
+    /// Tries of messages to webhook endpoints: `delivered`, `failed` (tried again later) or `given-up`.
+    webhook_tries: count "ges_webhook_tries_total" ["tenant", "result"] FirstEvent;
+    /// Webhook endpoints switched off because they failed for five days, or said that they are gone.
+    webhook_endpoints_disabled: count "ges_webhook_endpoints_disabled_total" ["tenant"] PerTenant;
+    /// Messages (`webhook`) and notifications (`push`) that are due, in the whole installation; counted up to 100,000.
+    notices_due: gauge "ges_notices_due" ["channel"] Always;
+    /// Seconds for which the oldest of them has been due; 0 if none is.
+    notices_oldest: gauge "ges_notices_oldest_seconds" ["channel"] Always;
     /// Actors that a supervisor started again, by why the one before ended.
     supervisor_restarts: count "ges_supervisor_restarts_total" ["supervisor", "child", "reason"] FirstEvent;
     /// Actors that run now.

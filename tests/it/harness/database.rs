@@ -35,6 +35,12 @@ pub(crate) fn moving(data: &Path) -> i64 {
     query.bind::<BigInt, _>(soon).get_result::<Count>(&mut open(data)).unwrap().count
 }
 
+/// How many messages and notifications are owed.
+pub(crate) fn owed(data: &Path) -> i64 {
+    let query = sql_query("SELECT count(*) AS count FROM notices WHERE ending = 0");
+    query.get_result::<Count>(&mut open(data)).unwrap().count
+}
+
 /// How many callbacks got another slot because slots changed, all in all.
 pub(crate) fn moved_to_other_slots(data: &Path) -> i64 {
     let query = sql_query("SELECT count(*) AS count FROM history WHERE cause = ?");

@@ -10,7 +10,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, SettingsStore, StoreError, TenantStore,
+    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, SettingsStore, StoreError,
+    TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -30,6 +31,7 @@ pub(crate) struct Fixture {
     pub(crate) flow: Arc<dyn FlowStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
+    pub(crate) notices: Arc<dyn NoticeStore>,
     pub(crate) tenants: Arc<dyn TenantStore>,
     pub(crate) injector: Box<dyn Injector>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct Rows {
     pub(crate) keys: u64,
     pub(crate) tokens: u64,
     pub(crate) slots: u64,
+    pub(crate) happenings: u64,
+    pub(crate) notices: u64,
 }
 
 /// Makes things go wrong inside a store, and looks behind its ports.
@@ -154,6 +158,8 @@ pub(crate) fn booking(callback: Callback) -> Booking {
         limits: BookingLimits::default(),
         captcha: None,
         booked_at: noon(),
+        announcement: None,
+        on_replaced: None,
     }
 }
 
@@ -186,6 +192,7 @@ pub(crate) fn change(before: &Callback, change: impl FnOnce(&mut Callback)) -> C
         slot_capacity: 1,
         grid: Grid::default(),
         at: noon(),
+        announcement: None,
     }
 }
 

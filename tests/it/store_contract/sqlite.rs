@@ -102,6 +102,8 @@ impl Injector for SqliteInjector {
             keys: count("idempotency_keys"),
             tokens: count("captcha_tokens"),
             slots: count("slots"),
+            happenings: count("happenings"),
+            notices: count("notices"),
         }
     }
 
@@ -124,6 +126,7 @@ pub(crate) fn start(limits: Limits) -> Fixture {
         flow: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
+        notices: store.clone(),
         tenants: store.clone(),
         injector: Box::new(SqliteInjector { store, folder }),
     }

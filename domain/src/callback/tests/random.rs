@@ -64,6 +64,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Plain(Input::Expire)),
         5 => (prop::option::of(instant()), instant())
             .prop_map(|(heard_at, ping_from)| Happening::Plain(Input::Tick { heard_at, ping_from })),
+        2 => Just(Happening::Plain(Input::WaitShort)),
         1 => any::<bool>().prop_map(|done| Happening::Plain(Input::Terminated { done })),
         1 => Just(Happening::Restart),
     ]
@@ -75,6 +76,11 @@ fn pauses() -> impl Strategy<Value = i64> {
 }
 
 fn newborn() -> impl Strategy<Value = Callback> {
+    (any_newborn(), 0u8..3, prop::option::of(10u32..1_000))
+        .prop_map(|(callback, devices, within)| callback.with_devices(devices, within))
+}
+
+fn any_newborn() -> impl Strategy<Value = Callback> {
     prop_oneof![
         Just(Callback::immediate(id(), terms(), me(), noon())),
         Just({
@@ -123,6 +129,7 @@ impl Life {
                 self.check_hand_off(&before, effects, now)?;
                 self.check_end(&before, &input, effects)?;
                 self.check_leaving(effects, now)?;
+                self.check_telling(&before, effects, now)?;
             }
         }
         self.check_shape()?;
@@ -220,6 +227,28 @@ impl Life {
             }
             [Effect::Reply(Reply::Repeated)] => {}
             other => prop_assert!(false, "{:?}", other),
+        }
+        Ok(())
+    }
+
+    /// Customers are told once that the wait is short, or that it is their turn, and only while they wait.
+    fn check_telling(&self, before: &Callback, effects: &[Effect], now: DateTime<Utc>) -> Result<(), TestCaseError> {
+        let told = |callback: &Callback| {
+            (callback.devices.told_upcoming, callback.originated.is_some_and(|originated| originated.until.is_some()))
+        };
+        let (was, is) = (told(before), told(&self.callback));
+        prop_assert!(was.0 <= is.0 && was.1 <= is.1, "nothing is forgotten");
+        let cause = match effects.first() {
+            Some(Effect::Save(saving)) => Some(saving.cause),
+            _ => None,
+        };
+        prop_assert_eq!(!was.0 && is.0, cause == Some(Cause::WaitShort));
+        prop_assert_eq!(!was.1 && is.1, cause == Some(Cause::TurnCame));
+        if was != is {
+            prop_assert!(matches!(self.callback.state, State::Queued | State::Routing) && !before.dialled);
+        }
+        if self.callback.reason == Some(Reason::FAIL_USER_NO_CONFIRM) && before.reason.is_none() {
+            prop_assert!(before.turn_until().is_some_and(|until| now >= until), "never before the time is over");
         }
         Ok(())
     }

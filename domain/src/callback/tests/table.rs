@@ -18,6 +18,13 @@ fn situations() -> Vec<(&'static str, Callback)> {
         ("routing", routing()),
         ("routing, dialled", dialled()),
         ("processing", processing()),
+        ("customer is told, queued", with_devices(accepted())),
+        ("customer was told, queued", after(with_devices(accepted()), Input::WaitShort)),
+        ("customer is told, routing", with_devices(routing())),
+        ("customer calls, queued", originated(accepted())),
+        ("customer calls, turn came", after(originated(accepted()), Input::WaitShort)),
+        ("customer calls, agent ready", reported(originated(accepted()), 5, SignalEvent::Routing)),
+        ("customer has called", reported(originated(routing()), 7, SignalEvent::Processing)),
         ("cancelled, owing", cancelled()),
         ("completed", ended()),
     ]
@@ -77,7 +84,9 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("tick, in a minute", tick()),
         ("tick then, heard lately", Input::Tick { heard_at: Some(noon() + seconds(50)), ping_from: noon() }),
         ("tick then, no ping yet", Input::Tick { heard_at: None, ping_from: noon() + seconds(90) }),
+        ("tick, in ten minutes", tick()),
         ("tick, in a day", tick()),
+        ("the wait is short", Input::WaitShort),
         ("terminated", Input::Terminated { done: true }),
         ("not terminated", Input::Terminated { done: false }),
     ]
@@ -91,6 +100,7 @@ fn table() -> String {
             let mut stepped = callback.clone();
             let later = match name {
                 "tick, in a minute" | "tick then, heard lately" | "tick then, no ping yet" => seconds(60),
+                "tick, in ten minutes" => seconds(600),
                 "tick, in a day" => Duration::days(2),
                 _ => Duration::zero(),
             };

@@ -61,7 +61,13 @@ impl Floor {
             Phase::Waiting | Phase::Reserved if early_ms > 0 => self.not_yet(place, now.at + early_ms * 1000),
             Phase::Entered => self.ask(place, now),
             Phase::Waiting => self.make_servable(place, at),
+            Phase::Reserved if session.calls_in => self.expect(place, at),
             Phase::Reserved => self.dial(place, at, now),
+            Phase::Expecting if session.outcome == Outcome::HangsUp => self.finish(place, End::AgentConnect, at, now),
+            Phase::Expecting => {
+                self.talk(place, at, now);
+                self.post(place);
+            }
             Phase::Ringing => self.dialled(place, at, now),
             Phase::Talking => self.finish(place, End::AgentConnected, at, now),
             Phase::Asking | Phase::Telling => {}
@@ -167,6 +173,17 @@ impl Floor {
         if let Some(queue) = self.queues.get_mut(number as usize) {
             queue.free += 1;
             self.serve(number, at);
+        }
+    }
+
+    /// Waits with an agent for a customer who was told to call in. One who would not have picked up does not call
+    /// either: that one is waited for until the register is closed.
+    fn expect(&mut self, place: u32, at: Micros) {
+        let Some(session) = self.session_mut(place) else { return };
+        session.phase = Phase::Expecting;
+        if session.outcome.dial_result() == DialResult::Connected {
+            let call = script::call_in(&mut session.dice);
+            self.plan(place, at + self.times.micros(call));
         }
     }
 

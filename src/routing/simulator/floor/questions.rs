@@ -84,7 +84,7 @@ impl Floor {
         let ahead = match session.phase {
             Phase::Entered | Phase::Asking => queue.line.ready(),
             Phase::Waiting => queue.line.before(session.ticket),
-            Phase::Reserved | Phase::Ringing | Phase::Talking => return Some(SERVED),
+            Phase::Reserved | Phase::Ringing | Phase::Expecting | Phase::Talking => return Some(SERVED),
             Phase::Telling => return None,
         };
         let until_desired = (session.desired_ms - wall_ms).max(0).saturating_add(999) / 1000;

@@ -289,6 +289,38 @@ fn a_hundred_thousand_wait_in_little_memory() {
 }
 
 #[test]
+fn who_calls_in_is_expected_and_never_dialled() {
+    const HANGS_UP: u64 = 4;
+    for (digits, expected) in [
+        (0, &["accepted", "queued", "routing", "processing", "completed"][..]),
+        (HANGS_UP, &["accepted", "queued", "routing", "completed"]),
+        (1, &["accepted", "queued", "routing"]),
+        (2, &["accepted", "queued", "routing"]),
+    ] {
+        let mut run = Run::new(1);
+        let mut invitation = invitation(1, digits, EPOCH_MS);
+        invitation.call.direction = CallDirection::UserOriginated;
+        let mut lines = Vec::new();
+        let admission = run.floor.admit(&invitation, EPOCH_MS, &mut lines);
+        run.floor.enter(&invitation, admission, 0);
+        run.run(600 * SECOND, |_| Answer::Taken);
+        assert_eq!(run.events(1), expected, "…{digits}");
+        let written = [lines, std::mem::take(run.floor.lines())].concat();
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.contains(r#""callsIn":true"#) && !written.contains("dialled"), "{written}");
+        if expected.last() == Some(&"routing") {
+            assert_eq!(
+                (run.live(1), run.floor.queues[0].free),
+                (Some(Live { position: 0, estimated_wait_seconds: 0 }), 0)
+            );
+            run.floor.close(id(1), run.now());
+            assert_eq!(run.events(1), expected, "closed without a word");
+        }
+        assert_eq!((run.live(1), run.floor.queues[0].free), (None, 1), "…{digits}");
+    }
+}
+
+#[test]
 fn a_queue_says_how_often_its_customers_are_dialled() {
     const BUSY: u64 = 1;
     for attempts in [1, 2, 5] {

@@ -31,6 +31,7 @@ fn lines_are_read_back_in_their_order() {
         not_after: 6,
         outcome: Outcome::AnsweringMachine,
         dials: 5,
+        calls_in: true,
     };
     let entries = [
         JournalEntry { invited: Some(invited), ..entry(1, 1, JournalEvent::Entered, 1) },

@@ -87,6 +87,9 @@ impl Writer {
         self.count_booking(book, key)?;
         keyed.remember(&mut self.connection, id)?;
         self.remember_token(book, key)?;
+        if let Some(announcement) = &book.announcement {
+            self.announce(callback, &[], announcement, book.booked_at)?;
+        }
         Ok(replaced.unwrap_or(Booked::New))
     }
 

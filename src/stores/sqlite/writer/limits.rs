@@ -114,7 +114,10 @@ impl Writer {
         let binds = [uuid.as_bytes().as_slice().into(), key.tenant.into()];
         let Some(row) = first::<LoadCallback, CallbackRow>(&mut self.connection, &binds)? else { return Ok(None) };
         let before = callback(id, book.callback.tenant, book.callback.queue.clone(), row).map_err(unreadable)?;
-        Ok(replacement(&before, book.booked_at))
+        Ok(replacement(&before, book.booked_at).map(|change| Change {
+            announcement: book.on_replaced.as_ref().and_then(|told| told.announcement(&change.callback)),
+            ..change
+        }))
     }
 
     fn is_slot_full(&mut self, book: &Book, key: QueueKey, replaced: Option<&Change>) -> QueryResult<bool> {

@@ -7,7 +7,7 @@ use domain::callback::{Cause, Reason, State};
 use domain::ids::{CallbackId, SessionId, TenantId};
 use domain::ports::{Change, SaveError, SlotClaim};
 
-use super::super::rows::{FORMAT, check_format, implied_code, millis, stored};
+use super::super::rows::{FORMAT, check_format, implied_code, millis, stored, turn_until};
 use super::super::statement::{execute, first, statements};
 use super::booking::{Taken, give_slot_back};
 use super::{AddHistory, Writer};
@@ -17,7 +17,7 @@ statements! {
     UpdateCallback = "UPDATE callbacks SET version = ?, state = ?, hand_off = ?, attempt = ?, refusals = ?,
         last_seq = ?, dialled = ?, owes_terminate = ?, desired_time = ?, expires_at = ?, start_at = ?,
         wake_at = CASE WHEN ? AND EXISTS (SELECT 1 FROM parked p WHERE p.callback = callbacks.id) THEN NULL ELSE ? END,
-        owner = ?, ended_at = ?, slot = ?, session = ?, reason = ?
+        owner = ?, ended_at = ?, slot = ?, session = ?, reason = ?, devices = ?, turn_until = ?
         WHERE id = ? AND tenant = ? AND version = ? AND format = ? AND owner IS ifnull(?, owner)";
     Look -> (BigInt, BigInt, BigInt, BigInt, Nullable<BigInt>, Nullable<BigInt>) =
         "SELECT format, version, state, attempt, owner, wake_at FROM callbacks WHERE id = ? AND tenant = ?";
@@ -90,6 +90,9 @@ impl Writer {
                 i64::from(callback.attempt).into(),
             ],
         )?;
+        if let Some(announcement) = &change.announcement {
+            self.announce(callback, &change.saving.implied, announcement, change.at)?;
+        }
         Ok(Ok(()))
     }
 
@@ -118,6 +121,8 @@ impl Writer {
                 callback.slot.map(millis).into(),
                 callback.session.as_ref().map(SessionId::as_str).into(),
                 callback.reason.as_ref().map(Reason::as_str).into(),
+                i64::from(callback.devices.code()).into(),
+                turn_until(callback).into(),
                 id.as_bytes().as_slice().into(),
                 tenant.into(),
                 i64::from(change.expected_version).into(),
