@@ -81,9 +81,7 @@ impl Operation {
                 let limits = TenantLimits { requests_per_second: 1, burst: Some(1) };
                 House::of(TenantDocument { limits, ..TenantDocument::with_queues("demo", []) }, DoorLimits::default())
             }
-            503 => {
-                House::with(Side::External, settings(DoorLimits { requests_in_flight: 0, ..DoorLimits::default() }))
-            }
+            503 => House::with(Side::External, settings(DoorLimits { requests_in_flight: 0, ..DoorLimits::default() })),
             _ => House::new(Side::External),
         };
         ready(&house);
