@@ -237,6 +237,11 @@ impl CallbackStore for SqliteStore {
         self.readers.read_for(tenant, move |reader| reader.places_taken(tenant, &queue, from, to)).await
     }
 
+    /// Commands of other processes are not in it.
+    fn writes_of(&self, tenant: TenantId) -> Option<u64> {
+        Some(self.combiner.writes_of(tenant))
+    }
+
     async fn recount(
         &self,
         tenant: TenantId,
