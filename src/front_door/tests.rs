@@ -14,6 +14,7 @@ mod news;
 mod numbers;
 mod settings;
 mod statistics;
+mod statuses;
 mod waits;
 
 use std::sync::Arc;
