@@ -29,6 +29,7 @@ use crate::front_door::{
     StoreParking,
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
+use crate::privacy::{DeskEnder, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
@@ -130,7 +131,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         courier: courier.clone(),
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
-        blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
+        blinds: Arc::new(counted_values(&master)),
         routing: simulator.clone(),
         captcha: Arc::new(CaptchaClient::new(http.clone(), secrets.clone())),
         statistics: Arc::new(GwsClient::new(http, secrets, gws_addresses(config))),
@@ -161,6 +162,12 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
+        privacy: Arc::new(Privacy::new(
+            store.clone(),
+            Arc::new(counted_values(&master)),
+            clock.clone(),
+            Arc::new(DeskEnder(tree.desk())),
+        )),
         provisioning: Arc::new(provisioning(store, clock, &master)?.checking(courier)),
         settings: tree.settings(),
         failures: Arc::default(),
@@ -223,6 +230,23 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
     let courier = HttpCourier::new(http, vault, clock.clone());
     Ok(provisioning(store, clock, &master)?.checking(Arc::new(courier)))
+}
+
+/// Export, erasure and the audit log for a command that works beside a running service.
+///
+/// # Errors
+/// [`AppError`] if the data folder or its key cannot be used.
+pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
+    let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
+    let master = master_key(store.as_ref(), config).await?;
+    let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    Ok(Privacy::new(store, Arc::new(counted_values(&master)), clock, Arc::new(ender)))
+}
+
+/// What values are kept as that are counted.
+fn counted_values(master: &MasterKey) -> KeyedBlinds {
+    KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))
 }
 
 /// A command counts nothing.

@@ -10,10 +10,12 @@
 //! `serve` holds the folder's lock for its life; commands of the command line open the same file without it
 //! and write in short transactions. Nothing here awaits while a transaction is open.
 
+mod audit;
 mod call_ins;
 mod callbacks;
 mod command;
 mod direct;
+mod erasure;
 mod in_place;
 mod names;
 mod nodes;
@@ -29,7 +31,6 @@ mod tenants;
 mod user_data;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -102,7 +103,8 @@ pub struct SqliteStore {
     faults: Arc<Faults>,
     limits: Limits,
     migrated: Vec<String>,
-    _lock: Option<File>,
+    /// With its lock.
+    folder: Folder,
 }
 
 impl SqliteStore {
@@ -135,7 +137,7 @@ impl SqliteStore {
             faults,
             limits: options.limits,
             migrated,
-            _lock: folder.into_lock(),
+            folder,
         })
     }
 
