@@ -6,7 +6,7 @@ mod receipts;
 mod scrub;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::State;
 use domain::erasure::{Receipt, Search};
 use domain::ids::{CallbackId, ErasureId, TenantId};
@@ -14,6 +14,7 @@ use domain::numbers::PhoneNumber;
 use domain::ports::{
     CallbackStore as _, EraseError, Erasing, Held, HeldCallback, NewEntry, PersonalStore, Record, StoreError,
 };
+use tokio::time::Instant;
 
 use super::SqliteStore;
 use super::callbacks::unexpected;
@@ -167,8 +168,22 @@ impl SqliteStore {
         Ok(found)
     }
 
+    /// What is kept of a number, if all of it has ended.
+    async fn erasable_rows(&self, erasing: &Erasing) -> Result<HeldRows, EraseError> {
+        let found = self.held_rows(erasing.tenant, erasing.phone, erasing.counted_as).await?;
+        match found.unfinished() {
+            0 => Ok(found),
+            count => Err(EraseError::Unfinished(count)),
+        }
+    }
+
     /// Removes what is there; parts of it that would be recognised in the files, none if there are too many to look for.
-    async fn remove_all(&self, erasing: &Erasing, begun: &Begun) -> Result<Option<Vec<Vec<u8>>>, EraseError> {
+    async fn remove_all(
+        &self,
+        erasing: &Erasing,
+        begun: &Begun,
+        mut found: HeldRows,
+    ) -> Result<Option<Vec<Vec<u8>>>, EraseError> {
         let mut traces = (!begun.resumed).then(|| vec![scrub::number(erasing.phone)]);
         let empty = RemoveRows {
             erasure: (erasing.tenant, begun.id),
@@ -180,10 +195,6 @@ impl SqliteStore {
             callbacks: Vec::new(),
         };
         for _ in 0..MAX_ROUNDS {
-            let found = self.held_rows(erasing.tenant, erasing.phone, erasing.counted_as).await?;
-            if found.unfinished() > 0 {
-                return Err(EraseError::Unfinished(found.unfinished()));
-            }
             let details = found.details();
             traces = match traces {
                 Some(mut known) if known.len() + details.len() <= MAX_TRACES => {
@@ -201,6 +212,7 @@ impl SqliteStore {
             if !found.is_full() {
                 return Ok(traces);
             }
+            found = self.erasable_rows(erasing).await?;
         }
         Err(StoreError::NotDone("there is more than one erasure can remove".to_owned()).into())
     }
@@ -246,17 +258,16 @@ impl PersonalStore for SqliteStore {
     }
 
     async fn erase(&self, erasing: Erasing) -> Result<Receipt, EraseError> {
-        let found = self.held_rows(erasing.tenant, erasing.phone, erasing.counted_as).await?;
-        if found.unfinished() > 0 {
-            return Err(EraseError::Unfinished(found.unfinished()));
-        }
+        let began = Instant::now();
+        let found = self.erasable_rows(&erasing).await?;
         let begun = match self.privacy(PrivacyCommand::Begin(erasing.clone())).await? {
             Outcome::Begun(begun) => begun,
             other => return Ok(unexpected(&other)?),
         };
-        let traces = self.remove_all(&erasing, &begun).await?;
+        let traces = self.remove_all(&erasing, &begun, found).await?;
         let search = self.scrub(traces).await?;
-        let finish = PrivacyCommand::Finish { tenant: erasing.tenant, id: begun.id, at: erasing.at, search };
+        let at = erasing.at + TimeDelta::from_std(began.elapsed()).unwrap_or_default();
+        let finish = PrivacyCommand::Finish { tenant: erasing.tenant, id: begun.id, at, search };
         match self.privacy(finish).await? {
             Outcome::Receipt(receipt) => {
                 let missing = || StoreError::NotDone("the receipt was not found".to_owned());

@@ -148,7 +148,7 @@ impl Writer {
 
     fn change_key(&mut self, change: &KeyChange, at: Option<i64>) -> QueryResult<()> {
         match change {
-            KeyChange::Add(key) => self.add_key(key),
+            KeyChange::Add(key) => self.keep_key(key).map(|_| ()),
             KeyChange::Change { id, label, scopes } => {
                 let id = id.as_uuid();
                 let scopes = scopes.iter().fold(0, |bits, scope: &Scope| bits | scope.bit());

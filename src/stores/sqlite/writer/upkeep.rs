@@ -117,7 +117,14 @@ impl Writer {
         self.connection.batch_execute(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))
     }
 
+    /// A key that comes alone.
     pub(super) fn add_key(&mut self, key: &ApiKey) -> QueryResult<()> {
+        let tenant = self.keep_key(key)?;
+        self.note_plain((key.tenant, tenant), key.created_at, Act::KeyCreated, BY_COMMAND, key.id.to_string())
+    }
+
+    /// The number of its tenant.
+    pub(super) fn keep_key(&mut self, key: &ApiKey) -> QueryResult<i64> {
         let tenant = FreshNames::resolve_tenant(&mut self.connection, key.tenant)?;
         let uuid = key.id.as_uuid();
         let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
@@ -131,8 +138,7 @@ impl Writer {
             key.revoked_at.map(millis).into(),
         ];
         execute::<AddApiKey>(&mut self.connection, &binds)?;
-        execute::<RaiseEpoch>(&mut self.connection, &[])?;
-        self.note_plain((key.tenant, tenant), key.created_at, Act::KeyCreated, BY_COMMAND, key.id.to_string())
+        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| tenant)
     }
 
     pub(super) fn revoke_key(&mut self, id: ApiKeyId, at: DateTime<Utc>) -> QueryResult<bool> {
