@@ -16,8 +16,8 @@ use domain::erasure::{FINGERPRINT, Receipt};
 use domain::ids::{CallbackId, ErasureId, TenantId};
 use domain::numbers::{NumberError, PhoneNumber, Region};
 use domain::ports::{
-    AuditPage, AuditStore, Blinds, Clock, EraseError, Erasing, Held, HeldCallback, NewEntry,
-    PersonalStore, SettingsStore, StoreError, Unserved,
+    AuditPage, AuditStore, Blinds, Clock, EraseError, Erasing, Held, HeldCallback, NewEntry, PersonalStore,
+    SettingsStore, StoreError, Unserved,
 };
 use domain::throttle::PHONE_NUMBER;
 use thiserror::Error;
@@ -224,12 +224,7 @@ impl Privacy {
     }
 
     /// Ends what has not ended, if that is wanted; how many that were.
-    async fn end_all(
-        &self,
-        tenant: TenantId,
-        phone: PhoneNumber,
-        unfinished: Unfinished,
-    ) -> Result<u64, PrivacyError> {
+    async fn end_all(&self, tenant: TenantId, phone: PhoneNumber, unfinished: Unfinished) -> Result<u64, PrivacyError> {
         let held = self.held(tenant, phone).await?;
         let open: Vec<HeldCallback> =
             held.callbacks.iter().filter(|it| it.state != State::Completed).copied().collect();

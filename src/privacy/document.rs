@@ -330,7 +330,10 @@ fn remains(receipt: &Receipt) -> Vec<Remainder> {
             until: Some(stamp(receipt.finished_at.unwrap_or(receipt.begun_at) + chrono::Duration::days(15))),
             ..entry("journal", "The journal of the built-in simulator names callbacks by id. It holds no number.")
         },
-        entry("settings", "Documents of tenants and their history are not looked through: take numbers out of rules there."),
+        entry(
+            "settings",
+            "Documents of tenants and their history are not looked through: take numbers out of rules there.",
+        ),
     ];
     if receipt.counts.blinded > 0 {
         remains.push(entry("callbacks", "Rows without number and data, until routing has been told of their end."));

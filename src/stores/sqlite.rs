@@ -129,16 +129,7 @@ impl SqliteStore {
         let keeper = vec![reader(folder.connect_keeper()?)];
         let keeper = Readers::start(keeper, "store-keeper", Manner::Plain).map_err(OpenError::Threads)?;
         let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
-        Ok(Self {
-            combiner,
-            in_place,
-            readers,
-            keeper,
-            faults,
-            limits: options.limits,
-            migrated,
-            folder,
-        })
+        Ok(Self { combiner, in_place, readers, keeper, faults, limits: options.limits, migrated, folder })
     }
 
     /// Migrations that opening has applied, in order; none if the schema was up to date.

@@ -89,7 +89,10 @@ fn a_number_is_told_and_erased_and_nothing_of_it_is_found() {
     let callback = &told["callbacks"][0];
     assert_eq!(callback["id"], id.to_string());
     assert_eq!(callback["userData"], json!({"order": TEXTS[0], "note": TEXTS[2]}));
-    assert_eq!((&callback["options"], &callback["callbackState"]), (&json!({"language": "fr-CA"}), &json!("COMPLETED")));
+    assert_eq!(
+        (&callback["options"], &callback["callbackState"]),
+        (&json!({"language": "fr-CA"}), &json!("COMPLETED"))
+    );
     let history = callback["history"].as_array().unwrap();
     assert!(history.len() >= 4, "{history:?}");
     assert_eq!(told["callIns"].as_array().unwrap().len(), 2);
@@ -319,5 +322,4 @@ fn an_erasure_goes_on_after_every_kill() {
     let keys: u64 = list.iter().map(|receipt| receipt["removed"]["idempotencyKeys"].as_u64().unwrap()).sum();
     assert_eq!((removed, keys), (200, 200), "each counted once, over {} receipts", list.len());
     println!("{erasures} kills, {} receipts", list.len());
-
 }

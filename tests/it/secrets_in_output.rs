@@ -143,7 +143,12 @@ fn call_in(outside: &mut Client, inside: &mut Client, id: Uuid) -> Vec<(bool, An
         (true, inside.post_json(&attach, &[], &format!(r#"{{"userData":"{USER_DATA} {phone}"}}"#)).unwrap()),
         (false, inside.post_json(EXPORT, &[], &format!(r#"{{"phoneNumber":"+1{phone}"}}"#)).unwrap()),
         (true, inside.post_json(EXPORT, &[], &format!(r#"{{"phoneNumber":"{USER_DATA}"}}"#)).unwrap()),
-        (true, inside.post_json(ERASE, &[], &format!(r#"{{"phoneNumber":"+1{phone}","unfinished":"{USER_DATA}"}}"#)).unwrap()),
+        (
+            true,
+            inside
+                .post_json(ERASE, &[], &format!(r#"{{"phoneNumber":"+1{phone}","unfinished":"{USER_DATA}"}}"#))
+                .unwrap(),
+        ),
         (false, inside.get(&format!("/ges/v1/callbacks/{id}")).unwrap()),
         (true, inside.get(&format!("/ges/v1/queues/{USER_DATA}/watermark")).unwrap()),
     ]

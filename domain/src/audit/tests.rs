@@ -85,7 +85,8 @@ fn a_chain_that_was_written_anew_is_not_the_one_that_was_noted() {
 
 #[test]
 fn actors_are_ways_in() {
-    for (actor, expected) in [("api", "api"), ("ges", "ges"), ("ges (alice)", "ges"), ("ges(alice)", "ges"), ("", "ges")]
+    for (actor, expected) in
+        [("api", "api"), ("ges", "ges"), ("ges (alice)", "ges"), ("ges(alice)", "ges"), ("", "ges")]
     {
         assert_eq!(actor_name(actor), expected, "{actor}");
     }

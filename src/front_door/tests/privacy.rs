@@ -72,7 +72,11 @@ async fn what_cannot_be_read_is_told_why() {
                 (400, 501),
                 "country must be two upper-case letters of ISO 3166-1, such as US.",
             ),
-            (json!({"phoneNumber": "+14165550107", "x": [1]}), (503, 500), "The service cannot take this now; nothing was done."),
+            (
+                json!({"phoneNumber": "+14165550107", "x": [1]}),
+                (503, 500),
+                "The service cannot take this now; nothing was done.",
+            ),
         ] {
             let answer = post(&house, "demo", path, &body).await;
             assert_eq!((answer.refusal(), answer.message().as_str()), (refusal, message), "{path} {body}");
@@ -80,7 +84,9 @@ async fn what_cannot_be_read_is_told_why() {
     }
     let wrong = json!({"phoneNumber": "+14165550107", "unfinished": "keep"});
     assert_eq!(post(&house, "demo", ERASE, &wrong).await.message(), "unfinished must be refuse or cancel.");
-    for path in ["/ges/v1/erasures?limit=0", "/ges/v1/erasures?cursor=x", "/ges/v1/erasures/x", "/ges/v1/audit?cursor=-1"] {
+    for path in
+        ["/ges/v1/erasures?limit=0", "/ges/v1/erasures?cursor=x", "/ges/v1/erasures/x", "/ges/v1/audit?cursor=-1"]
+    {
         assert_eq!(get(&house, "demo", path).await.refusal(), (400, 501), "{path}");
     }
     assert_eq!(get(&house, "demo", "/ges/v1/audit").await.refusal(), (503, 500));
@@ -110,7 +116,8 @@ async fn pages_come_together_to_the_whole() {
     let wrong = json!({"phoneNumber": "+14165550107", "cursor": "x"});
     assert_eq!(post(&office.house, "demo", EXPORT, &wrong).await.refusal(), (400, 501));
     let audit = get(&office.house, "demo", "/ges/v1/audit?limit=1000").await.json();
-    let subjects: Vec<_> = audit["data"]["entries"].as_array().unwrap().iter().map(|it| it["subject"].clone()).collect();
+    let subjects: Vec<_> =
+        audit["data"]["entries"].as_array().unwrap().iter().map(|it| it["subject"].clone()).collect();
     let told = ["callbacks 100, callIns 0", "callbacks 100, callIns 0", "callbacks 30, callIns 0"];
     assert_eq!(subjects[subjects.len() - 3..], told, "every page is an act");
     assert!(!audit.to_string().contains("4165550107"));
@@ -124,7 +131,10 @@ async fn an_erasure_is_refused_while_something_has_not_ended() {
     book(&office, |_| {}).await;
     let answer = post(&office.house, "demo", ERASE, &number).await;
     assert_eq!(answer.refusal(), (409, 409));
-    assert!(answer.message().starts_with("One callback of the number has not ended; nothing was erased."), "{answer:?}");
+    assert!(
+        answer.message().starts_with("One callback of the number has not ended; nothing was erased."),
+        "{answer:?}"
+    );
     book(&office, |_| {}).await;
     assert!(post(&office.house, "demo", ERASE, &number).await.message().starts_with("2 callbacks"));
     *office.house.fake.cancelled_by.lock().unwrap() = Canceller::Admin;

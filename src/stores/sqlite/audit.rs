@@ -68,8 +68,7 @@ impl Reader {
     fn old_acts(&mut self, at: DateTime<Utc>) -> Result<TidyRows, StoreError> {
         let before = millis(at - RECEIPTS_KEPT);
         let binds = [TIDIED_AT_ONCE.into(), before.into(), MAX_ENTRIES.into()];
-        let entries: Vec<(i64, Option<i64>)> =
-            rows::<OldEntries, _>(&mut self.connection, &binds).map_err(not_read)?;
+        let entries: Vec<(i64, Option<i64>)> = rows::<OldEntries, _>(&mut self.connection, &binds).map_err(not_read)?;
         let entries = entries.into_iter().filter_map(|(tenant, until)| Some((tenant, until?))).collect();
         let receipts = rows::<OldReceipts, _>(&mut self.connection, &[before.into(), TIDIED_AT_ONCE.into()]);
         Ok(TidyRows { entries, receipts: receipts.map_err(not_read)? })

@@ -83,7 +83,17 @@ pub(super) struct Faults {
 impl Writer {
     pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
         let (fresh, counted_by) = (FreshNames::default(), CountedBy::default());
-        Self { connection, names, fresh, wal, faults, counted_by, noted: Vec::new(), cut_tried_at: None, in_doubt: false }
+        Self {
+            connection,
+            names,
+            fresh,
+            wal,
+            faults,
+            counted_by,
+            noted: Vec::new(),
+            cut_tried_at: None,
+            in_doubt: false,
+        }
     }
 
     fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {

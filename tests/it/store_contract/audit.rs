@@ -115,10 +115,8 @@ pub(crate) async fn tells_every_act(start: &Start) {
     store.audit.note_act(tenant(), entry(1)).await.unwrap();
 
     let acts = store.acts().await;
-    let told: Vec<_> = acts
-        .iter()
-        .map(|it| (it.act.as_str(), it.actor.as_str(), it.subject.as_str(), it.details.as_str()))
-        .collect();
+    let told: Vec<_> =
+        acts.iter().map(|it| (it.act.as_str(), it.actor.as_str(), it.subject.as_str(), it.details.as_str())).collect();
     let (added, alone, callback) = (added.id.to_string(), alone.id.to_string(), parked.id.to_string());
     let expected = [
         ("settings.applied", "ges", "revision 1", ""),

@@ -9,8 +9,7 @@ use domain::happening::{Kind, OwedPush};
 use domain::ids::{CallInId, ErasureId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, EraseError, Erasing, Held, HeldCallback, HeldCallIn, Opened, Opening, PersonalStore,
-    StoreError,
+    Booked, Booking, EraseError, Erasing, Held, HeldCallIn, HeldCallback, Opened, Opening, PersonalStore, StoreError,
 };
 use domain::throttle::{BookingLimits, CountedValue, Day};
 use ges::stores::combiner::Limits;
@@ -153,7 +152,10 @@ pub(crate) async fn nothing_is_found_afterwards(start: &Start) {
     // What was promised under a key is gone, and is not made anew.
     assert_eq!(store.callbacks.load(tenant(), done.id).await, Ok(None));
     for body in [1, 5] {
-        let again = Booking { idempotency: Some(Idempotency { key: [1; 16], body: [body; 16] }), ..planted(in_slot(noon()), 1) };
+        let again = Booking {
+            idempotency: Some(Idempotency { key: [1; 16], body: [body; 16] }),
+            ..planted(in_slot(noon()), 1)
+        };
         assert_eq!(store.callbacks.book(again.clone()).await, Ok(Booked::Gone), "whatever it comes with");
         let known = store.callbacks.known(tenant(), again.idempotency.unwrap(), noon()).await;
         assert_eq!(known, Ok(Some(Booked::Gone)));
@@ -227,6 +229,18 @@ pub(crate) async fn is_found_in_no_crowded_file(start: &Start) {
         }
     }
     println!("{rewritten} of {ROUNDS} erasures had to write the database anew");
+}
+
+pub(crate) async fn finds_copies_between_rows(start: &Start) {
+    let store = start(Limits::default());
+    store.end_planted(immediate(ME, noon()), 1).await;
+    if !store.injector.leave_copy(customer()) {
+        return;
+    }
+    let receipt = store.erase(noon()).await;
+    assert_eq!((receipt.search.rewritten, receipt.search.found), (true, 0));
+    let again = store.personal.erase(erasing(noon())).await.unwrap();
+    assert!(!again.search.rewritten, "once is enough");
 }
 
 pub(crate) async fn waits_for_what_has_not_ended(start: &Start) {

@@ -11,9 +11,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    AuditStore, PersonalStore,
-    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, SettingsStore, StoreError,
-    TenantStore,
+    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, PersonalStore,
+    SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -103,6 +102,8 @@ pub(crate) trait Injector: Send + Sync {
     /// Where a number, a text or stored bytes can be found: in every value of every table, unpacked where it is packed,
     /// and in every byte of every file.
     fn traces(&self, phone: PhoneNumber, texts: &[&str], forms: &[Vec<u8>]) -> Vec<String>;
+    /// Leaves a copy of a number where no query finds it; false if the store keeps nothing like that.
+    fn leave_copy(&self, phone: PhoneNumber) -> bool;
     /// Changes the audit log of `tenant()` behind its back.
     fn tamper(&self, how: Tamper);
     /// The most batches that a write of a tenant had to wait for.

@@ -11,10 +11,10 @@ use domain::ports::{HeldCallIn, StoreError};
 
 use super::super::call_ins::{CallInRow, LoadCallIn, call_in_at};
 use super::super::callbacks::unpacked;
+use super::super::queries::callback_id;
 use super::super::readers::{Reader, not_read};
 use super::super::rows::state;
 use super::super::statement::{first, rows, statements};
-use super::super::queries::callback_id;
 
 /// Rows that one read looks through: some ten milliseconds.
 const STRETCH: i64 = 20_000;

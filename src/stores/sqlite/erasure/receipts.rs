@@ -28,25 +28,8 @@ statements! {
 }
 
 /// The columns of [`LoadReceipt`].
-pub(in crate::stores::sqlite) type ReceiptRow = (
-    Vec<u8>,
-    Vec<u8>,
-    String,
-    i64,
-    Option<i64>,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-);
+pub(in crate::stores::sqlite) type ReceiptRow =
+    (Vec<u8>, Vec<u8>, String, i64, Option<i64>, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// Makes a receipt of its row.
 pub(in crate::stores::sqlite) fn receipt(tenant: TenantId, row: ReceiptRow) -> Result<Receipt, StoreError> {

@@ -93,8 +93,9 @@ impl Files {
         let (mut bytes, mut found, mut start) = (0, 0, 100);
         while read_page(&mut file, page.get_mut(start..).unwrap_or_default()).map_err(|error| not_done(&error))? {
             bytes += length as u64;
-            let free = free_space(&page, start);
-            found += traces.iter().map(|trace| occurrences(free, trace)).sum::<u64>();
+            for space in [free_space(&page, start)].into_iter().chain(free_blocks(&page, start)) {
+                found += traces.iter().map(|trace| occurrences(space, trace)).sum::<u64>();
+            }
             start = 0;
         }
         Ok((bytes, found))
@@ -110,20 +111,42 @@ fn read_page(file: &mut impl Read, page: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// The space between the list of a page's rows and the rows themselves; none if it is no page with rows. Its head
-/// stands at `start`.
+/// A number of two bytes; 0 beyond the page.
+fn word(page: &[u8], at: usize) -> usize {
+    let bytes = page.get(at..at + 2).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, |bytes| usize::from(u16::from_be_bytes(bytes)))
+}
+
+/// How long the head of a page with rows is; none of any other page. It stands at `start`.
+fn head_bytes(page: &[u8], start: usize) -> Option<usize> {
+    match page.get(start) {
+        Some(2 | 5) => Some(12),
+        Some(10 | 13) => Some(8),
+        _ => None,
+    }
+}
+
+/// The space between the list of a page's rows and the rows themselves.
 fn free_space(page: &[u8], start: usize) -> &[u8] {
-    let word = |at: usize| {
-        let bytes = page.get(start + at..start + at + 2).and_then(|bytes| bytes.try_into().ok());
-        bytes.map_or(0, |bytes| usize::from(u16::from_be_bytes(bytes)))
+    let Some(head) = head_bytes(page, start) else { return &[] };
+    let rows_from = match word(page, start + 5) {
+        0 => MAX_PAGE_BYTES,
+        from => from,
     };
-    let head = match page.get(start) {
-        Some(2 | 5) => 12,
-        Some(10 | 13) => 8,
-        _ => return &[],
-    };
-    let rows_from = if word(5) == 0 { MAX_PAGE_BYTES } else { word(5) };
-    page.get(start + head + 2 * word(3)..rows_from).unwrap_or_default()
+    page.get(start + head + 2 * word(page, start + 3)..rows_from).unwrap_or_default()
+}
+
+/// The places of deleted rows between others, which `secure_delete` has overwritten unless a program without it deleted
+/// them. Each begins with where the next one is and how long it is itself.
+fn free_blocks(page: &[u8], start: usize) -> impl Iterator<Item = &[u8]> {
+    let mut at = head_bytes(page, start).map_or(0, |_| word(page, start + 1));
+    std::iter::from_fn(move || {
+        let here = Some(at).filter(|at| *at > 0)?;
+        let next = word(page, here);
+        // They stand in order: whatever does not is damaged, and ends it.
+        at = if next > here { next } else { 0 };
+        page.get(here + 4..here + word(page, here + 2).max(4))
+    })
 }
 
 fn occurrences(space: &[u8], trace: &[u8]) -> u64 {

@@ -32,6 +32,26 @@ fn only_the_space_between_list_and_rows_is_free() {
 }
 
 #[test]
+fn the_places_of_deleted_rows_are_followed() {
+    let mut page = page(13, 0, 2, 400, 7);
+    let mut block = |at: usize, next: u16, length: u16| {
+        page[at..at + 2].copy_from_slice(&next.to_be_bytes());
+        page[at + 2..at + 4].copy_from_slice(&length.to_be_bytes());
+    };
+    block(410, 450, 20);
+    block(450, 0, 4);
+    page[1..3].copy_from_slice(&410_u16.to_be_bytes());
+    let lengths = |page: &[u8]| free_blocks(page, 0).map(<[u8]>::len).collect::<Vec<_>>();
+    assert_eq!(lengths(&page), [16, 0]);
+    page[450..452].copy_from_slice(&410_u16.to_be_bytes());
+    assert_eq!(lengths(&page), [16, 0], "a ring ends where it turns back");
+    page[412..414].copy_from_slice(&60_000_u16.to_be_bytes());
+    assert_eq!(lengths(&page), Vec::<usize>::new(), "longer than the page");
+    page[0] = 0;
+    assert_eq!(lengths(&page), Vec::<usize>::new(), "no page with rows");
+}
+
+#[test]
 fn traces_are_counted_wherever_they_begin() {
     assert_eq!(occurrences(b"abcabcab", b"abc"), 2);
     assert_eq!(occurrences(b"aaaa", b"aa"), 3);
