@@ -48,6 +48,12 @@ statements! {
         "SELECT d.user_data FROM call_ins c JOIN details d ON d.id = c.details WHERE c.tenant = ? AND c.id = ?";
 }
 
+/// Id, state, wake-up, details.
+type CallbackOf = (Vec<u8>, i64, Option<i64>, Option<i64>);
+
+/// Packed options and packed user data.
+type PackedTexts = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A callback of a number.
 #[derive(Debug, Clone)]
 pub(in crate::stores::sqlite) struct FoundCallback {
@@ -117,9 +123,8 @@ impl Reader {
         let next = end.map(|(id,)| id);
         let until = next.as_deref().unwrap_or(&[0xFF; 17]);
         let binds = [after.into(), until.into(), tenant.into(), phone.into()];
-        let found: Vec<(Vec<u8>, i64, Option<i64>, Option<i64>)> =
-            rows::<CallbacksOf, _>(&mut self.connection, &binds).map_err(not_read)?;
-        let callback = |(id, code, wake_at, details): (Vec<u8>, i64, Option<i64>, Option<i64>)| {
+        let found: Vec<CallbackOf> = rows::<CallbacksOf, _>(&mut self.connection, &binds).map_err(not_read)?;
+        let callback = |(id, code, wake_at, details): CallbackOf| {
             let state = state(code)?;
             let settled = wake_at.is_none() && state == State::Completed;
             Ok(FoundCallback { id: callback_id(&id)?, state, settled, details })
@@ -172,7 +177,7 @@ impl Reader {
     pub(super) fn traces_of(&mut self, details: &[i64]) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut traces = Vec::new();
         for row in details {
-            let found: Option<(Option<Vec<u8>>, Option<Vec<u8>>)> =
+            let found: Option<PackedTexts> =
                 first::<TracesOf, _>(&mut self.connection, &[(*row).into()]).map_err(not_read)?;
             let (options, user_data) = found.unwrap_or_default();
             for text in [options, user_data].into_iter().flatten() {
