@@ -29,6 +29,7 @@ use crate::front_door::{
     StoreParking,
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
+use crate::privacy::{DeskEnder, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
@@ -132,7 +133,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         courier: courier.clone(),
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
-        blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
+        blinds: Arc::new(counted_values(&master)),
         routing: simulator.clone(),
         captcha: captcha.clone(),
         statistics: statistics.clone(),
@@ -163,6 +164,12 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
+        privacy: Arc::new(Privacy::new(
+            store.clone(),
+            Arc::new(counted_values(&master)),
+            clock.clone(),
+            Arc::new(DeskEnder(tree.desk())),
+        )),
         provisioning: Arc::new(
             provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
         ),
@@ -230,6 +237,23 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let statistics = GwsClient::new(http, vault, gws_addresses(config));
     let provisioning = provisioning(store, clock, &master)?;
     Ok(provisioning.checking(Arc::new(courier)).checking(Arc::new(captcha)).checking(Arc::new(statistics)))
+}
+
+/// Export, erasure and the audit log for a command that works beside a running service.
+///
+/// # Errors
+/// [`AppError`] if the data folder or its key cannot be used.
+pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
+    let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
+    let master = master_key(store.as_ref(), config).await?;
+    let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    Ok(Privacy::new(store, Arc::new(counted_values(&master)), clock, Arc::new(ender)))
+}
+
+/// What values are kept as that are counted.
+fn counted_values(master: &MasterKey) -> KeyedBlinds {
+    KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))
 }
 
 /// A command counts nothing.

@@ -1,11 +1,12 @@
 //! The command line: what can be asked of the program, and what it answers to a shell.
 //!
-//! Exit codes: 0 ended as asked; 1 a comparison found a difference; 2 wrong arguments or configuration, or data that cannot be used; 70 the
+//! Exit codes: 0 ended as asked; 1 a comparison found a difference, or the audit log is broken; 2 wrong arguments or configuration, or data that cannot be used; 70 the
 //! supervision tree gave up. What the commands need from the rest comes in through [`Program`], so that this
 //! module can be tried without a store or a socket.
 
 pub mod banner;
 pub mod keys;
+pub mod privacy;
 pub mod tenants;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use thiserror::Error;
 use crate::bench::BenchOptions;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Secret, Telemetry};
+use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
 use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
 use banner::Banner;
@@ -40,6 +42,9 @@ pub trait Program: Send + Sync {
 
     /// Opens the documents of the installation's tenants, beside a running service or without one.
     async fn open_tenants(&self, config: &Config) -> Result<Provisioning, Failure>;
+
+    /// Opens what is kept of numbers and the audit log, beside a running service or without one.
+    async fn open_privacy(&self, config: &Config) -> Result<Privacy, Failure>;
 
     /// Brings the database up to date and says so in one line.
     async fn migrate(&self, config: &Config) -> Result<String, Failure>;
@@ -77,7 +82,7 @@ pub enum Failure {
     /// The supervision tree gave up while it ran.
     #[error("{0}")]
     GaveUp(String),
-    /// A comparison found a difference, which was printed.
+    /// A comparison found a difference, or a chain is broken, which was printed.
     #[error("differs")]
     Differs,
 }
@@ -129,7 +134,7 @@ pub enum Command {
     Apply(tenants::Documents),
     /// Show what documents of tenants would change; exit code 1 if that is anything
     Diff(tenants::Documents),
-    /// Write the document of a tenant
+    /// Write the document of a tenant, or with --number everything that is kept of a phone number
     Export(tenants::Export),
     /// List tenants and the history of their documents
     Tenants {
@@ -137,6 +142,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<tenants::TenantsCommand>,
     },
+    /// Erase everything that is kept of a phone number, and print the receipt
+    Erase(privacy::Erase),
+    /// Read and verify the log of administrative acts
+    #[command(subcommand)]
+    Audit(privacy::AuditCommand),
     /// Print the JSON Schema of documents of tenants, for editors
     Schema,
     /// Make, list and revoke API keys
@@ -192,6 +202,19 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
             print(&text)?;
             if differs { Err(Failure::Differs) } else { Ok(()) }
         }
+        Command::Export(tenants::Export { number: Some(number), tenant, output, .. }) => {
+            let told = async |open: &Privacy| privacy::export(&tenant, &number, open).await;
+            print(&privacy::written(with_privacy(program, cli.config, told)?, output.as_deref())?)
+        }
+        Command::Erase(wanted) => {
+            print(&with_privacy(program, cli.config, async |open| privacy::erase(&wanted, open).await)?)
+        }
+        Command::Audit(command) => {
+            let audit = async |open: &Privacy| privacy::audit(&command, open).await;
+            let (text, whole) = with_privacy(program, cli.config, audit)?;
+            print(&text)?;
+            if whole { Ok(()) } else { Err(Failure::Differs) }
+        }
         Command::Export(wanted) => {
             print(&with_tenants(program, cli.config, async |open| tenants::export(&wanted, open).await)?)
         }
@@ -219,6 +242,19 @@ fn with_tenants<T>(
     let config = quiet_config(file)?;
     on_runtime(async {
         let open = program.open_tenants(&config).await?;
+        work(&open).await
+    })
+}
+
+/// Does something with what is kept of numbers, or with the audit log.
+fn with_privacy<T>(
+    program: &dyn Program,
+    file: Option<PathBuf>,
+    work: impl AsyncFnOnce(&Privacy) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let config = quiet_config(file)?;
+    on_runtime(async {
+        let open = program.open_privacy(&config).await?;
         work(&open).await
     })
 }

@@ -38,6 +38,7 @@ use domain::ports::{
     NumberDesk, Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 
+use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
 pub use failures::Failures;
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
@@ -84,6 +85,8 @@ pub struct Door {
     pub parking: Arc<dyn Parking>,
     /// Reads, compares and applies documents of tenants.
     pub provisioning: Arc<Provisioning>,
+    /// Tells and erases what is kept of a number, and knows the audit log.
+    pub privacy: Arc<Privacy>,
     /// Reads settings again when somebody asks for it.
     pub settings: Arc<dyn SettingsDesk>,
     /// Calls of tenants that failed, of both listeners.

@@ -11,6 +11,7 @@ pub mod config;
 mod event_document;
 pub mod front_door;
 pub mod master_key;
+pub mod privacy;
 pub mod provisioning;
 pub mod routing;
 pub mod shutdown;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::callback::{Callback, Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
+use domain::erasure::ERASED;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
@@ -103,7 +104,8 @@ impl Desk {
             // Whatever became of a read, nothing was changed by it.
             Unserved::Busy
         })?;
-        read.ok_or(Unserved::NotFound)
+        // A row that has lost its number only stays until routing has been told of its end.
+        read.filter(|callback| callback.phone != ERASED).ok_or(Unserved::NotFound)
     }
 
     /// The settings of a tenant.

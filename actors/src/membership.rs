@@ -48,7 +48,7 @@ const PURGE_STEPS: usize = 100;
 /// How long one step of a purge may take.
 const PURGE_DEADLINE: Duration = Duration::from_secs(10);
 /// A record stays for this long after its desired time (a fixed value of the product).
-const KEPT_FOR: TimeDelta = TimeDelta::days(14);
+const KEPT_FOR: TimeDelta = domain::erasure::RETENTION;
 
 /// Messages to membership.
 pub(crate) enum MembershipMsg {

@@ -17,6 +17,7 @@
 //! - **Notice**: a happening that is owed to one receiver: an endpoint of the tenant, or a device of the customer.
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
+pub mod audit;
 pub mod availability;
 pub mod booking;
 pub mod call_in;
@@ -25,6 +26,7 @@ pub mod capacity;
 pub mod captcha;
 pub mod cors;
 pub mod document;
+pub mod erasure;
 pub mod event;
 pub mod fair;
 pub mod gws;

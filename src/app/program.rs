@@ -11,6 +11,7 @@ use crate::cli::keys::KeyCabinet;
 use crate::cli::{Failure, Program, Ready, Started};
 use crate::config::{Config, Secret};
 use crate::front_door::{self, generate_key, hash_key};
+use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
 use crate::shutdown;
 
@@ -52,6 +53,10 @@ impl Program for Ges {
 
     async fn open_tenants(&self, config: &Config) -> Result<Provisioning, Failure> {
         super::open_tenants(config).await.map_err(|error| failure(&error))
+    }
+
+    async fn open_privacy(&self, config: &Config) -> Result<Privacy, Failure> {
+        super::open_privacy(config).await.map_err(|error| failure(&error))
     }
 
     async fn migrate(&self, config: &Config) -> Result<String, Failure> {

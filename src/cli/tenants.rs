@@ -50,6 +50,9 @@ pub struct Export {
     /// What the document said in that revision
     #[arg(long, value_name = "NUMBER")]
     pub revision: Option<u64>,
+    /// Everything that is kept of this phone number instead, as JSON; - reads it from standard input
+    #[arg(long, value_name = "PHONE", conflicts_with_all = ["csv", "revision"], allow_hyphen_values = true)]
+    pub number: Option<String>,
 }
 
 /// What can be asked about tenants.

@@ -11,6 +11,7 @@ mod health;
 mod hours;
 mod news;
 mod numbers;
+mod privacy;
 mod tables;
 mod tenants;
 mod work;
@@ -65,4 +66,9 @@ fn settings() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(credentials::put_named, credentials::remove_named))
         .routes(routes!(credentials::validate_key))
         .routes(routes!(errors::list))
+        .routes(routes!(privacy::export))
+        .routes(routes!(privacy::erase))
+        .routes(routes!(privacy::receipts))
+        .routes(routes!(privacy::receipt))
+        .routes(routes!(privacy::audit))
 }

@@ -77,6 +77,8 @@ pub(crate) struct Fake {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
+    /// Who has to be the one who cancels.
+    pub(crate) cancelled_by: Mutex<Canceller>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) mark: Mutex<Option<Mark>>,
@@ -118,6 +120,7 @@ impl Fake {
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
+            cancelled_by: Mutex::new(Canceller::Api),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             mark: Mutex::default(),
@@ -171,7 +174,7 @@ impl Desk for Fake {
     }
 
     async fn cancel(&self, _: TenantId, _: CallbackId, by: Canceller) -> Result<(), CancelError> {
-        assert_eq!(by, Canceller::Api);
+        assert_eq!(by, *self.cancelled_by.lock().unwrap());
         self.mood().await;
         self.cancel.lock().unwrap().clone()
     }
@@ -283,6 +286,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         metrics: Arc::new(|| "ges_up 1\n".to_owned()),
         parking: fake.clone(),
         provisioning: settings::unkept(fake.clone()),
+        privacy: settings::private(fake.clone()),
         settings: fake.clone(),
         failures: Arc::default(),
     };

@@ -12,6 +12,7 @@ mod internal;
 mod limits;
 mod news;
 mod numbers;
+mod privacy;
 mod settings;
 mod statistics;
 mod statuses;

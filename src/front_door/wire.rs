@@ -13,6 +13,7 @@ pub(crate) mod create;
 pub(crate) mod flow;
 pub(crate) mod news;
 pub(crate) mod numbers;
+pub(crate) mod privacy;
 pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod statistics;

@@ -10,10 +10,12 @@
 //! `serve` holds the folder's lock for its life; commands of the command line open the same file without it
 //! and write in short transactions. Nothing here awaits while a transaction is open.
 
+mod audit;
 mod call_ins;
 mod callbacks;
 mod command;
 mod direct;
+mod erasure;
 mod in_place;
 mod names;
 mod nodes;
@@ -29,7 +31,6 @@ mod tenants;
 mod user_data;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -102,7 +103,8 @@ pub struct SqliteStore {
     faults: Arc<Faults>,
     limits: Limits,
     migrated: Vec<String>,
-    _lock: Option<File>,
+    /// With its lock.
+    folder: Folder,
 }
 
 impl SqliteStore {
@@ -128,16 +130,7 @@ impl SqliteStore {
         let keeper = vec![reader(folder.connect_keeper()?)];
         let keeper = Readers::start(keeper, "store-keeper", Manner::Plain, None).map_err(OpenError::Threads)?;
         let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
-        Ok(Self {
-            combiner,
-            in_place,
-            readers,
-            keeper,
-            faults,
-            limits: options.limits,
-            migrated,
-            _lock: folder.into_lock(),
-        })
+        Ok(Self { combiner, in_place, readers, keeper, faults, limits: options.limits, migrated, folder })
     }
 
     /// Migrations that opening has applied, in order; none if the schema was up to date.

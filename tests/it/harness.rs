@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod captcha;
 pub(crate) mod checker;
 pub(crate) mod database;
+pub(crate) mod database_search;
 pub(crate) mod fcm;
 pub(crate) mod gws;
 pub(crate) mod http;

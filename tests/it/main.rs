@@ -36,6 +36,7 @@ mod limits;
 mod metrics;
 mod numbers;
 mod places;
+mod privacy;
 mod push;
 mod recovery;
 mod routing_contract;

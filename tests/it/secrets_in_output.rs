@@ -19,6 +19,8 @@ const WRONG_KEY: &str = "marker-wrong-api-key-0c55d2e8";
 const IDEMPOTENCY_KEY: &str = "marker-idempotency-key-b81f";
 const PUSH_TOKEN: &str = "marker-push-token-44ad";
 const CAPTCHA: &str = "marker-captcha-token-92ce";
+const EXPORT: &str = "/ges/v1/personal-data/export";
+const ERASE: &str = "/ges/v1/personal-data/erase";
 const CORRELATED: &str = "callbacks/create";
 
 #[test]
@@ -139,6 +141,14 @@ fn call_in(outside: &mut Client, inside: &mut Client, id: Uuid) -> Vec<(bool, An
         (true, inside.post_json(matched, &[], &format!(r#"{{"groupName":"{USER_DATA}","ani":"+1{phone}"}}"#)).unwrap()),
         (false, inside.post_json(&attach, &[], &format!(r#"{{"userData":{{"b":"{USER_DATA}"}}}}"#)).unwrap()),
         (true, inside.post_json(&attach, &[], &format!(r#"{{"userData":"{USER_DATA} {phone}"}}"#)).unwrap()),
+        (false, inside.post_json(EXPORT, &[], &format!(r#"{{"phoneNumber":"+1{phone}"}}"#)).unwrap()),
+        (true, inside.post_json(EXPORT, &[], &format!(r#"{{"phoneNumber":"{USER_DATA}"}}"#)).unwrap()),
+        (
+            true,
+            inside
+                .post_json(ERASE, &[], &format!(r#"{{"phoneNumber":"+1{phone}","unfinished":"{USER_DATA}"}}"#))
+                .unwrap(),
+        ),
         (false, inside.get(&format!("/ges/v1/callbacks/{id}")).unwrap()),
         (true, inside.get(&format!("/ges/v1/queues/{USER_DATA}/watermark")).unwrap()),
     ]

@@ -1,11 +1,13 @@
 //! What every store has to do, whatever database it uses. A store joins by a [`harness::Injector`] for the
 //! faults that have to happen inside it, a function that makes a fresh one, and one line of [`contract`].
 
+mod audit;
 mod batches;
 mod bookings;
 mod call_in_records;
 mod call_ins;
 mod captcha;
+mod erasure;
 mod harness;
 mod limits;
 mod notice_records;
@@ -84,6 +86,9 @@ contract! {
         a_store_finds_what_the_rules_say;
     call_in_records: time_alone_ends_them, a_purge_writes_expiry_down_and_removes_the_old,
         expired_ones_never_pile_up, lists_are_filtered_sorted_and_paged, a_long_list_is_looked_through_in_parts;
+    erasure: nothing_is_found_afterwards, is_found_in_no_crowded_file, finds_copies_between_rows, waits_for_what_has_not_ended,
+        leaves_routing_what_it_needs, is_walled_by_tenant, is_gone_on_with_after_a_break, nothing_is_older_than_a_fortnight;
+    audit: tells_every_act, shows_what_was_changed, is_kept_for_its_time;
     user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
         goes_with_its_callback, active_callbacks_are_counted_by_queue;
 }

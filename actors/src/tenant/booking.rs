@@ -313,6 +313,7 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
             note_limited(node, facts, &reached);
             Err(SubmitError::Limited(reached))
         }
+        Ok(Booked::Gone) => Err(Unserved::NotFound.into()),
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
         Ok(Booked::TokenUsed) => Err(SubmitError::CaptchaRefused(TokenRefusal::Used)),
         Ok(Booked::SlotFull) => {
@@ -352,6 +353,7 @@ async fn earlier_answer(
 ) -> Result<Option<Result<Submitted, SubmitError>>, Unserved> {
     match timeout(KNOWN_DEADLINE, node.ports.callbacks.known(tenant, key, now)).await {
         Ok(Ok(Some(Booked::Existing(id)))) => Ok(Some(Ok(Submitted { id, how: How::Replayed }))),
+        Ok(Ok(Some(Booked::Gone))) => Ok(Some(Err(Unserved::NotFound.into()))),
         Ok(Ok(Some(Booked::KeyReused))) => Ok(Some(Err(SubmitError::KeyReused))),
         Ok(Ok(_)) => Ok(None),
         Ok(Err(_)) | Err(_) => Err(Unserved::Busy),

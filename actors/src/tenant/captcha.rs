@@ -133,6 +133,7 @@ async fn check(
         let found = node.ports.callbacks.known(facts.id, idempotency, node.now()).await;
         match found.map_err(|error| unserved(&error))? {
             Some(Booked::Existing(id)) => return Ok(Checked::Known(id)),
+            Some(Booked::Gone) => return Err(Unserved::NotFound.into()),
             Some(Booked::KeyReused) => return Err(SubmitError::KeyReused),
             _ => {}
         }

@@ -91,6 +91,8 @@ pub enum Booked {
     New,
     /// The same key and body had been kept before, under this id.
     Existing(CallbackId),
+    /// What was kept under the key has been erased. Nothing was kept.
+    Gone,
     /// The key had been used with another body. Nothing was kept.
     KeyReused,
     /// The captcha token came with an earlier booking. Nothing was kept.
@@ -245,8 +247,8 @@ pub trait CallbackStore: Send + Sync {
     /// ends for this one counts as free.
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError>;
 
-    /// What became of the booking that was kept under a key: [`Booked::Existing`] or [`Booked::KeyReused`]; none if none
-    /// was kept.
+    /// What became of the booking that was kept under a key: [`Booked::Existing`], [`Booked::Gone`] or
+    /// [`Booked::KeyReused`]; none if none was kept.
     async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError>;
 
     /// Writes a step, conditional on version and, if asked, owner. Slots move with it or not at all. A parked callback

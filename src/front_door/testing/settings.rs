@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::ids::{ApiKeyId, TenantId};
+use domain::erasure::Receipt;
+use domain::ids::{ApiKeyId, CallbackId, ErasureId, TenantId};
 use domain::keys::ApiKey;
+use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Application, Applied, ApplyError, Clock, Credential, Kept, KeyRing as _, Revision, SettingsDesk, SettingsStore,
-    StoreError, TenantStore, Unserved,
+    Application, Applied, ApplyError, AuditPage, AuditStore, Clock, Credential, EraseError, Erasing, Held, Kept,
+    KeyRing as _, NewEntry, PersonalStore, Record, Revision, SettingsDesk, SettingsStore, StoreError, TenantStore,
+    Unserved,
 };
 use domain::tenant::{Tenant, TenantDocument};
 use tempfile::TempDir;
 
 use super::{Fake, House, KEY, at, door, settings};
+use crate::blinds::KeyedBlinds;
 use crate::front_door::router::{Shared, Side, router};
 use crate::front_door::{DoorLimits, DoorSettings, hash_key};
 use crate::master_key::MasterKey;
+use crate::privacy::{DeskEnder, Privacy};
 use crate::provisioning::{Provisioning, Sealer};
 use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
@@ -81,6 +86,53 @@ impl TenantStore for Nowhere {
     }
 }
 
+#[async_trait]
+impl PersonalStore for Nowhere {
+    async fn held(&self, _: TenantId, _: PhoneNumber, _: [u8; 16], _: DateTime<Utc>) -> Result<Held, StoreError> {
+        nowhere()
+    }
+
+    async fn record(&self, _: TenantId, _: CallbackId) -> Result<Option<Record>, StoreError> {
+        nowhere()
+    }
+
+    async fn erase(&self, _: Erasing) -> Result<Receipt, EraseError> {
+        Ok(nowhere()?)
+    }
+
+    async fn receipt(&self, _: TenantId, _: ErasureId) -> Result<Option<Receipt>, StoreError> {
+        nowhere()
+    }
+
+    async fn receipts(&self, _: TenantId, _: Option<ErasureId>, _: usize) -> Result<Vec<Receipt>, StoreError> {
+        nowhere()
+    }
+}
+
+#[async_trait]
+impl AuditStore for Nowhere {
+    async fn note_act(&self, _: TenantId, _: NewEntry) -> Result<(), StoreError> {
+        nowhere()
+    }
+
+    async fn audit(&self, _: TenantId, _: u64, _: usize) -> Result<AuditPage, StoreError> {
+        nowhere()
+    }
+}
+
+/// Nobody's data.
+pub(super) fn private(fake: Arc<Fake>) -> Arc<Privacy> {
+    privacy_over(Arc::new(Nowhere), fake)
+}
+
+fn privacy_over<S>(store: Arc<S>, fake: Arc<Fake>) -> Arc<Privacy>
+where
+    S: PersonalStore + AuditStore + SettingsStore + 'static,
+{
+    let blinds = Arc::new(KeyedBlinds::new([5; 32]));
+    Arc::new(Privacy::new(store, blinds, fake.clone(), Arc::new(DeskEnder(fake))))
+}
+
 fn over<S: SettingsStore + TenantStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> Arc<Provisioning> {
     let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
     Arc::new(Provisioning::new(store, clock, sealer, super::SUB_KEY))
@@ -131,6 +183,7 @@ impl Office {
         };
         door.keys.replace(&tenants, vec![key("demo", KEY), key("other", "other-key")]);
         door.provisioning = over(store.clone(), fake.clone());
+        door.privacy = privacy_over(store.clone(), fake.clone());
         let router = router(Arc::new(Shared::new(Side::Internal, &settings, door)));
         Self { house: House { fake, router }, store, _folder: folder }
     }

@@ -188,7 +188,7 @@ async fn tenants_are_walls() {
 }
 
 /// Every operation that is about one tenant.
-const OPERATIONS: [(&str, &str); 18] = [
+const OPERATIONS: [(&str, &str); 23] = [
     ("GET", "/ges/v1/tenant"),
     ("PUT", "/ges/v1/tenant"),
     ("POST", "/ges/v1/tenant/validate"),
@@ -207,6 +207,11 @@ const OPERATIONS: [(&str, &str); 18] = [
     ("GET", "/ges/v1/errors"),
     ("GET", "/ges/v1/tenants"),
     ("POST", "/ges/v1/settings/refresh"),
+    ("POST", "/ges/v1/personal-data/export"),
+    ("POST", "/ges/v1/personal-data/erase"),
+    ("GET", "/ges/v1/erasures"),
+    ("GET", "/ges/v1/erasures/0192f0a0-0000-7000-8000-000000000001"),
+    ("GET", "/ges/v1/audit"),
 ];
 
 #[tokio::test]

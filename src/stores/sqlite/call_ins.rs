@@ -18,7 +18,7 @@ use super::command::{Command, Outcome};
 use crate::stores::user_data::pack;
 pub(super) use command::{CallInCommand, CallInOutcome, Open, Tidy};
 pub(super) use queries::Expired;
-pub(super) use rows::{CallInRow, LoadCallIn, RowKey, stored_number};
+pub(super) use rows::{CallInRow, LoadCallIn, RowKey, call_in as call_in_at, stored_number};
 
 /// Steps of expired and old requests in one purge.
 const MAX_TIDY_STEPS: usize = 40;

@@ -255,6 +255,7 @@ impl CallbackStore for SqliteStore {
         let removed = self.remove_settled(desired_before, limit).await?;
         self.forget_past(at).await?;
         self.tidy_call_ins(desired_before, at).await?;
+        self.tidy_acts(at).await?;
         self.shrink().await?;
         Ok(removed)
     }

@@ -4,6 +4,7 @@ use std::slice;
 
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
+use domain::erasure::Receipt;
 use domain::happening::Announcement;
 use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
 use domain::keys::ApiKey;
@@ -13,6 +14,7 @@ use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
 use super::call_ins::{CallInCommand, CallInOutcome};
+use super::erasure::{Begun, PrivacyCommand};
 use super::notices::NoticeCommand;
 use super::recount::{MoveRow, Moves, Naming};
 use super::tenants::Apply;
@@ -32,6 +34,7 @@ pub(super) enum Command {
     Forget(Forget),
     Shrink,
     Notices(NoticeCommand),
+    Privacy(Box<PrivacyCommand>),
     Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
@@ -113,6 +116,8 @@ pub(super) enum Outcome {
     Settled(Settled),
     /// So many rows.
     Count(u64),
+    Begun(Begun),
+    Receipt(Result<Option<Receipt>, StoreError>),
     Applied(Result<Vec<Applied>, ApplyError>),
     CallIn(CallInOutcome),
     Replaced(Result<Replaced, StoreError>),
@@ -130,6 +135,7 @@ impl combiner::Command for Command {
             Self::Remove(remove) => &remove.ids,
             Self::ReplaceUserData(replace) => slice::from_ref(&replace.id),
             Self::MoveSlots(moves) => &moves.ids,
+            Self::Privacy(command) => command.touches(),
             Self::NameGrids(_)
             | Self::CallIn(_)
             | Self::Forget(_)
@@ -151,6 +157,7 @@ impl combiner::Command for Command {
             Self::Apply(all) => all.first().map(|one| one.tenant),
             Self::AddKey(key) => Some(key.tenant),
             Self::Notices(command) => command.tenant(),
+            Self::Privacy(command) => command.tenant(),
             Self::Own(_)
             | Self::Remove(_)
             | Self::MoveSlots(_)
@@ -175,6 +182,7 @@ impl combiner::Command for Command {
             Self::NameGrids(naming) => naming.len() * 100,
             Self::Forget(forget) => forget.rows() * 64,
             Self::Notices(command) => command.bytes(),
+            Self::Privacy(command) => command.bytes(),
             Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::CallIn(command) => command.bytes(),
@@ -193,6 +201,7 @@ impl combiner::Command for Command {
             Self::Forget(forget) => forget.rows(),
             Self::Shrink => SHRINK_PAGES,
             Self::Notices(command) => command.background_rows(),
+            Self::Privacy(command) => command.background_rows(),
             Self::CallIn(command) => command.background_rows(),
             _ => 0,
         }

@@ -17,6 +17,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::Mode;
+use super::erasure::Files;
 use super::statement::{first, rows, statements};
 
 /// The steps that this program knows.
@@ -118,7 +119,7 @@ statements! {
     JournalMode -> (Text) = "SELECT journal_mode FROM pragma_journal_mode";
 }
 
-/// A data folder that may be used, locked if it is to be served from.
+/// A data folder that may be used, locked for its life if it is to be served from.
 pub(super) struct Folder {
     pub(super) database: PathBuf,
     url: String,
@@ -155,9 +156,9 @@ impl Folder {
         self.path.join(format!("{DATABASE_FILE}-wal"))
     }
 
-    /// The lock, to be held for the life of the store.
-    pub(super) fn into_lock(self) -> Option<File> {
-        self.lock
+    /// Where the files are that an erasure looks through.
+    pub(super) fn files(&self) -> Files {
+        Files { database: self.database.clone(), url: self.url.clone() }
     }
 
     /// Judges the file by its first bytes, so that a foreign file is not even opened as a database.
@@ -243,7 +244,8 @@ impl Folder {
         // INCREMENTAL lets the purge give space back in small steps.
         let settings = format!(
             "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; \
-             PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+             PRAGMA application_id = {APPLICATION_ID}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA secure_delete = ON;"
         );
         connection.batch_execute(&settings).map_err(|error| self.connect_error(&error))?;
         connection
@@ -313,11 +315,12 @@ const BUSY_TIMEOUT_MS: u32 = 1_000;
 
 const SYNCHRONOUS_FULL: i64 = 2;
 
-/// `journal_size_limit` cuts the log after a checkpoint; checkpoints come each 2,000 pages (16 MB), so that
+/// `secure_delete` overwrites what is deleted, also in pages that are given back: nothing that was purged or erased is
+/// found by reading the file. `journal_size_limit` cuts the log after a checkpoint; checkpoints come each 2,000 pages (16 MB), so that
 /// their two syncs are shared by many batches. The cache is an upper bound of 16 MB.
 const WRITER_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; \
-    PRAGMA checkpoint_fullfsync = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; \
-    PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864";
+    PRAGMA checkpoint_fullfsync = ON; PRAGMA secure_delete = ON; PRAGMA foreign_keys = OFF; \
+    PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864";
 
 const READER_SETTINGS: &str =
     "PRAGMA query_only = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192";

@@ -4,8 +4,10 @@
 //! full disk for one); whatever came next would stand alone and stay. So the first error leads straight to
 //! `ROLLBACK`, which may find no transaction any more.
 
+mod audit;
 mod booking;
 mod call_ins;
+mod erasure;
 mod idempotency;
 mod limits;
 mod notices;
@@ -27,6 +29,7 @@ use diesel::{QueryResult, SqliteConnection};
 use tokio::time::Instant;
 
 use super::command::{Command, Outcome};
+use audit::Noted;
 pub(super) use booking::known_booking;
 pub(super) use idempotency::{KEY_LIFE, Keyed, Operation};
 use recount::CountedBy;
@@ -60,6 +63,8 @@ pub(super) struct Writer {
     wal: PathBuf,
     faults: Arc<Faults>,
     counted_by: CountedBy,
+    /// Entries of the audit log in the open transaction.
+    noted: Vec<Noted>,
     /// When the log was last tried to be cut.
     cut_tried_at: Option<Instant>,
     /// The last transaction may still be open: a panic came between.
@@ -78,7 +83,17 @@ pub(super) struct Faults {
 impl Writer {
     pub(super) fn new(connection: SqliteConnection, names: Arc<Names>, wal: PathBuf, faults: Arc<Faults>) -> Self {
         let (fresh, counted_by) = (FreshNames::default(), CountedBy::default());
-        Self { connection, names, fresh, wal, faults, counted_by, cut_tried_at: None, in_doubt: false }
+        Self {
+            connection,
+            names,
+            fresh,
+            wal,
+            faults,
+            counted_by,
+            noted: Vec::new(),
+            cut_tried_at: None,
+            in_doubt: false,
+        }
     }
 
     fn apply(&mut self, command: &Command) -> QueryResult<Outcome> {
@@ -94,6 +109,7 @@ impl Writer {
             Command::Forget(forget) => self.forget(forget).map(|()| Outcome::Done),
             Command::Shrink => self.shrink().map(|()| Outcome::Done),
             Command::Notices(command) => self.notices(command),
+            Command::Privacy(command) => self.privacy(command),
             Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
@@ -126,6 +142,7 @@ impl Writer {
     fn roll_back(&mut self) {
         self.fresh.forget();
         self.counted_by.forget();
+        self.noted.clear();
         // "No transaction is active" is as good: SQLite has rolled back by itself.
         let _ = self.connection.batch_execute("ROLLBACK");
     }
@@ -148,6 +165,7 @@ impl Transactions<Command> for Writer {
         }
         self.in_doubt = false;
         let outcomes = result?;
+        self.noted.drain(..).for_each(|noted| noted.tell());
         if self.faults.lose_commit_answer.swap(false, Ordering::Relaxed) {
             self.fresh.forget();
             return Err(BatchError::PerhapsDone("the answer to COMMIT was lost on request of a test".to_owned()));

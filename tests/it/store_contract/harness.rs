@@ -1,5 +1,6 @@
 //! What the contract's tests share: fixtures, faults, and callbacks to try things with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration as StdDuration;
@@ -10,8 +11,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, SettingsStore, StoreError,
-    TenantStore,
+    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, PersonalStore,
+    SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -33,6 +34,8 @@ pub(crate) struct Fixture {
     pub(crate) nodes: Arc<dyn NodeStore>,
     pub(crate) notices: Arc<dyn NoticeStore>,
     pub(crate) tenants: Arc<dyn TenantStore>,
+    pub(crate) personal: Arc<dyn PersonalStore>,
+    pub(crate) audit: Arc<dyn AuditStore>,
     pub(crate) injector: Box<dyn Injector>,
 }
 
@@ -43,6 +46,19 @@ pub(crate) enum Break {
     Statement,
     /// The database ends the transaction by itself, as with a full disk.
     Transaction,
+}
+
+/// How the audit log is tampered with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tamper {
+    /// What this entry says is changed.
+    Change(u64),
+    /// This entry is removed.
+    Remove(u64),
+    /// These entries change places.
+    Swap(u64, u64),
+    /// The end from this entry on is cut off, with what says where the end is.
+    CutEnd(u64),
 }
 
 /// Rows there are.
@@ -79,6 +95,17 @@ pub(crate) trait Injector: Send + Sync {
     fn rows(&self) -> Rows;
     /// Counts what is kept for the rules that count values and windows.
     fn counts(&self) -> u64;
+    /// How many rows every table has.
+    fn tables(&self) -> BTreeMap<String, u64>;
+    /// How the texts and the number of somebody are stored, as bytes that can be looked for.
+    fn stored_forms(&self, phone: PhoneNumber) -> Vec<Vec<u8>>;
+    /// Where a number, a text or stored bytes can be found: in every value of every table, unpacked where it is packed,
+    /// and in every byte of every file.
+    fn traces(&self, phone: PhoneNumber, texts: &[&str], forms: &[Vec<u8>]) -> Vec<String>;
+    /// Leaves a copy of a number where no query finds it; false if the store keeps nothing like that.
+    fn leave_copy(&self, phone: PhoneNumber) -> bool;
+    /// Changes the audit log of `tenant()` behind its back.
+    fn tamper(&self, how: Tamper);
     /// The most batches that a write of a tenant had to wait for.
     fn longest_wait(&self, tenant: TenantId) -> u64;
 }

@@ -1,5 +1,6 @@
 //! The SQLite store: how the contract gets into it, and what only a file can show.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -20,6 +21,7 @@ use ges::stores::sqlite::{DATABASE_FILE, Mode, OpenError, SqliteOptions, SqliteS
 use tempfile::TempDir;
 
 use super::harness::*;
+use crate::harness::database_search;
 
 pub(crate) struct Nobody;
 
@@ -112,6 +114,54 @@ impl Injector for SqliteInjector {
         number(&mut connection, "(SELECT count(*) FROM counted_values) + (SELECT count(*) FROM counted_windows)")
     }
 
+    fn tables(&self) -> BTreeMap<String, u64> {
+        let mut connection = connect(self.folder.path());
+        let count = |table: String| {
+            let rows = number(&mut connection, &format!("SELECT count(*) FROM {table}"));
+            (table, rows)
+        };
+        database_search::tables(self.folder.path()).into_iter().map(count).collect()
+    }
+
+    fn stored_forms(&self, phone: PhoneNumber) -> Vec<Vec<u8>> {
+        database_search::stored_forms(self.folder.path(), phone.digits())
+    }
+
+    fn traces(&self, phone: PhoneNumber, texts: &[&str], forms: &[Vec<u8>]) -> Vec<String> {
+        let folder = self.folder.path();
+        let mut found = database_search::in_values(folder, phone.digits(), texts);
+        found.extend(database_search::in_files(folder, phone.digits(), texts, forms));
+        found
+    }
+
+    fn leave_copy(&self, phone: PhoneNumber) -> bool {
+        let digits = phone.digits();
+        let row = format!(
+            "PRAGMA secure_delete = OFF; INSERT INTO slots (queue, start, booked) VALUES (999, {digits}, 1), (999, 1, 1); \
+             DELETE FROM slots WHERE queue = 999 AND start = {digits}; PRAGMA wal_checkpoint(TRUNCATE)"
+        );
+        connect(self.folder.path()).batch_execute(&row).unwrap();
+        true
+    }
+
+    fn tamper(&self, how: Tamper) {
+        let ours = format!("tenant = (SELECT key FROM tenants WHERE id = x'{}')", tenant().as_uuid().simple());
+        let statements = match how {
+            Tamper::Change(seq) => format!("UPDATE audit SET subject = 'x' WHERE {ours} AND seq = {seq}"),
+            Tamper::Remove(seq) => format!("DELETE FROM audit WHERE {ours} AND seq = {seq}"),
+            Tamper::Swap(one, other) => format!(
+                "UPDATE audit SET seq = -1 WHERE {ours} AND seq = {one}; \
+                 UPDATE audit SET seq = {one} WHERE {ours} AND seq = {other}; \
+                 UPDATE audit SET seq = {other} WHERE {ours} AND seq = -1"
+            ),
+            Tamper::CutEnd(seq) => format!(
+                "DELETE FROM audit WHERE {ours} AND seq >= {seq}; UPDATE audit_heads SET seq = {seq} - 1, hash = \
+                 (SELECT hash FROM audit WHERE {ours} AND seq = {seq} - 1) WHERE {ours}"
+            ),
+        };
+        connect(self.folder.path()).batch_execute(&statements).unwrap();
+    }
+
     fn longest_wait(&self, tenant: TenantId) -> u64 {
         self.store.longest_wait(tenant)
     }
@@ -128,6 +178,8 @@ pub(crate) fn start(limits: Limits) -> Fixture {
         nodes: store.clone(),
         notices: store.clone(),
         tenants: store.clone(),
+        personal: store.clone(),
+        audit: store.clone(),
         injector: Box::new(SqliteInjector { store, folder }),
     }
 }

@@ -41,7 +41,7 @@ fn uuid(bytes: &[u8]) -> Result<Uuid, StoreError> {
 }
 
 /// Makes a request, as it stands at `now`, of its row.
-pub(super) fn call_in(row: CallInRow, now: DateTime<Utc>) -> Result<CallIn, StoreError> {
+pub(in crate::stores::sqlite) fn call_in(row: CallInRow, now: DateTime<Utc>) -> Result<CallIn, StoreError> {
     let (id, state, group, access, code, caller, created_at, expires_at, ended_at, criteria, callback) = row;
     let state = i16::try_from(state).ok().and_then(State::from_code);
     let criteria = i16::try_from(criteria).ok().and_then(Criteria::from_code);

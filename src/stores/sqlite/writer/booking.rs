@@ -138,6 +138,7 @@ pub(in crate::stores::sqlite) fn known_booking(
     Ok(match keyed.find(connection)? {
         Known::Not => None,
         Known::Made(id) => Some(Booked::Existing(CallbackId::from_uuid(id))),
+        Known::Gone => Some(Booked::Gone),
         Known::Reused => Some(Booked::KeyReused),
     })
 }

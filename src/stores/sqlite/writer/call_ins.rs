@@ -73,6 +73,7 @@ impl Writer {
         match keyed.find(&mut self.connection)? {
             Known::Not => {}
             Known::Made(id) => return self.known_call_in(tenant, id.as_bytes()),
+            Known::Gone => return Ok(CallInOutcome::Known(None)),
             Known::Reused => return Ok(CallInOutcome::KeyReused),
         }
         let mut search = Search { matching, tenant, group: None, number: None };
@@ -202,7 +203,7 @@ impl Writer {
         Ok(CallInOutcome::Known(Some((row, data.and_then(|(packed,)| packed)))))
     }
 
-    fn fewer_open(&mut self, number: i64, count: i64) -> QueryResult<()> {
+    pub(super) fn fewer_open(&mut self, number: i64, count: i64) -> QueryResult<()> {
         execute::<FewerOpen>(&mut self.connection, &[count.into(), number.into()]).map(|_| ())
     }
 }

@@ -42,6 +42,8 @@ pub(super) enum Known {
     Not,
     /// It made this.
     Made(Uuid),
+    /// What it made was erased, and what it came with too.
+    Gone,
     /// It came with another body.
     Reused,
 }
@@ -64,6 +66,9 @@ impl Keyed<'_> {
         let Some((made, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else {
             return Ok(Known::Not);
         };
+        if made.is_empty() {
+            return Ok(Known::Gone);
+        }
         if body != idempotency.body {
             return Ok(Known::Reused);
         }

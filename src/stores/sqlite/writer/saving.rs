@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Nullable};
+use domain::audit::Act;
 use domain::callback::{Cause, Reason, State};
 use domain::ids::{CallbackId, SessionId, TenantId};
 use domain::ports::{Change, SaveError, SlotClaim};
@@ -40,6 +41,10 @@ struct Seen {
     owner: Option<i64>,
     wake_at: Option<i64>,
 }
+
+/// Who cancels and takes up as an operator, and who sets aside.
+const BY_OPERATOR: &str = "api";
+const BY_SERVICE: &str = "service";
 
 impl Writer {
     /// A step. A taken slot can refuse, so it is judged, and the row looked at, before anything is written.
@@ -90,6 +95,12 @@ impl Writer {
                 i64::from(callback.attempt).into(),
             ],
         )?;
+        if change.saving.cause == Cause::CancelledByAdmin
+            && let Some(tenant) = self.names.tenant_unlearned(&mut self.connection, callback.tenant)?
+        {
+            let whose = (callback.tenant, tenant);
+            self.note_plain(whose, change.at, Act::CallbackCancelled, BY_OPERATOR, callback.id.to_string())?;
+        }
         if let Some(announcement) = &change.announcement {
             self.announce(callback, &change.saving.implied, announcement, change.at)?;
         }
@@ -177,6 +188,7 @@ impl Writer {
             // It is settled: nobody works on it anyway.
             return Ok(Err(SaveError::Conflict));
         }
+        let whose = tenant;
         let Some(tenant) = self.names.tenant_unlearned(&mut self.connection, tenant)? else {
             return Ok(Err(SaveError::NotFound));
         };
@@ -186,6 +198,7 @@ impl Writer {
         let binds = [bytes.into(), tenant.into(), millis(at).into(), reason.into()];
         execute::<AddParked>(&mut self.connection, &binds)?;
         self.add_next_version(bytes, &row, Cause::Parked, at)?;
+        self.note_plain((whose, tenant), at, Act::CallbackParked, BY_SERVICE, id.to_string())?;
         Ok(Ok(()))
     }
 
@@ -200,6 +213,7 @@ impl Writer {
             Ok(row) => row,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        let whose = tenant;
         let Some(tenant) = self.names.tenant_unlearned(&mut self.connection, tenant)? else {
             return Ok(Err(SaveError::NotFound));
         };
@@ -210,6 +224,7 @@ impl Writer {
         }
         execute::<TakeUp>(&mut self.connection, &[millis(at).into(), bytes.into(), tenant.into()])?;
         self.add_next_version(bytes, &row, Cause::Unparked, at)?;
+        self.note_plain((whose, tenant), at, Act::CallbackUnparked, BY_OPERATOR, id.to_string())?;
         Ok(Ok(()))
     }
 

@@ -1,10 +1,12 @@
 //! Changes of tenants' documents, with the keys and secrets that go with them.
 
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::sql_types::BigInt;
+use domain::audit::Act;
 use domain::ids::TenantId;
 use domain::keys::Scope;
-use domain::ports::{Applied, ApplyError, CredentialChange, Expected, KEPT_REVISIONS, KeyChange};
+use domain::ports::{Applied, ApplyError, CredentialChange, Expected, KEPT_REVISIONS, KeyChange, NewEntry};
 
 use super::super::names::FreshNames;
 use super::super::rows::millis;
@@ -115,13 +117,38 @@ impl Writer {
         }
         if !same || !one.keys.is_empty() || !one.credentials.is_empty() {
             execute::<RaiseEpoch>(&mut self.connection, &[])?;
+            self.note_application(one, tenant, (!same).then_some(revision))?;
         }
         Ok(Applied { revision, changed: !same })
     }
 
+    /// Writes a change into the audit log, part by part; `revision` is the new one, if there is one.
+    fn note_application(&mut self, one: &Apply, key: i64, revision: Option<u64>) -> QueryResult<()> {
+        let at = match one.at {
+            Some(at) => at,
+            None => self.database_time()?,
+        };
+        let settings = revision.map(|revision| noted(one, at, Act::SettingsApplied, format!("revision {revision}")));
+        let keys = one.keys.iter().map(|change| match change {
+            KeyChange::Add(key) => noted(one, at, Act::KeyCreated, key.id.to_string()),
+            KeyChange::Change { id, .. } => noted(one, at, Act::KeyChanged, id.to_string()),
+            KeyChange::Revoke(id) => noted(one, at, Act::KeyRevoked, id.to_string()),
+        });
+        let credentials = one.credentials.iter().map(|change| match change {
+            CredentialChange::Put { credential, .. } => NewEntry {
+                details: format!("fingerprint {}", credential.fingerprint),
+                ..noted(one, at, Act::CredentialPut, format!("{}/{}", credential.kind.name(), credential.name))
+            },
+            CredentialChange::Remove { kind, name } => {
+                noted(one, at, Act::CredentialRemoved, format!("{}/{name}", kind.name()))
+            }
+        });
+        settings.into_iter().chain(keys).chain(credentials).try_for_each(|new| self.note_act(one.tenant, key, new))
+    }
+
     fn change_key(&mut self, change: &KeyChange, at: Option<i64>) -> QueryResult<()> {
         match change {
-            KeyChange::Add(key) => self.add_key(key),
+            KeyChange::Add(key) => self.keep_key(key).map(|_| ()),
             KeyChange::Change { id, label, scopes } => {
                 let id = id.as_uuid();
                 let scopes = scopes.iter().fold(0, |bits, scope: &Scope| bits | scope.bit());
@@ -155,4 +182,8 @@ impl Writer {
             }
         }
     }
+}
+
+fn noted(one: &Apply, at: DateTime<Utc>, act: Act, subject: String) -> NewEntry {
+    NewEntry { at, act, actor: one.actor.clone(), subject, details: String::new() }
 }

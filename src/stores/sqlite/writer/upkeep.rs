@@ -5,8 +5,9 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Nullable};
-use domain::ids::ApiKeyId;
+use diesel::sql_types::{BigInt, Binary, Nullable};
+use domain::audit::Act;
+use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::ApiKey;
 
 use super::super::command::{Forget, Own, Remove, SHRINK_PAGES};
@@ -14,6 +15,7 @@ use super::super::names::FreshNames;
 use super::super::rows::{FORMAT, millis};
 use super::super::statement::{execute, first, statements};
 use super::{AddHistory, RaiseEpoch, Writer};
+use uuid::Uuid;
 
 statements! {
     ClaimRow = "UPDATE callbacks SET owner = ?, version = version + 1, start_at = ?, wake_at = ?
@@ -32,8 +34,12 @@ statements! {
     RemovePart = "DELETE FROM counted_windows WHERE queue = ? AND seconds = ? AND ends_at = ?";
     AddApiKey = "INSERT INTO api_keys (id, tenant, hash, label, scopes, created_at, revoked_at)
         VALUES (?, ?, ?, ?, ?, ?, ?)";
-    RevokeApiKey = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+    RevokeApiKey -> (BigInt) = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL RETURNING tenant";
+    TenantOfKey -> (Binary) = "SELECT id FROM tenants WHERE key = ?";
 }
+
+/// Who makes and revokes keys one by one: the command line.
+const BY_COMMAND: &str = "ges";
 
 impl Writer {
     pub(super) fn own(&mut self, own: &Own) -> QueryResult<Vec<bool>> {
@@ -111,7 +117,14 @@ impl Writer {
         self.connection.batch_execute(&format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"))
     }
 
+    /// A key that comes alone.
     pub(super) fn add_key(&mut self, key: &ApiKey) -> QueryResult<()> {
+        let tenant = self.keep_key(key)?;
+        self.note_plain((key.tenant, tenant), key.created_at, Act::KeyCreated, BY_COMMAND, key.id.to_string())
+    }
+
+    /// The number of its tenant.
+    pub(super) fn keep_key(&mut self, key: &ApiKey) -> QueryResult<i64> {
         let tenant = FreshNames::resolve_tenant(&mut self.connection, key.tenant)?;
         let uuid = key.id.as_uuid();
         let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
@@ -125,16 +138,20 @@ impl Writer {
             key.revoked_at.map(millis).into(),
         ];
         execute::<AddApiKey>(&mut self.connection, &binds)?;
-        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| ())
+        execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| tenant)
     }
 
     pub(super) fn revoke_key(&mut self, id: ApiKeyId, at: DateTime<Utc>) -> QueryResult<bool> {
         let uuid = id.as_uuid();
         let binds = [millis(at).into(), uuid.as_bytes().as_slice().into()];
-        let revoked = execute::<RevokeApiKey>(&mut self.connection, &binds)? > 0;
-        if revoked {
-            execute::<RaiseEpoch>(&mut self.connection, &[])?;
+        let Some((tenant,)) = first::<RevokeApiKey, (i64,)>(&mut self.connection, &binds)? else { return Ok(false) };
+        execute::<RaiseEpoch>(&mut self.connection, &[])?;
+        if let Some((bytes,)) = first::<TenantOfKey, (Vec<u8>,)>(&mut self.connection, &[tenant.into()])?
+            && let Ok(owner) = Uuid::from_slice(&bytes)
+        {
+            let whose = (TenantId::from_uuid(owner), tenant);
+            self.note_plain(whose, at, Act::KeyRevoked, BY_COMMAND, id.to_string())?;
         }
-        Ok(revoked)
+        Ok(true)
     }
 }

@@ -109,6 +109,7 @@ impl Writer {
         match keyed.find(&mut self.connection)? {
             Known::Not => {}
             Known::Made(id) => return self.known_call_in(tenant, id.as_bytes()),
+            Known::Gone => return Ok(CallInOutcome::Known(None)),
             Known::Reused => return Ok(CallInOutcome::KeyReused),
         }
         let at = millis(opening.at);

@@ -1,0 +1,60 @@
+//! The bodies of exports and erasures. The number stands in the body, so that no address and no access log holds it.
+
+use domain::numbers::{PhoneNumber, Region};
+use serde::de::MapAccess;
+
+use super::create::MAX_PHONE_CHARS;
+use super::{Loose, Members, object, skip};
+use crate::front_door::error::{Kind, Problem};
+use crate::privacy::{Unfinished, number};
+
+/// Longest cursor and word in characters; a UUID has 36.
+const MAX_WORD_CHARS: usize = 64;
+
+#[derive(Default)]
+struct NumberMembers<'a> {
+    phone_number: Loose<'a>,
+    country: Loose<'a>,
+    cursor: Loose<'a>,
+    unfinished: Loose<'a>,
+}
+
+impl<'de> Members<'de> for NumberMembers<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "phoneNumber" => self.phone_number = from.next_value()?,
+            "country" => self.country = from.next_value()?,
+            "cursor" => self.cursor = from.next_value()?,
+            "unfinished" => self.unfinished = from.next_value()?,
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+fn phone(number_text: Loose<'_>, country: Loose<'_>) -> Result<PhoneNumber, Problem> {
+    let text = number_text.required_text("phoneNumber", MAX_PHONE_CHARS)?;
+    let rule = "must be two upper-case letters of ISO 3166-1, such as US";
+    let country = country.text("country", 2)?.map(|text| text.parse()).transpose();
+    let country = country.map_err(|_| Problem::bad("country", rule))?;
+    number(&text, country.unwrap_or(Region::US))
+        .map_err(|_| Problem::new(Kind::NotANumber, "phoneNumber is not a valid number."))
+}
+
+/// Reads which number is to be told, and from where on.
+pub(crate) fn export(body: &[u8]) -> Result<(PhoneNumber, Option<String>), Problem> {
+    let members: NumberMembers<'_> = object(body)?;
+    let cursor = members.cursor.text("cursor", MAX_WORD_CHARS)?.map(Into::into);
+    Ok((phone(members.phone_number, members.country)?, cursor))
+}
+
+/// Reads which number is to be erased, and what becomes of callbacks that have not ended.
+pub(crate) fn erase(body: &[u8]) -> Result<(PhoneNumber, Unfinished), Problem> {
+    let members: NumberMembers<'_> = object(body)?;
+    let unfinished = match members.unfinished.text("unfinished", MAX_WORD_CHARS)?.as_deref() {
+        None | Some("refuse") => Unfinished::Refuse,
+        Some("cancel") => Unfinished::Cancel,
+        Some(_) => return Err(Problem::bad("unfinished", "must be refuse or cancel")),
+    };
+    Ok((phone(members.phone_number, members.country)?, unfinished))
+}

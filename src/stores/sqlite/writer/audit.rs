@@ -1,0 +1,128 @@
+//! The audit log: an entry is written with the act that it tells of.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::sql_types::{BigInt, Binary};
+use domain::audit::{Act, Entry, MAX_SUBJECT_CHARS, actor_name};
+use domain::ids::TenantId;
+use domain::ports::NewEntry;
+
+use super::super::erasure::TidyRows;
+use super::super::names::FreshNames;
+use super::super::rows::{millis, stored};
+use super::super::statement::{execute, first, statements};
+use super::super::tenants::whole;
+use super::Writer;
+use crate::stores::audit_digest;
+
+statements! {
+    HeadOf -> (BigInt, Binary) = "SELECT seq, hash FROM audit_heads WHERE tenant = ?";
+    AddEntry = "INSERT INTO audit (tenant, seq, at, act, actor, subject, details, hash)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    MoveHead = "INSERT INTO audit_heads (tenant, seq, hash, base_seq, base_hash) VALUES (?, ?, ?, 0, zeroblob(32))
+        ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
+    MoveBase = "UPDATE audit_heads SET base_seq = ?, base_hash = (SELECT a.hash FROM audit a
+        WHERE a.tenant = audit_heads.tenant AND a.seq = ?) WHERE tenant = ?
+        AND EXISTS (SELECT 1 FROM audit a WHERE a.tenant = audit_heads.tenant AND a.seq = ?)";
+    DropEntries = "DELETE FROM audit WHERE tenant = ? AND seq <= ?";
+    DropReceipt = "DELETE FROM erasures WHERE tenant = ? AND id = ?";
+    DatabaseTime -> (BigInt) = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+}
+
+/// An entry that is written and not committed yet. Its hash goes to the log: whoever changes the database afterwards
+/// cannot change it there.
+pub(super) struct Noted {
+    tenant: TenantId,
+    entry: Entry,
+}
+
+impl Noted {
+    pub(super) fn tell(&self) {
+        tracing::info!(
+            tenant.id = %self.tenant,
+            act = self.entry.act,
+            audit.seq = self.entry.seq,
+            audit.hash = %blake3::Hash::from_bytes(self.entry.hash).to_hex(),
+            "an administrative act was recorded"
+        );
+    }
+}
+
+impl Writer {
+    /// Adds an entry to the chain of a tenant, whose number is `key`.
+    pub(super) fn note_act(&mut self, tenant: TenantId, key: i64, new: NewEntry) -> QueryResult<()> {
+        let head: Option<(i64, Vec<u8>)> = first::<HeadOf, _>(&mut self.connection, &[key.into()])?;
+        let (last, before) = head.unwrap_or((0, vec![0; 32]));
+        let before: [u8; 32] = before.try_into().map_err(|_| unreadable())?;
+        let subject = new.subject.chars().take(MAX_SUBJECT_CHARS).collect();
+        let mut entry = Entry {
+            seq: whole(last) + 1,
+            // As it will be read.
+            at: DateTime::from_timestamp_millis(millis(new.at)).unwrap_or(new.at),
+            act: new.act.name().to_owned(),
+            actor: actor_name(&new.actor).to_owned(),
+            subject,
+            details: new.details,
+            hash: [0; 32],
+        };
+        entry.hash = entry.hash_behind(tenant, &before, audit_digest);
+        let seq = stored(entry.seq).into();
+        let binds = [
+            key.into(),
+            seq,
+            millis(entry.at).into(),
+            entry.act.as_str().into(),
+            entry.actor.as_str().into(),
+            entry.subject.as_str().into(),
+            entry.details.as_str().into(),
+            entry.hash.as_slice().into(),
+        ];
+        execute::<AddEntry>(&mut self.connection, &binds)?;
+        execute::<MoveHead>(&mut self.connection, &[key.into(), seq, entry.hash.as_slice().into()])?;
+        self.noted.push(Noted { tenant, entry });
+        Ok(())
+    }
+
+    /// An act that changes nothing else.
+    pub(super) fn note_alone(&mut self, tenant: TenantId, entry: &NewEntry) -> QueryResult<()> {
+        let key = FreshNames::resolve_tenant(&mut self.connection, tenant)?;
+        self.note_act(tenant, key, entry.clone())
+    }
+
+    /// An act on something that is named by one word.
+    pub(super) fn note_plain(
+        &mut self,
+        (tenant, key): (TenantId, i64),
+        at: DateTime<Utc>,
+        act: Act,
+        actor: &str,
+        subject: String,
+    ) -> QueryResult<()> {
+        let new = NewEntry { at, act, actor: actor.to_owned(), subject, details: String::new() };
+        self.note_act(tenant, key, new)
+    }
+
+    /// The database's own time.
+    pub(super) fn database_time(&mut self) -> QueryResult<DateTime<Utc>> {
+        let now = self.count::<DatabaseTime>(&[])?;
+        Ok(DateTime::from_timestamp_millis(now).unwrap_or_default())
+    }
+
+    pub(super) fn tidy_acts(&mut self, tidy: &TidyRows) -> QueryResult<()> {
+        for (tenant, until) in &tidy.entries {
+            let (tenant, until) = ((*tenant).into(), (*until).into());
+            // The chain goes on behind the last one that goes.
+            if execute::<MoveBase>(&mut self.connection, &[until, until, tenant, until])? > 0 {
+                execute::<DropEntries>(&mut self.connection, &[tenant, until])?;
+            }
+        }
+        for (tenant, id) in &tidy.receipts {
+            execute::<DropReceipt>(&mut self.connection, &[(*tenant).into(), id.as_slice().into()])?;
+        }
+        Ok(())
+    }
+}
+
+fn unreadable() -> diesel::result::Error {
+    diesel::result::Error::DeserializationError("a hash of the audit log has not 32 bytes".into())
+}
