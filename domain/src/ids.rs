@@ -84,6 +84,10 @@ uuid_id! {
     CallInId
 }
 uuid_id! {
+    /// One held place. Version 7, so that holds sort by the time they were made.
+    HoldId
+}
+uuid_id! {
     /// One request, as the client sees it in `status.corrId` and operators in the log.
     CorrelationId
 }
@@ -105,6 +109,13 @@ impl CallbackId {
 }
 
 impl CallInId {
+    /// A new id that carries `now` (to the millisecond) and 74 random bits.
+    pub fn generate(now: DateTime<Utc>) -> Self {
+        Self(of_instant(now))
+    }
+}
+
+impl HoldId {
     /// A new id that carries `now` (to the millisecond) and 74 random bits.
     pub fn generate(now: DateTime<Utc>) -> Self {
         Self(of_instant(now))
