@@ -14,6 +14,7 @@ mod call_ins;
 mod callbacks;
 mod command;
 mod direct;
+mod holds;
 mod in_place;
 mod names;
 mod nodes;

@@ -157,6 +157,7 @@ pub(crate) fn booking(callback: Callback) -> Booking {
         idempotency: None,
         limits: BookingLimits::default(),
         captcha: None,
+        hold: None,
         booked_at: noon(),
         announcement: None,
         on_replaced: None,

@@ -84,7 +84,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
             },
         ),
         (
-            "reschedule to its own time",
+            "reschedule, same time",
             Input::Reschedule { desired_time: not_due().desired_time, slot: None, start_at: noon(), owner: None },
         ),
         ("postpone", Input::Postpone { until: noon() + Duration::hours(1) }),
