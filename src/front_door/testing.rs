@@ -3,6 +3,7 @@
 pub(crate) mod call_in;
 mod captcha;
 mod hours;
+pub(crate) mod moves;
 pub(crate) mod news;
 mod numbers;
 
@@ -93,6 +94,8 @@ pub(crate) struct Fake {
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) news: news::News,
+    pub(crate) moves: moves::Moves,
+    pub(crate) cancelled: Mutex<Vec<Canceller>>,
 }
 
 impl Fake {
@@ -132,6 +135,8 @@ impl Fake {
             signals: Mutex::default(),
             events: Mutex::default(),
             news: news::News::default(),
+            moves: moves::Moves::default(),
+            cancelled: Mutex::default(),
         }
     }
 
@@ -163,7 +168,7 @@ impl Desk for Fake {
     }
 
     async fn cancel(&self, _: TenantId, _: CallbackId, by: Canceller) -> Result<(), CancelError> {
-        assert_eq!(by, Canceller::Api);
+        self.cancelled.lock().unwrap().push(by);
         self.mood().await;
         self.cancel.lock().unwrap().clone()
     }
@@ -258,6 +263,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         numbers: fake.clone(),
         waits: fake.clone(),
         availability: fake.clone(),
+        moves: fake.clone(),
         call_ins: fake.clone(),
         flow: fake.clone(),
         inbox: fake.clone(),

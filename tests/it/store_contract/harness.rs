@@ -10,8 +10,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, SettingsStore, StoreError,
-    TenantStore,
+    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, HoldStore, NodeStore, NoticeStore, SettingsStore,
+    StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -28,6 +28,7 @@ pub(crate) type Start = dyn Fn(Limits) -> Fixture + Sync;
 pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
     pub(crate) call_ins: Arc<dyn CallInStore>,
+    pub(crate) holds: Arc<dyn HoldStore>,
     pub(crate) flow: Arc<dyn FlowStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
@@ -54,6 +55,7 @@ pub(crate) struct Rows {
     pub(crate) keys: u64,
     pub(crate) tokens: u64,
     pub(crate) slots: u64,
+    pub(crate) holds: u64,
     pub(crate) happenings: u64,
     pub(crate) notices: u64,
 }
