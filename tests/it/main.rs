@@ -33,6 +33,7 @@ mod idempotency;
 mod lateness;
 mod limits;
 mod metrics;
+mod moves;
 mod numbers;
 mod places;
 mod push;
