@@ -1,4 +1,5 @@
-//! Who is alive, what time it is, and the sweep over everything that is due and has nobody.
+//! Who is alive, what time it is, the sweep over everything that is due and has nobody, and the end of what time ends:
+//! old records, and places that were held long enough.
 //!
 //! Started by the root. Talked to by its own alarms and tasks only. When it dies it forgets who was alive,
 //! and learns it again within 3.5 s. With one node it is the same code as with many.

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Binary, Nullable};
 use domain::holds::{Hold, HoldBound, HoldsReached};
 use domain::ids::{HoldId, TenantId};
 use domain::ports::{Booked, Held, Holding};
@@ -26,8 +26,8 @@ statements! {
     RemoveHold -> (BigInt, BigInt) = "DELETE FROM holds WHERE id = ? AND tenant = ? AND expires_at > ?
         RETURNING queue, slot";
     RemoveLapsed -> (BigInt, BigInt) = "DELETE FROM holds WHERE id = ? AND expires_at <= ? RETURNING queue, slot";
-    LapsedInSlot -> (diesel::sql_types::Binary) =
-        "SELECT id FROM holds WHERE queue = ? AND expires_at <= ? AND slot = ?";
+    LapsedInSlot -> (Binary) =
+        "SELECT id FROM holds WHERE queue = ? AND expires_at <= ? AND slot = ? LIMIT 1000";
     HoldsOf -> (BigInt, Nullable<BigInt>) =
         "SELECT count(*), min(expires_at) FROM holds WHERE queue = ? AND expires_at > ?";
     HoldsOfNumber -> (BigInt, Nullable<BigInt>) =
