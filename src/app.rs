@@ -121,6 +121,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
+    let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
+    let statistics = Arc::new(GwsClient::new(http, secrets, gws_addresses(config)));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -133,8 +135,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))),
         routing: simulator.clone(),
-        captcha: Arc::new(CaptchaClient::new(http.clone(), secrets.clone())),
-        statistics: Arc::new(GwsClient::new(http, secrets, gws_addresses(config))),
+        captcha: captcha.clone(),
+        statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
         connectors: vec![],
@@ -163,7 +165,9 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
-        provisioning: Arc::new(provisioning(store, clock, &master)?.checking(courier)),
+        provisioning: Arc::new(
+            provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
+        ),
         settings: tree.settings(),
         failures: Arc::default(),
     };
@@ -221,10 +225,13 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
     let master = master_key(store.as_ref(), config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
+    let vault: Arc<dyn Secrets> = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
-    let courier = HttpCourier::new(http, vault, clock.clone());
-    Ok(provisioning(store, clock, &master)?.checking(Arc::new(courier)))
+    let courier = HttpCourier::new(http.clone(), vault.clone(), clock.clone());
+    let captcha = CaptchaClient::new(http.clone(), vault.clone());
+    let statistics = GwsClient::new(http, vault, gws_addresses(config));
+    let provisioning = provisioning(store, clock, &master)?;
+    Ok(provisioning.checking(Arc::new(courier)).checking(Arc::new(captcha)).checking(Arc::new(statistics)))
 }
 
 /// A command counts nothing.

@@ -15,6 +15,7 @@ mod news;
 mod numbers;
 mod settings;
 mod statistics;
+mod statuses;
 mod waits;
 
 use std::sync::Arc;
