@@ -3,10 +3,12 @@
 pub(crate) mod availability;
 mod call_in;
 mod captcha;
+mod explain;
 mod flow;
 mod hours;
 mod news;
 mod numbers;
+mod search;
 mod settings;
 mod statistics;
 mod waits;

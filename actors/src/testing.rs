@@ -14,6 +14,7 @@ mod clock;
 #[cfg(test)]
 mod collect;
 mod courier;
+mod explain;
 mod faults;
 mod flow;
 mod limits;
@@ -138,6 +139,8 @@ impl World {
             callbacks: self.store.clone(),
             call_ins: self.call_ins.clone(),
             flow: self.store.clone(),
+            explain: self.store.clone(),
+            search: self.store.clone(),
             settings: self.settings.clone(),
             notices: self.store.clone(),
             courier: self.courier.clone(),

@@ -3,12 +3,14 @@
 
 mod callbacks {
     mod captcha;
+    mod explain;
     mod failing;
     mod flow;
     mod limits;
     mod load;
     mod places;
     mod scheduled;
+    mod search;
     mod settings;
     mod signals;
     mod slots;

@@ -8,6 +8,7 @@ mod availability;
 mod call_in;
 mod captcha;
 mod courier;
+mod explain;
 mod flow;
 mod hours;
 mod inward;
@@ -15,6 +16,7 @@ mod limits;
 mod news;
 mod notices;
 mod numbers;
+mod search;
 mod secrets;
 mod statistics;
 mod stores;
@@ -28,6 +30,7 @@ pub use availability::*;
 pub use call_in::*;
 pub use captcha::*;
 pub use courier::*;
+pub use explain::*;
 pub use flow::*;
 pub use hours::*;
 pub use inward::*;
@@ -35,6 +38,7 @@ pub use limits::*;
 pub use news::*;
 pub use notices::*;
 pub use numbers::*;
+pub use search::*;
 pub use secrets::*;
 pub use statistics::*;
 pub use stores::*;
@@ -51,6 +55,10 @@ pub struct Ports {
     pub call_ins: Arc<dyn CallInStore>,
     /// What flow engines ask about.
     pub flow: Arc<dyn FlowStore>,
+    /// What bookings would come to.
+    pub explain: Arc<dyn ExplainStore>,
+    /// Finds callbacks.
+    pub search: Arc<dyn SearchStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
     /// Happenings, and what is owed because of them.

@@ -2,6 +2,7 @@
 
 pub(crate) mod call_in;
 mod captcha;
+pub(crate) mod explain;
 mod hours;
 pub(crate) mod news;
 mod numbers;
@@ -73,6 +74,7 @@ pub(crate) enum Mood {
 
 pub(crate) struct Fake {
     pub(crate) call_in: call_in::Answers,
+    pub(crate) explain: explain::Answers,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
@@ -113,6 +115,7 @@ impl Fake {
         };
         Self {
             call_in: call_in::Answers::default(),
+            explain: explain::Answers::default(),
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
@@ -260,6 +263,8 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         availability: fake.clone(),
         call_ins: fake.clone(),
         flow: fake.clone(),
+        explain: fake.clone(),
+        search: fake.clone(),
         inbox: fake.clone(),
         captcha: fake.clone(),
         statistics: fake.clone(),

@@ -17,6 +17,7 @@ pub(crate) mod query;
 pub(crate) mod signal;
 pub(crate) mod statistics;
 pub(crate) mod time;
+pub(crate) mod search;
 mod user_data;
 pub(crate) mod waits;
 
