@@ -14,10 +14,10 @@ pub(crate) mod flow;
 pub(crate) mod news;
 pub(crate) mod numbers;
 pub(crate) mod query;
+pub(crate) mod search;
 pub(crate) mod signal;
 pub(crate) mod statistics;
 pub(crate) mod time;
-pub(crate) mod search;
 mod user_data;
 pub(crate) mod waits;
 

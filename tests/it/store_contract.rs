@@ -6,11 +6,13 @@ mod bookings;
 mod call_in_records;
 mod call_ins;
 mod captcha;
+mod explain;
 mod harness;
 mod limits;
 mod notice_records;
 mod notices;
 mod recounts;
+mod search;
 mod settings;
 mod speed;
 mod sqlite;
@@ -84,6 +86,8 @@ contract! {
         a_store_finds_what_the_rules_say;
     call_in_records: time_alone_ends_them, a_purge_writes_expiry_down_and_removes_the_old,
         expired_ones_never_pile_up, lists_are_filtered_sorted_and_paged, a_long_list_is_looked_through_in_parts;
+    explain: a_booking_comes_to_what_was_foretold, everything_that_counts_is_told, why_a_callback_is_parked_is_told;
+    search: finds_what_is_wanted_and_nothing_else, gives_callbacks_back_whole, a_long_table_is_looked_through_in_parts;
     user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
         goes_with_its_callback, active_callbacks_are_counted_by_queue;
 }

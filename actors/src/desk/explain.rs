@@ -9,9 +9,7 @@ use domain::booking::{Plan, judge};
 use domain::callback::NewCallback;
 use domain::explain::{Explanation, Place, Planned, Rule, Tally, WouldBe, why};
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{
-    Booked, ExplainDesk, Explained, How, Preview, Story, SubmitError, Submitted, Unserved,
-};
+use domain::ports::{Booked, ExplainDesk, Explained, How, Preview, Story, SubmitError, Submitted, Unserved};
 use domain::tenant::Tenant;
 
 use super::Desk;
@@ -53,7 +51,8 @@ impl ExplainDesk for Desk {
     async fn story(&self, tenant: TenantId, id: CallbackId) -> Result<Story, Unserved> {
         let callback = self.load(tenant, id).await?;
         let ports = &self.node.ports;
-        let history = self.read("the steps of a callback", ports.callbacks.history(tenant, id, Story::MAX_STEPS)).await?;
+        let history =
+            self.read("the steps of a callback", ports.callbacks.history(tenant, id, Story::MAX_STEPS)).await?;
         let parked = self.read("why a callback is parked", ports.explain.why_parked(tenant, id)).await?;
         let queue = callback.queue.clone();
         let asked = self.ask(tenant, |reply| TenantMsg::Locate { id, queue, reply }).await;
@@ -90,9 +89,7 @@ impl Desk {
         let outlook = draft::outlook(&self.node, tenant, &new.service_name);
         match judge(tenant, &new, outlook, at) {
             Ok(plan) => self.previewed(tenant, new, plan, at).await,
-            Err(refused) => {
-                Ok(draft::with_proposals(&self.node, tenant, &new.service_name, at, refused).await.into())
-            }
+            Err(refused) => Ok(draft::with_proposals(&self.node, tenant, &new.service_name, at, refused).await.into()),
         }
     }
 

@@ -53,12 +53,7 @@ fn queue_of(callback: &Callback) -> QueueId {
 
 impl Counts {
     /// `told` hears of everything that is counted.
-    pub(super) fn judge(
-        &self,
-        rows: &BTreeMap<CallbackId, Row>,
-        booking: &Booking,
-        told: &mut Vec<Tally>,
-    ) -> Verdict {
+    pub(super) fn judge(&self, rows: &BTreeMap<CallbackId, Row>, booking: &Booking, told: &mut Vec<Tally>) -> Verdict {
         let new = &booking.callback;
         let queue = queue_of(new);
         let of_queue = || rows.values().map(|row| &row.callback).filter(|it| queue_of(it) == queue);

@@ -5,7 +5,7 @@ use actors::testing::{FakeRouting, Fault, Op, TENANT, World, booking, queue_name
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Cause, Idempotency, NewCallback, SignalEvent, State};
 use domain::captcha::{CaptchaToken, TokenRefusal, Verdict};
-use domain::explain::{Counted, Outcome, Place, Rule, WouldBe, Why};
+use domain::explain::{Counted, Outcome, Place, Rule, Why, WouldBe};
 use domain::ids::{CallbackId, TenantId};
 use domain::number_rules::NumberRefusal;
 use domain::ports::{Explained, How, NoVerdict, Story, SubmitError, Submitted, Unserved};

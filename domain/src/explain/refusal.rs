@@ -56,10 +56,8 @@ impl SubmitError {
     /// The times that were held against each other, where it is about times. What is counted is a tally.
     pub fn measure(&self, new: &NewCallback, now: DateTime<Utc>) -> Option<Measure> {
         let ahead = new.desired_time.unwrap_or(now).max(now) - now;
-        let measure = |is: TimeDelta, limit: TimeDelta| Measure {
-            seconds: is.num_seconds(),
-            limit_seconds: limit.num_seconds(),
-        };
+        let measure =
+            |is: TimeDelta, limit: TimeDelta| Measure { seconds: is.num_seconds(), limit_seconds: limit.num_seconds() };
         Some(match self {
             Self::TooSoon { lead_seconds, .. } => measure(ahead, TimeDelta::seconds((*lead_seconds).into())),
             Self::TooFarAhead { .. } => measure(ahead, MAX_AHEAD),

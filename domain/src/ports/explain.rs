@@ -73,9 +73,6 @@ pub trait ExplainStore: Send + Sync {
     async fn preview(&self, booking: Booking) -> Result<Preview, StoreError>;
 
     /// Since when a callback is set aside, and why; none if it is not.
-    async fn why_parked(
-        &self,
-        tenant: TenantId,
-        id: CallbackId,
-    ) -> Result<Option<(DateTime<Utc>, String)>, StoreError>;
+    async fn why_parked(&self, tenant: TenantId, id: CallbackId)
+    -> Result<Option<(DateTime<Utc>, String)>, StoreError>;
 }

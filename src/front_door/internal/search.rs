@@ -37,7 +37,8 @@ fn state_list() -> Schema {
 
 fn queue_list() -> Schema {
     let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
-    let text = "In one of these queues, by name or alias. A name that the settings do not know finds what was left in it.";
+    let text =
+        "In one of these queues, by name or alias. A name that the settings do not know finds what was left in it.";
     ArrayBuilder::new().items(name).max_items(Some(100)).description(Some(text)).into()
 }
 

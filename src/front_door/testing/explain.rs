@@ -5,9 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use domain::callback::NewCallback;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{
-    Explained, ExplainDesk, Found, Named, SearchDesk, SearchError, Story, Unserved,
-};
+use domain::ports::{ExplainDesk, Explained, Found, Named, SearchDesk, SearchError, Story, Unserved};
 use domain::search::Search;
 
 use super::Fake;

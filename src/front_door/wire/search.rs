@@ -200,9 +200,7 @@ fn texts(list: List<'_>, field: &str, max: usize) -> Result<BTreeSet<String>, Pr
         Several::Absent => Ok(BTreeSet::new()),
         Several::Odd => Err(Problem::bad(field, "must be an array of strings")),
         Several::TooMany => Err(Problem::bad(field, format!("must have at most {} entries", Search::MAX_QUEUES))),
-        Several::Items(items) => {
-            items.into_iter().map(|item| item.required_text(field, max).map(Into::into)).collect()
-        }
+        Several::Items(items) => items.into_iter().map(|item| item.required_text(field, max).map(Into::into)).collect(),
     }
 }
 
@@ -210,9 +208,7 @@ fn states(list: List<'_>) -> Result<BTreeSet<State>, Problem> {
     let named = |name: String| State::ALL.into_iter().find(|state| state.name() == name);
     let names = texts(list, "states", MAX_WORD_CHARS)?;
     let states = names.into_iter().map(named).collect::<Option<_>>();
-    states.ok_or_else(|| {
-        Problem::bad("states", format!("must be of {}", State::ALL.map(State::name).join(", ")))
-    })
+    states.ok_or_else(|| Problem::bad("states", format!("must be of {}", State::ALL.map(State::name).join(", "))))
 }
 
 /// Without an offset it is UTC.

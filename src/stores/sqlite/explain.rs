@@ -46,11 +46,7 @@ impl Reader {
         Ok(QueueKey { tenant: tenant.unwrap_or(NOBODY), queue: NOBODY })
     }
 
-    fn why_parked(
-        &mut self,
-        tenant: TenantId,
-        id: CallbackId,
-    ) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
+    fn why_parked(&mut self, tenant: TenantId, id: CallbackId) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
         let Some(tenant) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
         let uuid = id.as_uuid();
         let binds = [uuid.as_bytes().as_slice().into(), tenant.into()];

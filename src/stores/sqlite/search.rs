@@ -27,7 +27,7 @@ use super::statement::{first, rows, statements};
 use parts::{Part, SeenRow, Stream};
 
 /// Rows that are looked at for one page.
-const MAX_EXAMINED: usize = 50_000;
+const MAX_EXAMINED: usize = 20_000;
 /// Bytes of user data that are unpacked for one page. One that is longer is looked at all the same.
 const MAX_UNPACKED_BYTES: usize = 16 << 20;
 /// Lists of ids that are read side by side; with more of them the table is looked through instead.

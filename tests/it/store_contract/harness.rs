@@ -10,8 +10,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, SettingsStore, StoreError,
-    TenantStore,
+    Booked, Booking, CallInStore, CallbackStore, Change, ExplainStore, FlowStore, NodeStore, NoticeStore, SearchStore,
+    SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -29,6 +29,8 @@ pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
     pub(crate) call_ins: Arc<dyn CallInStore>,
     pub(crate) flow: Arc<dyn FlowStore>,
+    pub(crate) explain: Arc<dyn ExplainStore>,
+    pub(crate) search: Arc<dyn SearchStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
     pub(crate) notices: Arc<dyn NoticeStore>,

@@ -124,6 +124,8 @@ pub(crate) fn start(limits: Limits) -> Fixture {
         callbacks: store.clone(),
         call_ins: store.clone(),
         flow: store.clone(),
+        explain: store.clone(),
+        search: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
         notices: store.clone(),

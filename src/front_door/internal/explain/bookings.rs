@@ -207,7 +207,8 @@ impl CheckEntry {
         match check.outcome {
             Outcome::Decides => {
                 let measure = explained.measure;
-                let message = || problem.as_ref().map_or_else(|| there_already(check.rule), |it| it.message.to_string());
+                let message =
+                    || problem.as_ref().map_or_else(|| there_already(check.rule), |it| it.message.to_string());
                 Self {
                     number: plain.number.or(measure.map(|measure| measure.seconds)),
                     limit: plain.limit.or(measure.map(|measure| measure.limit_seconds)),
@@ -285,9 +286,7 @@ impl<'a> Explanation<'a> {
     /// The request would be refused for its form.
     pub(super) fn of_body(problem: &'a Problem, at: DateTime<Utc>) -> Self {
         let entry = |check: &Check| match check.outcome {
-            Outcome::Decides => {
-                CheckEntry { says: Some(problem.message.to_string()), ..CheckEntry::plain(check) }
-            }
+            Outcome::Decides => CheckEntry { says: Some(problem.message.to_string()), ..CheckEntry::plain(check) },
             _ => CheckEntry::plain(check),
         };
         let checks = explain::checks(Some(Rule::Body), Vec::new(), None);

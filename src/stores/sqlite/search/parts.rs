@@ -14,7 +14,7 @@ use super::super::statement::{Bind, first, rows, statements};
 use super::Hunt;
 
 /// Rows of one stretch of the table.
-const STRETCH: usize = 5_000;
+const STRETCH: usize = 2_000;
 /// Ids that are read of one list at a time.
 const IDS_OF_STREAM: usize = 500;
 
