@@ -34,8 +34,9 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, HoursDesk, Inbox, MovesDesk,
-    NewsDesk, NumberDesk, Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, ExplainDesk, FlowDesk, HoursDesk, Inbox,
+    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, SaveError, SearchDesk, SettingsDesk, StatisticsDesk, StoreError,
+    WaitDesk,
 };
 
 use crate::privacy::Privacy;
@@ -61,6 +62,10 @@ pub struct Door {
     pub call_ins: Arc<dyn CallInDesk>,
     /// Answers flow engines.
     pub flow: Arc<dyn FlowDesk>,
+    /// Explains decisions.
+    pub explain: Arc<dyn ExplainDesk>,
+    /// Finds callbacks.
+    pub search: Arc<dyn SearchDesk>,
     /// Knows when queues are served.
     pub hours: Arc<dyn HoursDesk>,
     /// Judges numbers.

@@ -3,11 +3,13 @@
 pub(crate) mod availability;
 mod call_in;
 mod captcha;
+mod explain;
 mod flow;
 mod hours;
 mod moves;
 mod news;
 mod numbers;
+mod search;
 mod settings;
 mod statistics;
 mod waits;

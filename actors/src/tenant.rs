@@ -11,6 +11,7 @@ mod budget;
 pub(crate) mod bystander;
 mod captcha;
 mod children;
+pub(crate) mod draft;
 mod facts;
 mod moves;
 mod recount;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Canceller, Effect, Input, NewCallback, Signal};
 use domain::event::{ActorKind, Event};
+use domain::explain::{Place, Whereabouts};
 use domain::ids::{CallbackId, QueueName};
 use domain::ports::{Details, Due, SubmitError, Submitted, Unserved};
 use domain::tenant::Tenant;
@@ -56,6 +58,8 @@ pub(crate) enum TenantMsg {
     Signal { id: CallbackId, signal: Signal, reply: SignalReply },
     /// From the desk and the notifier: the expected wait of this callback has become short. Lost, it is said again.
     WaitShort { id: CallbackId },
+    /// From the desk: where this callback is here, and how full its queue's hand-off is. Answered in any case.
+    Locate { id: CallbackId, queue: QueueName, reply: oneshot::Sender<Result<Whereabouts, Unserved>> },
     /// From its own task: an immediate callback with a place is durable; give it a session.
     Booked { callback: Box<Callback>, effects: Vec<Effect>, details: Box<Details> },
     /// From its own task: a write of another callback has ended this one. The sweep knows what is due without it.
@@ -150,6 +154,7 @@ impl Actor for TenantActor {
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
             TenantMsg::WaitShort { id } => state.on_wait_short(id),
+            TenantMsg::Locate { id, queue, reply } => drop(reply.send(Ok(state.locate(id, &queue)))),
             TenantMsg::Booked { callback, effects, details } => state.on_booked(callback, effects, details).await,
             TenantMsg::Changed { id } => state.on_changed(id),
             TenantMsg::PlaceUnused { id } => state.on_place_unused(id).await,
@@ -202,6 +207,21 @@ impl State {
             session.send(SessionMsg::Signal { signal, reply })
         {
             self.step_aside(id, Input::Signal(signal), Caller::Signal(reply));
+        }
+    }
+
+    fn locate(&self, id: CallbackId, queue: &QueueName) -> Whereabouts {
+        let (budget, ahead) = self.budgets.look(queue, &self.facts.current(), id);
+        let place = match ahead {
+            _ if self.children.holds_place(id) => Place::Held,
+            Some(ahead) => Place::InLine { ahead },
+            None => Place::None,
+        };
+        Whereabouts {
+            has_session: self.children.find(id).is_some(),
+            is_recovering: self.children.is_recovering(id),
+            place,
+            budget,
         }
     }
 

@@ -14,6 +14,7 @@ mod clock;
 #[cfg(test)]
 mod collect;
 mod courier;
+mod explain;
 mod faults;
 mod flow;
 mod holds;
@@ -140,6 +141,8 @@ impl World {
             call_ins: self.call_ins.clone(),
             holds: self.store.clone(),
             flow: self.store.clone(),
+            explain: self.store.clone(),
+            search: self.store.clone(),
             settings: self.settings.clone(),
             notices: self.store.clone(),
             courier: self.courier.clone(),

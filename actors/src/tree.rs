@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, MovesDesk, NewsDesk,
-    NumberDesk, Ports, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, ExplainDesk, FlowDesk, HoursDesk, Inbox, MovesDesk,
+    NewsDesk, NumberDesk, Ports, SearchDesk, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
@@ -184,6 +184,16 @@ impl Tree {
 
     /// The way in for whoever reads events, and for who looks after their delivery.
     pub fn news(&self) -> Arc<dyn NewsDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for who wants decisions explained.
+    pub fn explain_desk(&self) -> Arc<dyn ExplainDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for who looks for callbacks.
+    pub fn search_desk(&self) -> Arc<dyn SearchDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

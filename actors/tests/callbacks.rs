@@ -3,6 +3,7 @@
 
 mod callbacks {
     mod captcha;
+    mod explain;
     mod failing;
     mod flow;
     mod limits;
@@ -10,6 +11,7 @@ mod callbacks {
     mod moves;
     mod places;
     mod scheduled;
+    mod search;
     mod settings;
     mod signals;
     mod slots;

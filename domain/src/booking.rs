@@ -6,6 +6,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::callback::{NewCallback, PushTarget, Terms};
+use crate::explain::Rule;
 use crate::ids::{QueueName, TenantId};
 use crate::numbers::{NumberError, PhoneNumber};
 use crate::ports::{SlotClaim, SubmitError};
@@ -57,42 +58,58 @@ impl When {
     }
 }
 
+/// What routing tells of the queue of a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// Expected wait in seconds, if routing can tell.
+    pub wait_seconds: Option<i32>,
+    /// Routing knows that no agent is logged in. What it does not know refuses nothing.
+    pub has_no_agents: bool,
+}
+
+/// A wait alone: nothing is known of agents.
+impl From<Option<i32>> for Outlook {
+    fn from(wait_seconds: Option<i32>) -> Self {
+        Self { wait_seconds, has_no_agents: false }
+    }
+}
+
 /// One rule: what it judges, and how it refuses.
 type Check = fn(&Facts<'_>) -> Result<(), SubmitError>;
 
 /// The checks behind the queue's existence, in the order in which a client hears of them. A new rule joins
-/// the list at its place.
-const CHECKS: &[Check] = &[
-    captcha_is_there,
-    times::not_paused,
-    kind_is_offered,
-    devices_are_named,
-    number_is_possible,
-    number_is_allowed,
-    times::not_too_soon,
-    not_too_far,
-    times::not_closing,
-    open,
-    times::likely_in_slot,
+/// the list at its place, and [`Rule`] at the same.
+const CHECKS: &[(Rule, Check)] = &[
+    (Rule::CaptchaToken, captcha_is_there),
+    (Rule::Pause, times::not_paused),
+    (Rule::Kind, kind_is_offered),
+    (Rule::Devices, devices_are_named),
+    (Rule::Number, number_is_possible),
+    (Rule::NumberRule, number_is_allowed),
+    (Rule::MinLead, times::not_too_soon),
+    (Rule::MaxAhead, not_too_far),
+    (Rule::Closing, times::not_closing),
+    (Rule::Hours, open),
+    (Rule::LikelySlot, times::likely_in_slot),
+    (Rule::Agents, somebody_is_there),
 ];
 
-/// Judges a booking at `now` by the settings of its tenant. `expected_wait` is the wait of the named queue
-/// in seconds as routing tells it, if it can.
+/// Judges a booking at `now` by the settings of its tenant. `outlook` is what routing tells of the named queue.
 ///
 /// # Errors
 /// The first rule that the booking breaks, in this order: the queue exists, a captcha token is there if it needs one,
 /// it is not paused, it offers callbacks of the kind, the customer can be told what has to be told, the number is
 /// possible and allowed, the time is neither too near nor too far ahead, the queue does not close too soon, it is open
-/// then, and its slot is likely to serve it if that was asked for.
+/// then, its slot is likely to serve it if that was asked for, and somebody is there to make it if the queue asks.
 pub fn judge(
     tenant: &Tenant,
     new: &NewCallback,
-    expected_wait: Option<i32>,
+    outlook: impl Into<Outlook>,
     now: DateTime<Utc>,
 ) -> Result<Plan, SubmitError> {
-    let facts = Facts::gather(tenant, new, expected_wait, now)?;
-    for check in CHECKS {
-        check(&facts)?;
+    let facts = Facts::gather(tenant, new, outlook.into(), now)?;
+    for (rule, check) in CHECKS {
+        check(&facts).inspect_err(|refused| debug_assert_eq!(refused.rule(), Some(*rule)))?;
     }
     facts.plan()
 }
@@ -110,8 +127,7 @@ struct Facts<'a> {
     scheduled: Option<DateTime<Utc>>,
     /// It is to be refused rather than to slide into another slot.
     always_check_capacity: bool,
-    /// Seconds, if routing can tell.
-    expected_wait: Option<i32>,
+    outlook: Outlook,
     needs_captcha: bool,
     has_captcha: bool,
     now: DateTime<Utc>,
@@ -121,7 +137,7 @@ impl<'a> Facts<'a> {
     fn gather(
         tenant: &'a Tenant,
         new: &'a NewCallback,
-        expected_wait: Option<i32>,
+        outlook: Outlook,
         now: DateTime<Utc>,
     ) -> Result<Self, SubmitError> {
         let found = tenant.queue(&new.service_name);
@@ -135,7 +151,7 @@ impl<'a> Facts<'a> {
             push: &tenant.push,
             scheduled: scheduled_time(new, now),
             always_check_capacity: new.always_check_capacity,
-            expected_wait,
+            outlook,
             needs_captcha: tenant.captcha.needed_by(settings).is_some(),
             has_captcha: new.captcha.is_some(),
             now,
@@ -153,7 +169,7 @@ impl<'a> Facts<'a> {
             None => When::Immediate,
             Some(desired_time) => When::Scheduled {
                 desired_time,
-                start_at: desired_time - self.settings.lead(self.expected_wait),
+                start_at: desired_time - self.settings.lead(self.outlook.wait_seconds),
                 slot: slots::claim(self.settings, desired_time),
             },
         };
@@ -227,6 +243,12 @@ fn open(facts: &Facts<'_>) -> Result<(), SubmitError> {
         return Ok(());
     }
     Err(SubmitError::Closed { next_opening: hours.next_opening(wanted) })
+}
+
+/// `_logged_in_check`: a callback for now is refused while routing knows that nobody is there to make it.
+fn somebody_is_there(facts: &Facts<'_>) -> Result<(), SubmitError> {
+    let is_checked = facts.settings.logged_in_check && facts.scheduled.is_none();
+    if is_checked && facts.outlook.has_no_agents { Err(SubmitError::NoAgents) } else { Ok(()) }
 }
 
 mod moves;

@@ -44,7 +44,7 @@ pub struct BadRegion;
 
 /// A number in E.164: country code and national number, at most 15 digits. `Debug` and `Display` show only
 /// its last two digits, so that it can stand in a log line.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhoneNumber(u64);
 
 /// Why a text is no number that can be called.

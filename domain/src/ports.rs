@@ -9,6 +9,7 @@ mod call_in;
 mod captcha;
 mod courier;
 mod erasure;
+mod explain;
 mod flow;
 mod hours;
 mod inward;
@@ -17,6 +18,7 @@ mod moves;
 mod news;
 mod notices;
 mod numbers;
+mod search;
 mod secrets;
 mod statistics;
 mod stores;
@@ -31,6 +33,7 @@ pub use call_in::*;
 pub use captcha::*;
 pub use courier::*;
 pub use erasure::*;
+pub use explain::*;
 pub use flow::*;
 pub use hours::*;
 pub use inward::*;
@@ -39,6 +42,7 @@ pub use moves::*;
 pub use news::*;
 pub use notices::*;
 pub use numbers::*;
+pub use search::*;
 pub use secrets::*;
 pub use statistics::*;
 pub use stores::*;
@@ -57,6 +61,10 @@ pub struct Ports {
     pub holds: Arc<dyn HoldStore>,
     /// What flow engines ask about.
     pub flow: Arc<dyn FlowStore>,
+    /// What bookings would come to.
+    pub explain: Arc<dyn ExplainStore>,
+    /// Finds callbacks.
+    pub search: Arc<dyn SearchStore>,
     /// Tenants and keys.
     pub settings: Arc<dyn SettingsStore>,
     /// Happenings, and what is owed because of them.

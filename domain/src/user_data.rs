@@ -3,8 +3,12 @@
 //! The text is compact and was written by this program, so a name is always spelt the same way and texts of names
 //! can be compared.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use thiserror::Error;
 
 /// Longest text that may be kept, in bytes: what the longest usual request body could bring.
@@ -89,6 +93,48 @@ fn split_at(text: &str, place: usize) -> Result<(&str, &str), AttachError> {
     match (text.get(..place), text.get(place + 1..)) {
         (Some(value), Some(rest)) if !value.is_empty() && !rest.is_empty() => Ok((value, rest)),
         _ => Err(AttachError::Malformed),
+    }
+}
+
+/// A member of user data as text; none if it is not there, or null.
+pub fn member(user_data: &str, name: &str) -> Option<String> {
+    let found = Member(name).deserialize(&mut serde_json::Deserializer::from_str(user_data)).ok()??;
+    match found {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Reads one member of an object without making anything of the others.
+struct Member<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if name == self.0 {
+                // Of several of one name the last counts, as for every reader of JSON.
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -6,12 +6,14 @@ mod call_in;
 mod captcha;
 mod credentials;
 mod errors;
+mod explain;
 mod flow;
 mod health;
 mod hours;
 mod news;
 mod numbers;
 mod privacy;
+mod search;
 mod tables;
 mod tenants;
 mod work;
@@ -46,6 +48,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(captcha::test_page))
         .routes(routes!(hours::status))
         .routes(routes!(numbers::test))
+        .routes(routes!(search::search))
+        .merge(explain::routes())
         .merge(news::routes())
         .merge(settings())
 }

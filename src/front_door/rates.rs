@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::event::Event;
+use domain::ids::TenantId;
 use domain::limits::{Bucket, Quota, Standing, TenantLimits};
 use domain::tenant::Tenant;
 use domain::throttle;
@@ -117,8 +118,8 @@ pub(crate) fn let_in(shared: &Shared, context: &Context, caller: &Caller) -> Res
 }
 
 /// The headers of a booking that a queue of the tenant may count, by name.
-pub(crate) fn counted(shared: &Shared, caller: &Caller, headers: &HeaderMap) -> Vec<(String, String)> {
-    let Some(gate) = shared.door.keys.gate(caller.tenant) else { return Vec::new() };
+pub(crate) fn counted(shared: &Shared, tenant: TenantId, headers: &HeaderMap) -> Vec<(String, String)> {
+    let Some(gate) = shared.door.keys.gate(tenant) else { return Vec::new() };
     let found = gate.counted_headers.iter().filter_map(|name| Some((name, headers.get(name)?)));
     found
         .map(|(name, value)| {

@@ -134,7 +134,7 @@ impl Style {
 }
 
 /// Slot start → free places, as text: both official clients type it so.
-struct Slots<'a>(&'a [(DateTime<Utc>, u32)]);
+pub(crate) struct Slots<'a>(pub(crate) &'a [(DateTime<Utc>, u32)]);
 
 impl Serialize for Slots<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod call_in;
 mod captcha;
+pub(crate) mod explain;
 mod hours;
 pub(crate) mod moves;
 pub(crate) mod news;
@@ -75,6 +76,7 @@ pub(crate) enum Mood {
 
 pub(crate) struct Fake {
     pub(crate) call_in: call_in::Answers,
+    pub(crate) explain: explain::Answers,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
@@ -118,6 +120,7 @@ impl Fake {
         };
         Self {
             call_in: call_in::Answers::default(),
+            explain: explain::Answers::default(),
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
@@ -278,6 +281,8 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         moves: fake.clone(),
         call_ins: fake.clone(),
         flow: fake.clone(),
+        explain: fake.clone(),
+        search: fake.clone(),
         inbox: fake.clone(),
         captcha: fake.clone(),
         statistics: fake.clone(),

@@ -5,6 +5,7 @@ mod call_in;
 mod captcha;
 mod cors;
 mod create;
+mod explain;
 mod flow;
 mod fuzz;
 mod hours;

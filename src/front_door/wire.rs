@@ -16,6 +16,7 @@ pub(crate) mod news;
 pub(crate) mod numbers;
 pub(crate) mod privacy;
 pub(crate) mod query;
+pub(crate) mod search;
 pub(crate) mod signal;
 pub(crate) mod statistics;
 pub(crate) mod time;

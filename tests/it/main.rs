@@ -28,6 +28,7 @@ mod contract;
 mod courier;
 mod dashboards;
 mod documents;
+mod explain;
 mod hours;
 mod http_properties;
 mod idempotency;

@@ -261,6 +261,7 @@ fn plant(data: &Path, count: u8) {
             idempotency: Some(domain::callback::Idempotency { key: [number; 16], body: [number; 16] }),
             limits: BookingLimits::default(),
             captcha: None,
+            hold: None,
             booked_at: now,
             announcement: None,
             on_replaced: None,

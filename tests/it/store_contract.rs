@@ -8,12 +8,14 @@ mod call_in_records;
 mod call_ins;
 mod captcha;
 mod erasure;
+mod explain;
 mod harness;
 mod holds;
 mod limits;
 mod notice_records;
 mod notices;
 mod recounts;
+mod search;
 mod settings;
 mod speed;
 mod sqlite;
@@ -94,6 +96,8 @@ contract! {
     erasure: nothing_is_found_afterwards, is_found_in_no_crowded_file, finds_copies_between_rows, waits_for_what_has_not_ended,
         leaves_routing_what_it_needs, is_walled_by_tenant, is_gone_on_with_after_a_break, nothing_is_older_than_a_fortnight;
     audit: tells_every_act, shows_what_was_changed, is_kept_for_its_time;
+    explain: a_booking_comes_to_what_was_foretold, everything_that_counts_is_told, why_a_callback_is_parked_is_told;
+    search: finds_what_is_wanted_and_nothing_else, gives_callbacks_back_whole, a_long_table_is_looked_through_in_parts;
     user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
         goes_with_its_callback, active_callbacks_are_counted_by_queue;
 }

@@ -4,24 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::availability::{self, Show};
-use domain::booking::{MAX_AHEAD, Plan, When, judge};
-use domain::callback::{Callback, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
-use domain::captcha::TokenRefusal;
+use domain::booking::{Plan, When, judge};
+use domain::callback::{Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::event::Event;
-use domain::happening::Kind;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
-use domain::queue::Queue;
 use domain::slots;
 use domain::tenant::Tenant;
-use domain::throttle::{BookingLimits, LimitReached, LimitRule, OnDuplicate};
+use domain::throttle::{BookingLimits, LimitReached, LimitRule};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::bystander::due_of;
 use super::captcha::Pass;
-use super::{State, SubmitReply, TenantFacts, TenantMsg};
-use crate::desk::availability::look;
+use super::{State, SubmitReply, TenantFacts, TenantMsg, draft};
 use crate::mailbox::Address;
 use crate::node::Node;
 use crate::scheduler::SchedulerMsg;
@@ -35,8 +30,6 @@ pub(super) const NEAR: TimeDelta = TimeDelta::seconds(160);
 const BOOK_DEADLINE: Duration = Duration::from_secs(7);
 /// How long the store may take to tell whether a refused booking had been kept before.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(2);
-/// How long the store may take to tell which slots have places.
-const PROPOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How often a booking is tried whose queue is being counted by other slots, and the pause between. Together longer
 /// than settings need to reach every node.
 pub(crate) const GRID_TRIES: u32 = 16;
@@ -94,10 +87,8 @@ impl State {
         }
         let now = self.node.now();
         let tenant = self.facts.current();
-        let wait = tenant
-            .queue(&new.service_name)
-            .and_then(|(queue, _)| self.node.ports.routing.expected_wait(tenant.id, queue));
-        let plan = match judge(&tenant, &new, wait, now).and_then(|plan| self.staffed(&tenant, plan)) {
+        let outlook = draft::outlook(&self.node, &tenant, &new.service_name);
+        let plan = match judge(&tenant, &new, outlook, now) {
             Ok(plan) => plan,
             Err(refused) => return self.refuse(refused, tenant, new, now, reply),
         };
@@ -106,8 +97,7 @@ impl State {
         {
             return self.check_captcha(new, keys.clone(), reply);
         }
-        let count = |queue: &Arc<Queue>| BookingLimits::of(queue, &plan, &new, now, self.node.ports.blinds.as_ref());
-        let limits = tenant.queues.get(&plan.terms.queue).map(count).unwrap_or_default();
+        let limits = draft::limits(&self.node, &tenant, &plan, &new, now);
         let (draft, mut place) = self.draft(new, plan, limits, pass.as_ref(), now);
         let (node, facts, me) = (self.node.clone(), self.facts.clone(), self.me.clone());
         let work = async move {
@@ -159,7 +149,7 @@ impl State {
             let answer = match answer {
                 Ok(Some(earlier)) => earlier,
                 Ok(None) => {
-                    let refused = with_proposals(&node, &tenant, &new.service_name, refused).await;
+                    let refused = draft::with_proposals(&node, &tenant, &new.service_name, now, refused).await;
                     Err(counted(&node, &tenant, refused))
                 }
                 Err(unserved) => Err(unserved.into()),
@@ -167,17 +157,6 @@ impl State {
             drop(reply.send(answer));
         };
         task::spawn(&self.node, "a refusal that has to be looked up", work);
-    }
-
-    /// `_logged_in_check`: a callback for now is refused while routing knows that nobody is there to make it. What
-    /// routing does not know refuses nothing.
-    fn staffed(&self, tenant: &Tenant, plan: Plan) -> Result<Plan, SubmitError> {
-        let checked = tenant.queues.get(&plan.terms.queue).is_some_and(|queue| queue.logged_in_check);
-        if !checked || plan.when != When::Immediate {
-            return Ok(plan);
-        }
-        let report = self.node.ports.routing.queue_report(tenant.id, &plan.terms.queue);
-        if report.is_some_and(|report| report.has_no_agents()) { Err(SubmitError::NoAgents) } else { Ok(plan) }
     }
 
     fn draft(
@@ -188,47 +167,23 @@ impl State {
         pass: Option<&Pass>,
         now: DateTime<Utc>,
     ) -> (Draft, HeldPlace) {
-        let id = CallbackId::generate(now);
-        let me = self.node.me;
-        let (slot_capacity, grid) = (plan.when.slot().map_or(0, |slot| slot.capacity), plan.grid);
+        let (id, me) = (CallbackId::generate(now), self.node.me);
         let mut place = HeldPlace { tenant: self.me.clone(), id: None };
-        let (callback, next) = match plan.when {
-            When::Immediate => {
-                let queue = plan.terms.queue.clone();
-                let mut callback = Callback::immediate(id, plan.terms, me, now);
-                let mut next = Next::Line;
-                if self.take_place(id, queue) {
-                    place.id = Some(id);
-                    next = Next::Start(callback.start_with_booking(now));
-                    callback.wake_at = callback.wake_at.map(|at| at.min(now + SEEN_THROUGH));
-                }
-                (callback, next)
+        let near = matches!(plan.when, When::Scheduled { start_at, .. } if start_at - now < NEAR);
+        let mut callback = draft::callback(id, &plan, &new, me, near.then_some(me), now);
+        let next = match plan.when {
+            When::Immediate if self.take_place(id, plan.terms.queue.clone()) => {
+                place.id = Some(id);
+                let effects = callback.start_with_booking(now);
+                callback.wake_at = callback.wake_at.map(|at| at.min(now + SEEN_THROUGH));
+                Next::Start(effects)
             }
-            When::Scheduled { desired_time, start_at, slot } => {
-                let near = start_at - now < NEAR;
-                let owner = near.then_some(me);
-                let callback = Callback::scheduled(id, plan.terms, owner, desired_time, start_at, Some(slot.start));
-                (callback, if near { Next::Schedule } else { Next::Nothing })
-            }
+            When::Immediate => Next::Line,
+            When::Scheduled { .. } if near => Next::Schedule,
+            When::Scheduled { .. } => Next::Nothing,
         };
-        let targets = u8::try_from(new.options.push_targets.len()).unwrap_or(u8::MAX);
-        let callback = callback.with_devices(targets, plan.originated_within_seconds);
-        let tenant = self.facts.current();
-        let replaces = limits.duplicates.is_some_and(|rule| rule.then == OnDuplicate::Replace);
-        let booking = Booking {
-            announcement: tenant.announce(Kind::Created, &callback, now),
-            on_replaced: if replaces { tenant.audience_of_replacement(now) } else { None },
-            callback,
-            slot_capacity,
-            grid,
-            options: new.options,
-            user_data: new.user_data,
-            idempotency: new.idempotency,
-            limits,
-            captcha: new.captcha.filter(|_| pass.is_some()).map(|token| token.hash),
-            hold: new.hold,
-            booked_at: now,
-        };
+        let captcha = new.captcha.as_ref().filter(|_| pass.is_some()).map(|token| token.hash);
+        let booking = draft::booking(&self.facts.current(), &plan, new, callback, limits, captcha, now);
         let by = pass.map_or_else(Instant::now, |pass| pass.began) + BOOK_DEADLINE;
         (Draft { booking, next, by }, place)
     }
@@ -305,22 +260,16 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
             let how = if replaced.is_some() { How::Replaced } else { How::Booked };
             Ok(Kept { submitted: Submitted { id, how }, follow_up, replaced })
         }
-        Ok(Booked::Existing(id)) => Ok(Kept::before(id, How::Replayed)),
-        Ok(Booked::Duplicate(id)) => {
-            node.note(Event::DuplicateLimitReached { tenant: facts.name.clone() });
-            Ok(Kept::before(id, How::Existing))
+        Ok(booked) => {
+            note_refused(node, facts, &booked);
+            match booked.told(callback.id) {
+                Ok(Submitted { id, how }) => Ok(Kept::before(id, how)),
+                Err(refused) => {
+                    let (tenant, queue) = (facts.current(), callback.queue.as_str());
+                    Err(draft::with_proposals(node, &tenant, queue, callback.desired_time, refused).await)
+                }
+            }
         }
-        Ok(Booked::Limited(reached)) => {
-            note_limited(node, facts, &reached);
-            Err(SubmitError::Limited(reached))
-        }
-        Ok(Booked::Gone) => Err(Unserved::NotFound.into()),
-        Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
-        Ok(Booked::TokenUsed) => Err(SubmitError::CaptchaRefused(TokenRefusal::Used)),
-        Ok(Booked::SlotFull) => Err(slot_full(node, &facts.current(), &callback.queue, callback.desired_time).await),
-        Ok(Booked::HoldGone) => Err(SubmitError::HoldGone),
-        Ok(Booked::HoldElsewhere) => Err(SubmitError::HoldElsewhere),
-        Ok(Booked::OtherGrid) => Err(Unserved::Busy.into()),
         Err(error) => Err(unserved(&error).into()),
     }
 }
@@ -331,13 +280,15 @@ fn note_replaced(node: &Node, facts: &TenantFacts, from: CallbackState) {
     node.note(Event::Moved { tenant: facts.name.clone(), from, to: CallbackState::Completed });
 }
 
-fn note_limited(node: &Node, facts: &TenantFacts, reached: &LimitReached) {
+/// Tells the observer of a rule that had another answer than a new callback, if it is counted.
+fn note_refused(node: &Node, facts: &TenantFacts, booked: &Booked) {
     let tenant = facts.name.clone();
-    node.note(match reached.rule {
-        LimitRule::Duplicates => Event::DuplicateLimitReached { tenant },
-        LimitRule::Day { .. } | LimitRule::Window { .. } | LimitRule::Depth => {
-            Event::Throttled { tenant, rule: reached.rule.name() }
-        }
+    node.note(match booked {
+        Booked::SlotFull => Event::SlotFull { tenant },
+        Booked::Duplicate(_) => Event::DuplicateLimitReached { tenant },
+        Booked::Limited(LimitReached { rule: LimitRule::Duplicates, .. }) => Event::DuplicateLimitReached { tenant },
+        Booked::Limited(LimitReached { rule, .. }) => Event::Throttled { tenant, rule: rule.name() },
+        _ => return,
     });
 }
 
@@ -355,13 +306,6 @@ async fn earlier_answer(
         Ok(Ok(_)) => Ok(None),
         Ok(Err(_)) | Err(_) => Err(Unserved::Busy),
     }
-}
-
-/// The refusal, with other slots where it asks for them.
-async fn with_proposals(node: &Node, tenant: &Tenant, service_name: &str, refused: SubmitError) -> SubmitError {
-    let SubmitError::SlotUnlikely { wait_seconds, slot_end, first, .. } = refused else { return refused };
-    let proposals = proposals(node, tenant.id, tenant.queue(service_name), Some(first)).await;
-    SubmitError::SlotUnlikely { wait_seconds, slot_end, first, proposals }
 }
 
 /// Keeps a booking. While the places of its queue are counted by other slots than its own, because settings have
@@ -403,24 +347,6 @@ pub(crate) async fn slot_full(
     desired_time: DateTime<Utc>,
 ) -> SubmitError {
     node.note(Event::SlotFull { tenant: Arc::clone(&tenant.name) });
-    let queue = tenant.queues.get_key_value(queue);
-    let first = queue.map(|(_, queue)| slots::next_slot(queue, desired_time));
-    SubmitError::SlotFull { proposals: proposals(node, tenant.id, queue, first).await }
-}
-
-/// The nearest slots with places, from the one that starts at `first` on. Without an answer from the store there
-/// are none to propose.
-async fn proposals(
-    node: &Node,
-    tenant: TenantId,
-    queue: Option<(&QueueName, &Arc<Queue>)>,
-    first: Option<DateTime<Utc>>,
-) -> Vec<(DateTime<Utc>, u32)> {
-    let (Some((name, queue)), Some(first)) = (queue, first) else { return Vec::new() };
-    let starts = availability::proposal_starts(first, node.now() + MAX_AHEAD);
-    let found = timeout(PROPOSE_DEADLINE, look(node, tenant, (name, queue), Show::PROPOSALS, starts)).await;
-    match found {
-        Ok(Ok(slots)) => slots.iter().map(|slot| (slot.start, slot.free)).collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
+    let full = SubmitError::SlotFull { proposals: Vec::new() };
+    draft::with_proposals(node, tenant, queue.as_str(), desired_time, full).await
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+use domain::explain::HandOffBudget;
 use domain::ids::{CallbackId, QueueName};
 use domain::tenant::Tenant;
 
@@ -76,6 +77,19 @@ impl Budgets {
     pub(super) fn queues_with_waiters(&self) -> Vec<QueueName> {
         let waited = self.queues.iter().filter(|(_, budget)| budget.anybody_waits());
         waited.map(|(queue, _)| queue.clone()).collect()
+    }
+
+    /// The budget of a queue, and how many stand in its line before `id`, if that one waits.
+    pub(super) fn look(&self, queue: &QueueName, tenant: &Tenant, id: CallbackId) -> (HandOffBudget, Option<usize>) {
+        let Some(budget) = self.queues.get(queue) else {
+            let limit = limit_of(queue, tenant);
+            return (HandOffBudget { limit, allowed: limit, held: 0, waiting: 0 }, None);
+        };
+        let Budget { limit, allowed, held, .. } = *budget;
+        let waiting = budget.returned.len() + budget.waiting.len();
+        let mut line = budget.returned.iter().chain(&budget.waiting);
+        let ahead = if self.waiting.contains(&id) { line.position(|waits| *waits == id) } else { None };
+        (HandOffBudget { limit, allowed, held, waiting }, ahead)
     }
 
     fn of(&mut self, queue: &QueueName, tenant: &Tenant) -> &mut Budget {
@@ -233,6 +247,24 @@ mod tests {
         assert_eq!(next, [id(2), id(3)], "two places, the longest booked first");
         budgets.release(&queue, &tenant, true);
         assert_eq!(budgets.next_waiting(&queue, &tenant), Some(id(9)));
+    }
+
+    #[test]
+    fn who_waits_is_told_how_many_stand_before() {
+        let (tenant, queue) = (tenant(1), queue());
+        let mut budgets = Budgets::default();
+        let limit = HandOffBudget { limit: 1, allowed: 1, held: 0, waiting: 0 };
+        assert_eq!(budgets.look(&queue, &tenant, id(1)), (limit, None), "nobody was here");
+        assert!(budgets.try_take(&queue, &tenant));
+        for number in [1, 2] {
+            assert!(budgets.wait(&queue, &tenant, id(number)));
+        }
+        let full = HandOffBudget { held: 1, waiting: 2, ..limit };
+        assert_eq!(budgets.look(&queue, &tenant, id(2)), (full, Some(1)));
+        budgets.release(&queue, &tenant, true);
+        assert_eq!(budgets.next_waiting(&queue, &tenant), Some(id(1)));
+        assert_eq!(budgets.look(&queue, &tenant, id(1)).1, None, "it has its place");
+        assert_eq!(budgets.look(&queue, &tenant, id(2)).1, Some(0));
     }
 
     #[test]

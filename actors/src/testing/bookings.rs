@@ -1,8 +1,9 @@
 //! Bookings in memory, judged and kept as the real stores do it.
 
 use domain::callback::{Cause, Idempotency};
+use domain::explain::{Counted, Tally};
 use domain::ids::TenantId;
-use domain::ports::{Booked, Booking, Details};
+use domain::ports::{Booked, Booking, Change, Details};
 
 use super::Row;
 use super::limits::Verdict;
@@ -14,46 +15,66 @@ impl Tables {
         Some(if *body == key.body { Booked::Existing(*id) } else { Booked::KeyReused })
     }
 
-    /// Whether the slot has a place, the one of a callback that ends for the booking included.
-    fn places_left(&self, booking: &Booking, verdict: &Verdict) -> bool {
+    /// The slot with its places taken, less the one of a callback that ends for the booking.
+    fn places(&self, booking: &Booking, verdict: &Verdict) -> Option<Tally> {
         let callback = &booking.callback;
-        let Some(slot) = callback.slot.filter(|_| booking.hold.is_none()) else { return true };
+        let slot = callback.slot.filter(|_| booking.hold.is_none())?;
         let taken = self.slots.get(&(callback.tenant, callback.queue.clone(), slot)).copied().unwrap_or_default();
         let freed = matches!(verdict, Verdict::Replace(change) if change.saving.give_back == Some(slot));
-        taken - u32::from(freed) < booking.slot_capacity
+        let counted = u64::from(taken - u32::from(freed));
+        Some(Tally { of: Counted::Slot(slot), counted, limit: booking.slot_capacity })
+    }
+
+    /// What decides about a booking, without a word about grids: the callback that ends for it, or another answer.
+    pub(super) fn judge(&self, booking: &Booking, told: &mut Vec<Tally>) -> Result<Option<Box<Change>>, Booked> {
+        let callback = &booking.callback;
+        if let Some(known) = booking.idempotency.and_then(|key| self.known(callback.tenant, key)) {
+            return Err(known);
+        }
+        if booking.captcha.is_some_and(|token| self.tokens.contains(&(callback.tenant, token))) {
+            return Err(Booked::TokenUsed);
+        }
+        if let Some(refused) = self.refuses_hold(booking) {
+            return Err(refused);
+        }
+        let verdict = self.counts.judge(&self.rows, booking, told);
+        if let Some(places) = self.places(booking, &verdict) {
+            told.insert(0, places.clone());
+            if places.is_full() {
+                return Err(Booked::SlotFull);
+            }
+        }
+        match verdict {
+            Verdict::Refused(reached) => Err(Booked::Limited(reached)),
+            Verdict::Existing(id) => Err(Booked::Duplicate(id)),
+            Verdict::Replace(change) => Ok(Some(change)),
+            Verdict::Pass => Ok(None),
+        }
     }
 
     pub(super) fn book(&mut self, booking: Booking) -> Booked {
         let callback = &booking.callback;
-        if let Some(known) = booking.idempotency.and_then(|key| self.known(callback.tenant, key)) {
-            return known;
+        if let Some(slot) = callback.slot {
+            self.expire(booking.booked_at, Some(slot));
         }
-        if booking.captcha.is_some_and(|token| self.tokens.contains(&(callback.tenant, token))) {
-            return Booked::TokenUsed;
+        let verdict = self.judge(&booking, &mut Vec::new());
+        if let Err(repeated @ (Booked::Existing(_) | Booked::KeyReused | Booked::TokenUsed)) = verdict {
+            return repeated;
         }
         let counted_by = *self.grids.entry((callback.tenant, callback.queue.clone())).or_insert(booking.grid);
         if callback.slot.is_some() && counted_by != booking.grid {
             return Booked::OtherGrid;
         }
-        if let Some(refused) = self.refuses_hold(&booking) {
-            return refused;
-        }
-        if let Some(slot) = callback.slot {
-            self.expire(booking.booked_at, Some(slot));
-        }
-        let verdict = self.counts.judge(&self.rows, &booking);
         let replaced = match verdict {
-            verdict if !self.places_left(&booking, &verdict) => return Booked::SlotFull,
-            Verdict::Refused(reached) => return Booked::Limited(reached),
-            Verdict::Existing(id) => {
+            Ok(replaced) => replaced,
+            Err(Booked::Duplicate(id)) => {
                 if let Some(key) = booking.idempotency {
                     self.keys.insert((callback.tenant, key.key), (key.body, id));
                 }
                 self.tokens.extend(booking.captcha.map(|token| (callback.tenant, token)));
                 return Booked::Duplicate(id);
             }
-            Verdict::Replace(change) => Some(change),
-            Verdict::Pass => None,
+            Err(answer) => return answer,
         };
         self.counts.count(&booking);
         let replaced = replaced.map(|change| {

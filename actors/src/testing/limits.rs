@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, State};
+use domain::explain::{Counted, Tally};
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{Blinds, Booking, Change};
 use domain::throttle::{LimitReached, LimitRule, OnDuplicate, replacement};
@@ -42,12 +43,17 @@ pub(super) enum Verdict {
     Refused(LimitReached),
 }
 
+fn tally(rule: LimitRule, counted: usize, limit: u32) -> Tally {
+    Tally { of: Counted::Limit(rule), counted: counted as u64, limit }
+}
+
 fn queue_of(callback: &Callback) -> QueueId {
     (callback.tenant, callback.queue.clone())
 }
 
 impl Counts {
-    pub(super) fn judge(&self, rows: &BTreeMap<CallbackId, Row>, booking: &Booking) -> Verdict {
+    /// `told` hears of everything that is counted.
+    pub(super) fn judge(&self, rows: &BTreeMap<CallbackId, Row>, booking: &Booking, told: &mut Vec<Tally>) -> Verdict {
         let new = &booking.callback;
         let queue = queue_of(new);
         let of_queue = || rows.values().map(|row| &row.callback).filter(|it| queue_of(it) == queue);
@@ -55,6 +61,7 @@ impl Counts {
         if let Some(rule) = booking.limits.duplicates {
             let waits = [State::Scheduled, State::Queued, State::Routing];
             let waiting: Vec<_> = of_queue().filter(|it| it.phone == new.phone && waits.contains(&it.state)).collect();
+            told.push(tally(LimitRule::Duplicates, waiting.len().min(rule.limit as usize), rule.limit));
             let ends = waiting.first().zip(waiting.last()).filter(|_| waiting.len() >= rule.limit as usize);
             if let Some((oldest, newest)) = ends {
                 let reached = LimitReached { rule: LimitRule::Duplicates, limit: rule.limit, until: None };
@@ -72,16 +79,18 @@ impl Counts {
         }
         let ends = matches!(&verdict, Verdict::Replace(change) if change.from.is_active());
         let active = of_queue().filter(|it| it.state.is_active()).count() - usize::from(ends);
-        self.refusal(booking, active).map_or(verdict, Verdict::Refused)
+        self.refusal(booking, active, told).map_or(verdict, Verdict::Refused)
     }
 
-    fn refusal(&self, booking: &Booking, active: usize) -> Option<LimitReached> {
+    fn refusal(&self, booking: &Booking, active: usize, told: &mut Vec<Tally>) -> Option<LimitReached> {
         let (queue, limits) = (queue_of(&booking.callback), &booking.limits);
         if let Some(day) = &limits.day {
             for value in &day.values {
                 let key = (queue.clone(), day.ends_at, value.blinded);
-                if self.values.get(&key).copied().unwrap_or_default() >= day.limit {
-                    let rule = LimitRule::Day { parameter: value.parameter.clone() };
+                let booked = self.values.get(&key).copied().unwrap_or_default();
+                let rule = LimitRule::Day { parameter: value.parameter.clone() };
+                told.push(tally(rule.clone(), booked as usize, day.limit));
+                if booked >= day.limit {
                     let until = (day.limit > 0).then_some(day.ends_at);
                     return Some(LimitReached { rule, limit: day.limit, until });
                 }
@@ -91,11 +100,14 @@ impl Counts {
             let counts: Vec<_> = self.windows.get(&(queue.clone(), window.seconds)).into_iter().flatten().collect();
             let counts: Vec<_> =
                 counts.into_iter().map(|(at, n)| (*at, *n)).filter(|(at, _)| *at > booking.booked_at).collect();
-            if counts.iter().map(|(_, booked)| booked).sum::<u32>() >= window.limit {
-                let rule = LimitRule::Window { seconds: window.seconds };
+            let booked = counts.iter().map(|(_, booked)| booked).sum::<u32>();
+            let rule = LimitRule::Window { seconds: window.seconds };
+            told.push(tally(rule.clone(), booked as usize, window.limit));
+            if booked >= window.limit {
                 return Some(LimitReached { rule, limit: window.limit, until: window.passes_at(&counts) });
             }
         }
+        told.extend(limits.depth.map(|depth| tally(LimitRule::Depth, active, depth)));
         let depth = limits.depth.filter(|depth| active >= *depth as usize)?;
         Some(LimitReached { rule: LimitRule::Depth, limit: depth, until: None })
     }

@@ -108,7 +108,7 @@ impl<'a> Facts<'a> {
             push: &tenant.push,
             scheduled: Some(wanted),
             always_check_capacity: false,
-            expected_wait,
+            outlook: expected_wait.into(),
             needs_captcha: false,
             has_captcha: false,
             now,

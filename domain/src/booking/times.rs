@@ -38,7 +38,7 @@ pub(super) fn not_closing(facts: &Facts<'_>) -> Result<(), SubmitError> {
 /// If that was asked for, the wait as known now ends before the slot does. An unknown wait is none.
 pub(super) fn likely_in_slot(facts: &Facts<'_>) -> Result<(), SubmitError> {
     let (Some(wanted), true) = (facts.scheduled, facts.always_check_capacity) else { return Ok(()) };
-    let wait_seconds = facts.expected_wait.unwrap_or_default().max(0);
+    let wait_seconds = facts.outlook.wait_seconds.unwrap_or_default().max(0);
     let served_at = facts.now + Duration::seconds(wait_seconds.into());
     let slot_end = slots::next_slot(facts.settings, wanted);
     if wait_seconds == 0 || served_at < slot_end {

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+use super::{How, SubmitError, Submitted, Unserved};
 use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
+use crate::captcha::TokenRefusal;
 use crate::happening::Announcement;
 use crate::ids::{ApiKeyId, CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
@@ -121,6 +123,27 @@ pub enum Booked {
     /// The places of the queue are counted, or being counted, by another grid than the booking's, so that its slot
     /// means nothing. Nothing was kept. It may be judged again by the settings of that moment.
     OtherGrid,
+}
+
+impl Booked {
+    /// What the customer is told of a booking under this id. A full slot proposes nothing yet.
+    pub fn told(&self, id: CallbackId) -> Result<Submitted, SubmitError> {
+        let done = |id, how| Ok(Submitted { id, how });
+        match self {
+            Self::New => done(id, How::Booked),
+            Self::Replaced { .. } => done(id, How::Replaced),
+            Self::Existing(id) => done(*id, How::Replayed),
+            Self::Duplicate(id) => done(*id, How::Existing),
+            Self::KeyReused => Err(SubmitError::KeyReused),
+            Self::TokenUsed => Err(SubmitError::CaptchaRefused(TokenRefusal::Used)),
+            Self::Gone => Err(Unserved::NotFound.into()),
+            Self::HoldGone => Err(SubmitError::HoldGone),
+            Self::HoldElsewhere => Err(SubmitError::HoldElsewhere),
+            Self::SlotFull => Err(SubmitError::SlotFull { proposals: Vec::new() }),
+            Self::Limited(reached) => Err(SubmitError::Limited(reached.clone())),
+            Self::OtherGrid => Err(Unserved::Busy.into()),
+        }
+    }
 }
 
 /// One conditional write of a callback.

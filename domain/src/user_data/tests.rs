@@ -104,3 +104,13 @@ proptest! {
         let _ = attach(None, &stored);
     }
 }
+
+#[test]
+fn members_are_found_by_name() {
+    let data = r#"{"a":"x","b":{"a":1},"c":7.5,"d":null,"a":"y","e":[1,2],"f":true}"#;
+    let found = ["a", "b", "c", "d", "e", "f", "g"].map(|name| member(data, name));
+    let expected = [Some("y"), Some(r#"{"a":1}"#), Some("7.5"), None, Some("[1,2]"), Some("true"), None];
+    assert_eq!(found, expected.map(|value| value.map(str::to_owned)));
+    assert_eq!(member("[]", "a"), None);
+    assert_eq!(member("{\"a\"", "a"), None, "what cannot be read is not counted");
+}

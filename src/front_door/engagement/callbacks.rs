@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::callback::{Canceller, Idempotency, Live, NewCallback, State as CallbackState};
-use domain::ids::CorrelationId;
+use domain::ids::{CorrelationId, TenantId};
 use domain::keys::Scope;
 use domain::ports::{CallbackView, How, Submitted};
 use http::{HeaderMap, HeaderValue};
@@ -94,14 +94,13 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 )]
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
-    let idempotency = idempotency(&headers, &body.bytes)?;
-    let new = new_callback(&body.bytes, idempotency)?;
-    let new = NewCallback { counted_headers: rates::counted(&shared, &caller, &headers), ..new };
+    let new = read_booking(&shared, caller.tenant, &headers, &body.bytes)?;
+    let has_key = new.idempotency.is_some();
     // The text of the request is no longer needed while the booking is being kept.
     drop(body);
     let kept = shared.door.desk.submit(caller.tenant, new).await;
     let now = shared.door.clock.now();
-    let submitted = kept.map_err(|error| Problem::submit(error, idempotency.is_some(), now))?;
+    let submitted = kept.map_err(|error| Problem::submit(error, has_key, now))?;
     Ok(booked(context.corr_id(), submitted))
 }
 
@@ -112,6 +111,17 @@ pub(super) fn booked(corr_id: CorrelationId, Submitted { id, how }: Submitted) -
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Reads a booking out of a request.
+pub(crate) fn read_booking(
+    shared: &Shared,
+    tenant: TenantId,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<NewCallback, Problem> {
+    let new = new_callback(body, idempotency(headers, body)?)?;
+    Ok(NewCallback { counted_headers: rates::counted(shared, tenant, headers), ..new })
 }
 
 /// The header that says why the answer names this callback, unless it is simply the one that was booked.

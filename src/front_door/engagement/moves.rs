@@ -190,7 +190,7 @@ pub(crate) async fn recreate(State(shared): State<Arc<Shared>>, request: Request
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
     let idempotency = idempotency(&headers, &body.bytes)?.map(apart_from_create);
     let (id, again) = moves::recreation(&body.bytes, idempotency)?;
-    let again = Recreation { counted_headers: rates::counted(&shared, &caller, &headers), ..again };
+    let again = Recreation { counted_headers: rates::counted(&shared, caller.tenant, &headers), ..again };
     let made = shared.door.moves.recreate(caller.tenant, id, again).await;
     let now = shared.door.clock.now();
     let made = made.map_err(|error| Problem::recreate(error, idempotency.is_some(), now))?;

@@ -149,7 +149,7 @@ pub(crate) struct ProposedSlots {
     slots: (),
 }
 
-fn slots() -> Schema {
+pub(crate) fn slots() -> Schema {
     let places = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+$")).build();
     ObjectBuilder::new()
         .schema_type(Type::Object)

@@ -44,6 +44,7 @@ async fn book(office: &Office, change: impl FnOnce(&mut Booking)) -> CallbackId 
         idempotency: None,
         limits: BookingLimits::default(),
         captcha: None,
+        hold: None,
         booked_at: now,
         announcement: None,
         on_replaced: None,

@@ -139,6 +139,7 @@ macro_rules! scalars_are {
         }
     };
 }
+pub(super) use scalars_are;
 
 impl<'de: 'a, 'a> Deserialize<'de> for PushItem<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use super::command::{Command, Outcome};
 use audit::Noted;
 pub(super) use booking::known_booking;
+pub(super) use holds::find_hold;
 pub(super) use idempotency::{KEY_LIFE, Keyed, Operation};
 use recount::CountedBy;
 

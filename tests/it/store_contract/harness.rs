@@ -11,8 +11,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, HoldStore, NodeStore, NoticeStore,
-    PersonalStore, SettingsStore, StoreError, TenantStore,
+    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, ExplainStore, FlowStore, HoldStore, NodeStore,
+    NoticeStore, PersonalStore, SearchStore, SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -31,6 +31,8 @@ pub(crate) struct Fixture {
     pub(crate) call_ins: Arc<dyn CallInStore>,
     pub(crate) holds: Arc<dyn HoldStore>,
     pub(crate) flow: Arc<dyn FlowStore>,
+    pub(crate) explain: Arc<dyn ExplainStore>,
+    pub(crate) search: Arc<dyn SearchStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
     pub(crate) notices: Arc<dyn NoticeStore>,

@@ -29,7 +29,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 /// A hold of five minutes at noon, of one of so many places in the slot of `wanted`.
-fn holding(wanted: DateTime<Utc>, capacity: u32) -> Holding {
+pub(super) fn holding(wanted: DateTime<Utc>, capacity: u32) -> Holding {
     let grid = Grid::default();
     Holding {
         id: HoldId::generate(noon()),
@@ -62,7 +62,7 @@ async fn taken(store: &Fixture) -> Vec<(i64, u32)> {
     taken.into_iter().map(|(start, places)| ((start - noon()).num_minutes(), places)).collect()
 }
 
-async fn keep_hold(store: &Fixture, holding: Holding) -> HoldId {
+pub(super) async fn keep_hold(store: &Fixture, holding: Holding) -> HoldId {
     let id = holding.id;
     assert_eq!(store.holds.hold(holding).await, Ok(Held::New));
     id

@@ -176,6 +176,8 @@ pub(crate) fn start(limits: Limits) -> Fixture {
         call_ins: store.clone(),
         holds: store.clone(),
         flow: store.clone(),
+        explain: store.clone(),
+        search: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),
         notices: store.clone(),

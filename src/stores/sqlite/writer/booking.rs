@@ -8,15 +8,14 @@ use domain::ids::CallbackId;
 use domain::ports::{Booked, Change, SlotClaim};
 
 use super::super::command::Book;
+use super::super::judge::{Judge, Verdict};
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
-use super::idempotency::{Keyed, Known, Operation};
-use super::limits::Verdict;
+use super::idempotency::{Keyed, Known};
 use super::{AddHistory, Writer};
 
 statements! {
-    FindToken -> (BigInt) = "SELECT id FROM captcha_tokens WHERE tenant = ? AND token = ?";
     AddToken = "INSERT INTO captcha_tokens (tenant, token, at) VALUES (?, ?, ?)";
     AddDetails -> (BigInt) = "INSERT INTO details (options, user_data) VALUES (?, ?) RETURNING id";
     // One row of values, and not a SELECT: for what may write several rows and then fail, SQLite keeps a copy of
@@ -32,25 +31,15 @@ impl Writer {
     pub(super) fn book(&mut self, book: &Book) -> QueryResult<Booked> {
         let callback = &book.callback;
         let key = self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?;
-        let keyed = Keyed {
-            tenant: key.tenant,
-            operation: Operation::Create,
-            idempotency: book.idempotency.as_ref(),
-            at: book.booked_at,
-        };
-        if let Some(known) = known_booking(&keyed, &mut self.connection)? {
-            return Ok(known);
-        }
-        if let Some(token) = &book.captcha
-            && is_token_used(&mut self.connection, key.tenant, token)?
-        {
-            return Ok(Booked::TokenUsed);
+        let keyed = book.keyed(key);
+        if let Some(repeated) = Judge::new(&mut self.connection, book, key).repeated()? {
+            return Ok(repeated);
         }
         self.name_first_grid(key, book.grid)?;
         if callback.slot.is_some() && self.is_counted_by_another(key.queue, book.grid)? {
             return Ok(Booked::OtherGrid);
         }
-        if let Some(refused) = self.refuses_hold(book, key)? {
+        if let Some(refused) = Judge::new(&mut self.connection, book, key).hold()? {
             return Ok(refused);
         }
         let replaced = match self.judge_limits(book, key)? {
@@ -155,11 +144,6 @@ pub(in crate::stores::sqlite) fn known_booking(
         Known::Gone => Some(Booked::Gone),
         Known::Reused => Some(Booked::KeyReused),
     })
-}
-
-fn is_token_used(connection: &mut SqliteConnection, tenant: i64, token: &[u8; 16]) -> QueryResult<bool> {
-    let binds = [tenant.into(), token.as_slice().into()];
-    Ok(first::<FindToken, (i64,)>(connection, &binds)?.is_some())
 }
 
 /// What became of a place that was wanted.

@@ -2,14 +2,15 @@
 //! finds no row.
 
 use chrono::{DateTime, Utc};
-use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Binary, Nullable};
+use diesel::{QueryResult, SqliteConnection};
 use domain::holds::{Hold, HoldBound, HoldsReached};
 use domain::ids::{HoldId, TenantId};
-use domain::ports::{Booked, Held, Holding};
+use domain::ports::{Held, Holding};
 
-use super::super::command::{Book, Outcome};
+use super::super::command::Outcome;
 use super::super::holds::{HoldCommand, HoldMoves};
+use super::super::judge::places_taken_at;
 use super::super::names::QueueKey;
 use super::super::rows::millis;
 use super::super::statement::{Bind, execute, first, rows, statements};
@@ -36,11 +37,21 @@ statements! {
 }
 
 /// Queue, slot, desired time, end.
-type HoldRow = (i64, i64, i64, i64);
+pub(in crate::stores::sqlite) type HoldRow = (i64, i64, i64, i64);
 
 fn instant(millis: i64) -> QueryResult<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis)
         .ok_or_else(|| diesel::result::Error::DeserializationError("an instant is out of range".into()))
+}
+
+/// A hold of a tenant, whether its time is over or not.
+pub(in crate::stores::sqlite) fn find_hold(
+    connection: &mut SqliteConnection,
+    tenant: i64,
+    id: HoldId,
+) -> QueryResult<Option<HoldRow>> {
+    let uuid = id.as_uuid();
+    first::<FindHold, _>(connection, &[uuid.as_bytes().as_slice().into(), tenant.into()])
 }
 
 impl Writer {
@@ -60,6 +71,7 @@ impl Writer {
         match keyed.find(&mut self.connection)? {
             Known::Not => {}
             Known::Made(id) => return self.known_hold(key.tenant, HoldId::from_uuid(id), holding.at),
+            Known::Gone => return Ok(Held::Gone),
             Known::Reused => return Ok(Held::KeyReused),
         }
         self.name_first_grid(key, holding.slot.grid)?;
@@ -68,7 +80,8 @@ impl Writer {
         }
         let slot = holding.slot;
         // Who hears of a full slot can choose another, so that comes first.
-        if !self.has_place(key.queue, slot.start, slot.capacity, holding.at)? {
+        let taken = places_taken_at(&mut self.connection, key.queue, slot.start, slot.capacity, holding.at)?;
+        if taken >= i64::from(slot.capacity) {
             return Ok(Held::SlotFull);
         }
         if let Some(reached) = self.holds_reached(holding, key)? {
@@ -94,13 +107,8 @@ impl Writer {
         Ok(Held::New)
     }
 
-    fn find_hold(&mut self, tenant: i64, id: HoldId) -> QueryResult<Option<HoldRow>> {
-        let uuid = id.as_uuid();
-        first::<FindHold, _>(&mut self.connection, &[uuid.as_bytes().as_slice().into(), tenant.into()])
-    }
-
     fn known_hold(&mut self, tenant: i64, id: HoldId, at: DateTime<Utc>) -> QueryResult<Held> {
-        let found = self.find_hold(tenant, id)?.filter(|(.., expires_at)| *expires_at > millis(at));
+        let found = find_hold(&mut self.connection, tenant, id)?.filter(|(.., expires_at)| *expires_at > millis(at));
         let Some((_, slot, desired_time, expires_at)) = found else { return Ok(Held::Gone) };
         let (slot, desired_time, expires_at) = (instant(slot)?, instant(desired_time)?, instant(expires_at)?);
         Ok(Held::Existing(Hold { id, desired_time, slot, expires_at }))
@@ -157,19 +165,6 @@ impl Writer {
             self.expire_hold(id, at)?;
         }
         Ok(!lapsed.is_empty())
-    }
-
-    /// Why a booking may not take its hold over; none if it may, or brings none. Writes nothing.
-    pub(super) fn refuses_hold(&mut self, book: &Book, key: QueueKey) -> QueryResult<Option<Booked>> {
-        let Some(hold) = book.hold else { return Ok(None) };
-        Ok(match self.find_hold(key.tenant, hold)? {
-            Some((.., expires_at)) if expires_at <= millis(book.booked_at) => Some(Booked::HoldGone),
-            None => Some(Booked::HoldGone),
-            Some((queue, slot, ..)) if queue != key.queue || Some(slot) != book.callback.slot.map(millis) => {
-                Some(Booked::HoldElsewhere)
-            }
-            Some(_) => None,
-        })
     }
 
     /// The booking has the place of its hold from now on. It was found in this transaction.

@@ -1,0 +1,190 @@
+//! Finding callbacks. Whatever is wanted, so many rows are looked at for one page and no more: a filter that hardly
+//! any callback passes costs as much as none.
+//!
+//! Ids rise with the time of booking, so the table itself is the list in order, and no index is kept for searching.
+//! Two that are there for other work make what is asked most often short: who waits under a number, and what is on its
+//! way to an agent. Everything else is looked through part by part.
+
+mod parts;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use diesel::sql_types::{BigInt, Binary};
+use domain::callback::State;
+use domain::ids::{CallbackId, TenantId};
+use domain::numbers::PhoneNumber;
+use domain::ports::{Found, SearchStore, StoreError};
+use domain::search::{Order, Search};
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::callbacks::unpacked;
+use super::queries::{callback_id, sql_limit};
+use super::readers::{Reader, not_read};
+use super::rows::{instant, state, unreadable};
+use super::statement::{first, rows, statements};
+use parts::{Part, SeenRow, Stream};
+
+/// Rows that are looked at for one page.
+const MAX_EXAMINED: usize = 20_000;
+/// Bytes of user data that are unpacked for one page. One that is longer is looked at all the same.
+const MAX_UNPACKED_BYTES: usize = 16 << 20;
+/// Lists of ids that are read side by side; with more of them the table is looked through instead.
+const MAX_STREAMS: usize = 64;
+
+statements! {
+    QueuesOfTenant -> (BigInt) = "SELECT key FROM queues WHERE tenant = ? LIMIT ?";
+    LoadUserData -> (Binary) = "SELECT user_data FROM details WHERE id = ? AND user_data IS NOT NULL";
+}
+
+/// What is looked for, in the store's own numbers.
+struct Hunt<'a> {
+    tenant: i64,
+    search: &'a Search,
+    /// Numbers of the queues that were named; none if all are wanted.
+    queues: Option<BTreeSet<i64>>,
+    /// Where ids are listed already; none if the table has to be looked through.
+    streams: Option<Vec<Stream>>,
+}
+
+impl Hunt<'_> {
+    fn start(&self) -> Uuid {
+        let first = match self.search.order {
+            Order::NewestFirst => Uuid::max(),
+            Order::OldestFirst => Uuid::nil(),
+        };
+        self.search.after.map_or(first, |id| id.as_uuid())
+    }
+
+    /// Whether a row is wanted, but for its user data.
+    fn admits(&self, row: &SeenRow) -> Result<bool, StoreError> {
+        let (_, queue, state_code, phone, desired_time, _) = row;
+        let phone = u64::try_from(*phone).map_err(|_| unreadable("a phone number is negative"))?;
+        Ok(self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
+            && self.search.admits(state(*state_code)?, instant(*desired_time)?, PhoneNumber::from_digits(phone)))
+    }
+}
+
+impl Reader {
+    fn search(&mut self, tenant: TenantId, search: &Search) -> Result<Found, StoreError> {
+        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else {
+            return Ok(Found::default());
+        };
+        let queues = self.queues_named(tenant, search)?;
+        if queues.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Ok(Found::default());
+        }
+        let mut hunt = Hunt { tenant: key, search, queues, streams: None };
+        hunt.streams = self.streams(&hunt)?;
+        let (ids, next) = self.look(&hunt)?;
+        let mut callbacks = Vec::with_capacity(ids.len());
+        for id in ids {
+            // It was seen in this very snapshot.
+            callbacks.extend(self.load(tenant, id)?);
+        }
+        Ok(Found { callbacks, next })
+    }
+
+    /// Looks at part after part until the page is full, and tells where to go on.
+    fn look(&mut self, hunt: &Hunt<'_>) -> Result<(Vec<CallbackId>, Option<CallbackId>), StoreError> {
+        let mut ids = Vec::new();
+        let (mut examined, mut unpacked_bytes) = (0, 0);
+        let mut from = hunt.start();
+        loop {
+            let part = self.part(hunt, from)?;
+            let Part { rows, end, looked_at } = part;
+            let last = rows.len().saturating_sub(1);
+            for (place, row) in rows.into_iter().enumerate() {
+                if !hunt.admits(&row)? {
+                    continue;
+                }
+                let id = callback_id(&row.0)?;
+                if self.has_properties(hunt, row.5, &mut unpacked_bytes)? {
+                    ids.push(id);
+                }
+                if ids.len() >= hunt.search.limit || unpacked_bytes >= MAX_UNPACKED_BYTES {
+                    let is_last = place == last && end.is_none();
+                    return Ok((ids, Some(id).filter(|_| !is_last)));
+                }
+            }
+            let Some(end) = end else { return Ok((ids, None)) };
+            examined += looked_at;
+            if examined >= MAX_EXAMINED {
+                return Ok((ids, Some(CallbackId::from_uuid(end))));
+            }
+            from = end;
+        }
+    }
+
+    fn has_properties(
+        &mut self,
+        hunt: &Hunt<'_>,
+        details: Option<i64>,
+        unpacked_bytes: &mut usize,
+    ) -> Result<bool, StoreError> {
+        let wanted = &hunt.search.properties;
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        let Some(details) = details else { return Ok(false) };
+        let found: Option<(Vec<u8>,)> =
+            first::<LoadUserData, _>(&mut self.connection, &[details.into()]).map_err(not_read)?;
+        let Some((packed,)) = found else { return Ok(false) };
+        let data = unpacked(&packed)?;
+        *unpacked_bytes += data.len();
+        Ok(wanted.admit(Some(&data)))
+    }
+
+    /// Numbers of the queues that were named; those of which nothing was ever kept are left out.
+    fn queues_named(&mut self, tenant: TenantId, search: &Search) -> Result<Option<BTreeSet<i64>>, StoreError> {
+        if search.queues.is_empty() {
+            return Ok(None);
+        }
+        let mut keys = BTreeSet::new();
+        for queue in &search.queues {
+            let key = self.names.queue(&mut self.connection, tenant, queue).map_err(not_read)?;
+            keys.extend(key.map(|key| key.queue));
+        }
+        Ok(Some(keys))
+    }
+
+    /// The lists in which everything that is wanted stands, if there are few of them.
+    fn streams(&mut self, hunt: &Hunt<'_>) -> Result<Option<Vec<Stream>>, StoreError> {
+        let unfinished = [State::Scheduled, State::Queued, State::Routing, State::Processing];
+        let on_the_way = [State::Queued, State::Routing];
+        let by_number = hunt.search.is_within(&unfinished) && !hunt.search.phones.is_empty();
+        let by_state = hunt.search.is_within(&on_the_way);
+        if !by_number && !by_state {
+            return Ok(None);
+        }
+        let queues: Vec<i64> = match &hunt.queues {
+            Some(queues) => queues.iter().copied().collect(),
+            None => {
+                let binds = [hunt.tenant.into(), sql_limit(MAX_STREAMS + 1).into()];
+                let found = rows::<QueuesOfTenant, (i64,)>(&mut self.connection, &binds).map_err(not_read)?;
+                found.into_iter().map(|(key,)| key).collect()
+            }
+        };
+        let each = |queue: i64| -> Vec<Stream> {
+            if by_number {
+                hunt.search.phones.iter().map(|phone| Stream::Waiting { queue, phone: *phone }).collect()
+            } else {
+                hunt.search.states.iter().map(|state| Stream::Active { queue, state: *state }).collect()
+            }
+        };
+        let mut streams: Vec<Stream> = queues.into_iter().flat_map(each).take(MAX_STREAMS + 1).collect();
+        if !by_number {
+            // What is set aside stands in no list of work.
+            streams.push(Stream::Parked);
+        }
+        Ok((streams.len() <= MAX_STREAMS).then_some(streams))
+    }
+}
+
+#[async_trait]
+impl SearchStore for SqliteStore {
+    async fn search(&self, tenant: TenantId, search: Search) -> Result<Found, StoreError> {
+        self.readers.read(move |reader| reader.search(tenant, &search)).await
+    }
+}
