@@ -29,7 +29,7 @@ use crate::front_door::{
     StoreParking,
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
-use crate::privacy::{DeskEnder, Privacy, StoreEnder};
+use crate::privacy::{DeskEnder, Ender, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
@@ -122,6 +122,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
+    let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
+    let statistics = Arc::new(GwsClient::new(http, secrets, gws_addresses(config)));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -133,8 +135,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(counted_values(&master)),
         routing: simulator.clone(),
-        captcha: Arc::new(CaptchaClient::new(http.clone(), secrets.clone())),
-        statistics: Arc::new(GwsClient::new(http, secrets, gws_addresses(config))),
+        captcha: captcha.clone(),
+        statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
         connectors: vec![],
@@ -162,13 +164,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
-        privacy: Arc::new(Privacy::new(
-            store.clone(),
-            Arc::new(counted_values(&master)),
-            clock.clone(),
-            Arc::new(DeskEnder(tree.desk())),
-        )),
-        provisioning: Arc::new(provisioning(store, clock, &master)?.checking(courier)),
+        privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
+        provisioning: Arc::new(
+            provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
+        ),
         settings: tree.settings(),
         failures: Arc::default(),
     };
@@ -226,10 +225,13 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
     let master = master_key(store.as_ref(), config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
+    let vault: Arc<dyn Secrets> = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
-    let courier = HttpCourier::new(http, vault, clock.clone());
-    Ok(provisioning(store, clock, &master)?.checking(Arc::new(courier)))
+    let courier = HttpCourier::new(http.clone(), vault.clone(), clock.clone());
+    let captcha = CaptchaClient::new(http.clone(), vault.clone());
+    let statistics = GwsClient::new(http, vault, gws_addresses(config));
+    let provisioning = provisioning(store, clock, &master)?;
+    Ok(provisioning.checking(Arc::new(courier)).checking(Arc::new(captcha)).checking(Arc::new(statistics)))
 }
 
 /// Export, erasure and the audit log for a command that works beside a running service.
@@ -240,8 +242,12 @@ pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
     let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
     let master = master_key(store.as_ref(), config).await?;
     let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    Ok(Privacy::new(store, Arc::new(counted_values(&master)), clock, Arc::new(ender)))
+    Ok(privacy(store, &master, Arc::new(SystemClock::default()), Arc::new(ender)))
+}
+
+/// What tells and erases what is kept of numbers.
+fn privacy(store: Arc<SqliteStore>, master: &MasterKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
+    Privacy::new(store, Arc::new(counted_values(master)), clock, ender)
 }
 
 /// What values are kept as that are counted.

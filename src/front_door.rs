@@ -16,6 +16,7 @@ mod error;
 mod failures;
 mod guard;
 mod internal;
+mod kept;
 mod keys;
 mod openapi;
 mod rates;

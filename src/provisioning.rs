@@ -266,11 +266,11 @@ impl Provisioning {
         order: &Order<'_>,
     ) -> Result<Plan, ProvisioningError> {
         let kept = self.tenants.document(tenant).await?;
-        let mut intake = secrets::Intake::new(self, tenant, order).await?;
+        let mut intake = secrets::Intake::new(self, tenant, &document, order).await?;
         let before = kept.as_ref().map(|kept| export::to_node(&kept.document));
-        let document = intake.secrets(export::to_node(&document), before.as_ref()).await?;
+        let node = intake.secrets(export::to_node(&document), before.as_ref()).await?;
         let keys = keys::Intake { known: &self.settings.keys().await?, tenant, now: self.clock.now() };
-        let (document, keys) = keys.keys(document, &mut intake)?;
+        let (document, keys) = keys.keys(node, &mut intake)?;
         let secrets::Taken { mistakes, credentials, remarks } = intake.finish();
         if !mistakes.is_empty() {
             return Err(ProvisioningError::Mistakes(mistakes));

@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::slots::{self, FreeSlot};
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// The wanted queue, as written by the client.
     pub service_name: String,
@@ -25,7 +25,7 @@ pub struct Question {
 }
 
 /// Which open slots of a window are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Show {
     /// At most so many with places left, at least 1; none means all of the window.
     pub max_free: Option<usize>,
@@ -39,7 +39,7 @@ impl Show {
 }
 
 /// Where a window ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
     /// Where it begins: the one slot that holds the instant.
     AtStart,
@@ -50,7 +50,7 @@ pub enum End {
 }
 
 /// What becomes of open slots without places left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Busy {
     /// They are left out.
     Hidden,

@@ -272,6 +272,11 @@ pub enum Event {
         /// Batches written since it came, the one in flight at that moment included.
         batches: u64,
     },
+    /// A read came to its turn whose tenant had no other waiting when it was made.
+    TurnsWaited {
+        /// Reads that were taken meanwhile: at most one of each other tenant, and one of nobody's.
+        turns: u64,
+    },
     /// A booking was refused because of its number.
     NumberRefused {
         /// Name of the tenant.

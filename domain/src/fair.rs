@@ -186,6 +186,12 @@ impl<K: Eq + Hash + Clone, T> Lanes<K, T> {
         })
     }
 
+    /// What [`Self::pop`] would take.
+    pub fn peek(&self) -> Option<&T> {
+        let lane = self.lanes.get(self.turns.front()?)?;
+        lane.waiting.front().map(|(item, _)| item)
+    }
+
     /// The first of the lane whose turn it is, with its key and weight. That lane's next turn comes after all others.
     pub fn pop(&mut self) -> Option<(K, T, usize)> {
         let key = self.turns.pop_front()?;
@@ -301,7 +307,9 @@ mod tests {
             let mut last: HashMap<u8, (usize, usize)> = HashMap::new();
             for turn in 0.. {
                 let waiting = lanes.count();
+                let first = lanes.peek().copied();
                 let Some((lane, number, _)) = lanes.pop() else { break };
+                prop_assert_eq!(first, Some(number));
                 if let Some((before, at)) = last.insert(lane, (number, turn)) {
                     prop_assert!(before < number);
                     prop_assert!(turn - at <= waiting.max(6), "lane {} waited {}", lane, turn - at);

@@ -42,9 +42,21 @@ async fn serve_on(address: SocketAddr) -> Result<(), BenchError> {
     }
 }
 
+/// Most bytes of an answer whose length is asked for.
+const MAX_BYTES: usize = 1 << 20;
+
+static BYTES: [u8; MAX_BYTES] = [b'x'; MAX_BYTES];
+
+/// As many bytes as the path `/bytes/…` asks for, else the constant.
+fn body(path: &str) -> Bytes {
+    let asked = path.strip_prefix("/bytes/").and_then(|length| BYTES.get(..length.parse().ok()?));
+    Bytes::from_static(asked.unwrap_or(CONSTANT))
+}
+
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = body(request.uri().path());
     drop(request.into_body().collect().await);
-    let mut response = Response::new(Full::new(Bytes::from_static(CONSTANT)));
+    let mut response = Response::new(Full::new(body));
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     Ok(response)
 }

@@ -137,12 +137,10 @@ pub(super) fn retrieve(id: &str) -> Request<Full<Bytes>> {
     post("/engagement/v3/callbacks/retrieve", format!(r#"{{"id":"{id}"}}"#))
 }
 
-/// A question about the free times of the queue, with its query.
-pub(super) fn availability(query: &str) -> Request<Full<Bytes>> {
-    let uri = format!("/engagement/v3/callbacks/availability/{QUEUE}{query}");
+/// A question of this bench: its path and query are those of a URI.
+pub(super) fn ask(path_and_query: &str) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::default());
-    // Constants of this bench: they are URIs.
-    *request.uri_mut() = uri.parse().unwrap_or_default();
+    *request.uri_mut() = path_and_query.parse().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
     headers.insert("x-api-key", http::HeaderValue::from_static(KEY));

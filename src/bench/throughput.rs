@@ -242,7 +242,7 @@ impl Series {
 }
 
 /// The middle one of an odd number of values; of an even number, the upper of the two. 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

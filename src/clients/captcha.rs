@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::captcha::{CaptchaKeys, Provider, Verdict};
 use domain::event::Outward;
 use domain::ids::TenantId;
-use domain::ports::{Captcha, NoVerdict, SecretError, Secrets};
-use domain::secret::Secret;
+use domain::ports::{Captcha, CredentialCheck, CredentialRefused, NoVerdict, OfferedCredential, SecretError, Secrets};
+use domain::secret::{CredentialKind, Secret};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -32,6 +32,19 @@ impl CaptchaClient {
         Self { http, secrets }
     }
 
+    async fn ask_with(
+        &self,
+        tenant: TenantId,
+        keys: &CaptchaKeys,
+        secret: &Secret,
+        token: &Secret,
+        by: Instant,
+    ) -> Result<Verdict, NoVerdict> {
+        let call = question(tenant, keys, secret, token)?.within(by.saturating_duration_since(Instant::now()));
+        let answer = self.http.call(call).await.map_err(|error| NoVerdict::Unavailable(error.to_string()))?;
+        verdict(keys.provider, &answer)
+    }
+
     async fn secret(&self, tenant: TenantId, keys: &CaptchaKeys) -> Result<Secret, NoVerdict> {
         self.secrets.reveal(tenant, &keys.secret_key).await.map_err(|error| match error {
             SecretError::Store(_) => NoVerdict::Unavailable(error.to_string()),
@@ -46,9 +59,25 @@ impl Captcha for CaptchaClient {
         let by = Instant::now() + LIMIT;
         let slow = |_| NoVerdict::Unavailable("the secret key could not be read in time".to_owned());
         let secret = timeout_at(by, self.secret(tenant, keys)).await.map_err(slow)??;
-        let call = question(tenant, keys, &secret, token)?.within(by.saturating_duration_since(Instant::now()));
-        let answer = self.http.call(call).await.map_err(|error| NoVerdict::Unavailable(error.to_string()))?;
-        verdict(keys.provider, &answer)
+        self.ask_with(tenant, keys, &secret, token, by).await
+    }
+}
+
+/// A token that nobody was given: what the provider says of the secret key beside it is what counts.
+const NO_TOKEN: &str = "check-of-the-secret-key";
+
+/// Whether the provider of a set of keys knows the secret key.
+#[async_trait]
+impl CredentialCheck for CaptchaClient {
+    async fn check(&self, offered: OfferedCredential<'_>) -> Result<(), CredentialRefused> {
+        let keys = offered.settings.captcha.keys.get(offered.name);
+        let Some(keys) = keys.filter(|_| offered.kind == CredentialKind::Captcha) else { return Ok(()) };
+        let (token, by) = (Secret::new(NO_TOKEN), Instant::now() + LIMIT);
+        match self.ask_with(offered.tenant, keys, offered.secret, &token, by).await {
+            Ok(_) => Ok(()),
+            Err(NoVerdict::Misconfigured(why)) => Err(CredentialRefused::Refused(why)),
+            Err(NoVerdict::Unavailable(why)) => Err(CredentialRefused::NotAsked(why)),
+        }
     }
 }
 

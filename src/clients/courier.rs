@@ -10,10 +10,11 @@ use domain::event::Outward;
 use domain::ids::TenantId;
 use domain::notices::{Detail, Outcome, Sent};
 use domain::ports::{
-    Clock, Courier, CredentialCheck, CredentialRefused, Message, Push, PushContent, SecretError, Secrets,
+    Clock, Courier, CredentialCheck, CredentialRefused, Message, OfferedCredential, Push, PushContent, SecretError,
+    Secrets,
 };
 use domain::push::{PushEvent, PushSettings, Receiver};
-use domain::secret::{CredentialKind, Secret, SecretRef};
+use domain::secret::{CredentialKind, SecretRef};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -204,9 +205,9 @@ fn unopened(error: &SecretError) -> Sent {
 /// Whether Google gives a token for a service account. Signing keys have nobody to ask.
 #[async_trait]
 impl CredentialCheck for HttpCourier {
-    async fn check(&self, tenant: TenantId, kind: CredentialKind, secret: &Secret) -> Result<(), CredentialRefused> {
-        if kind == CredentialKind::Push && !is_key(secret) {
-            self.fcm.check(tenant, secret, self.clock.now()).await
+    async fn check(&self, offered: OfferedCredential<'_>) -> Result<(), CredentialRefused> {
+        if offered.kind == CredentialKind::Push && !is_key(offered.secret) {
+            self.fcm.check(offered.tenant, offered.secret, self.clock.now()).await
         } else {
             Ok(())
         }

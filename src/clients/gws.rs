@@ -14,8 +14,10 @@ use bytes::Bytes;
 use domain::event::Outward;
 use domain::gws::GwsSettings;
 use domain::ids::TenantId;
-use domain::ports::{SecretError, Secrets, Statistics, StatisticsError};
-use domain::secret::SecretRef;
+use domain::ports::{
+    CredentialCheck, CredentialRefused, OfferedCredential, SecretError, Secrets, Statistics, StatisticsError,
+};
+use domain::secret::{CredentialKind, Secret, SecretRef};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -29,6 +31,8 @@ use tokens::{Token, Tokens};
 const ASK: Duration = Duration::from_secs(4);
 /// How long a token may take.
 const TOKEN: Duration = Duration::from_secs(3);
+/// Name of the credential of a user, beside that of the client.
+const USER: &str = "user";
 /// Path of the one operation that is passed on.
 const GET_STATISTIC_EX: &str = "/statistics/v3/operations/get-statistic-ex";
 /// Path of the request for a token.
@@ -92,6 +96,36 @@ impl Statistics for GwsClient {
     }
 }
 
+/// Whether the authentication service gives a token for them. A client and its user can only be asked about
+/// together: as long as the other one has not been taken in, neither is.
+#[async_trait]
+impl CredentialCheck for GwsClient {
+    async fn check(&self, offered: OfferedCredential<'_>) -> Result<(), CredentialRefused> {
+        let settings = offered.settings.gws.as_ref().filter(|_| offered.kind == CredentialKind::Gws);
+        let Some(settings) = settings else { return Ok(()) };
+        let is_user = offered.name == USER;
+        let other = if is_user { Some(&settings.client_secret) } else { settings.user.as_ref() };
+        let other = match other {
+            Some(other @ SecretRef::Sealed(_)) => self.inner.reveal(offered.tenant, other).await.map(Some),
+            Some(SecretRef::File(_) | SecretRef::Env(_)) => return Ok(()),
+            None => Ok(None),
+        };
+        let owner = (offered.tenant, settings.clone());
+        let granted = match &other {
+            Ok(Some(client)) if is_user => self.inner.grant(&owner, client, Some(offered.secret)).await,
+            Ok(user) => self.inner.grant(&owner, offered.secret, user.as_ref()).await,
+            Err(error) => Err(error.clone()),
+        };
+        match granted {
+            Ok(_) | Err(StatisticsError::NotConfigured) => Ok(()),
+            Err(StatisticsError::CredentialsRefused) => {
+                Err(CredentialRefused::Refused("it gives no token for them".to_owned()))
+            }
+            Err(error) => Err(CredentialRefused::NotAsked(error.to_string())),
+        }
+    }
+}
+
 impl Inner {
     /// Asks once, and once more with a new token if the first was refused: it may have been revoked.
     async fn question(self: &Arc<Self>, owner: &Owner, request: Bytes) -> Result<Arc<str>, StatisticsError> {
@@ -121,13 +155,28 @@ impl Inner {
         self.tokens.get(owner, move |owner| async move { inner.fetch_token(&owner).await }).await
     }
 
-    async fn fetch_token(&self, (tenant, settings): &Owner) -> Result<Token, StatisticsError> {
-        let (base, named_by) = base(*tenant, settings.auth_url.as_ref(), self.addresses.auth.as_ref())?;
-        let secret = self.secrets.reveal(*tenant, &settings.client_secret).await.map_err(|error| sealed(&error))?;
+    async fn fetch_token(&self, owner: &Owner) -> Result<Token, StatisticsError> {
+        let (tenant, settings) = owner;
+        let secret = self.reveal(*tenant, &settings.client_secret).await?;
         let user = match &settings.user {
-            Some(user) => Some(self.user(*tenant, user).await?),
+            Some(user) => Some(self.reveal(*tenant, user).await?),
             None => None,
         };
+        self.grant(owner, &secret, user.as_ref()).await
+    }
+
+    /// A new token, for a client and perhaps a user of it.
+    async fn grant(
+        &self,
+        (tenant, settings): &Owner,
+        secret: &Secret,
+        user: Option<&Secret>,
+    ) -> Result<Token, StatisticsError> {
+        let (base, named_by) = base(*tenant, settings.auth_url.as_ref(), self.addresses.auth.as_ref())?;
+        // The library's own text may quote what it has read.
+        let user: Option<User> = user
+            .map(|user| serde_json::from_str(user.reveal()).map_err(|_| StatisticsError::NoCredentials))
+            .transpose()?;
         let mut form = vec![("client_id", settings.client_id.as_str()), ("scope", "*")];
         match &user {
             Some(user) => {
@@ -143,10 +192,8 @@ impl Inner {
         tokens::read(&answer)
     }
 
-    async fn user(&self, tenant: TenantId, user: &SecretRef) -> Result<User, StatisticsError> {
-        let text = self.secrets.reveal(tenant, user).await.map_err(|error| sealed(&error))?;
-        // The library's own text may quote what it has read.
-        serde_json::from_str(text.reveal()).map_err(|_| StatisticsError::NoCredentials)
+    async fn reveal(&self, tenant: TenantId, secret: &SecretRef) -> Result<Secret, StatisticsError> {
+        self.secrets.reveal(tenant, secret).await.map_err(|error| sealed(&error))
     }
 }
 

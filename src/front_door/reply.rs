@@ -2,6 +2,11 @@
 
 pub(crate) mod slots;
 
+use std::array;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use super::body::Share;
 use axum::body::Body;
 use axum::response::Response;
@@ -10,7 +15,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::CorrelationId;
 use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Frame, SizeHint};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -45,33 +50,47 @@ pub(crate) fn success<D: Serialize>(corr_id: CorrelationId, data: D) -> Response
     json(StatusCode::OK, JSON, &Envelope { status, data: Some(data) })
 }
 
-/// 200 with data that `write` adds by hand, because there is much of it: at most `bytes`. The body keeps its share of
-/// the memory until it is sent.
-pub(crate) fn success_by_hand(
-    corr_id: CorrelationId,
-    bytes: usize,
-    share: Option<Share>,
-    write: impl FnOnce(&mut Vec<u8>),
-) -> Response {
+/// 200 with data that is written already and may be somebody else's answer too, as [`slots::written`] does: the brace
+/// behind it closes the envelope. The body keeps its share of the memory until it is sent.
+pub(crate) fn success_written(corr_id: CorrelationId, data: Bytes, share: Option<Share>) -> Response {
     let status = Status { code: 0, message: "Successful", corr_id };
-    let mut body = Vec::with_capacity(USUAL_BYTES + bytes);
-    body.extend_from_slice(b"{\"status\":");
-    if serde_json::to_writer(&mut body, &status).is_err() {
+    let mut head = Vec::with_capacity(USUAL_BYTES);
+    head.extend_from_slice(b"{\"status\":");
+    if serde_json::to_writer(&mut head, &status).is_err() {
         // Writing plain structs into memory cannot fail; an empty 500 is the honest rest.
         return json(StatusCode::INTERNAL_SERVER_ERROR, JSON, &());
     }
-    body.extend_from_slice(b",\"data\":");
-    write(&mut body);
-    body.push(b'}');
-    let length = body.len();
-    let body = Full::new(Bytes::from(body));
-    let mut response = Response::new(Body::new(body.map_frame(move |frame| {
-        let _held = &share;
-        frame
-    })));
+    head.extend_from_slice(b",\"data\":");
+    let length = head.len() + data.len();
+    let body = Pieces { left: [Bytes::from(head), data].into_iter(), _share: share };
+    let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
+}
+
+/// A body that is there already, piece by piece.
+struct Pieces {
+    left: array::IntoIter<Bytes, 2>,
+    _share: Option<Share>,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.left.next().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.as_slice().is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let bytes: usize = self.left.as_slice().iter().map(Bytes::len).sum();
+        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
 }
 
 /// Any JSON document without the envelope: health.

@@ -10,6 +10,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::{Kind, Problem};
+use super::kept::Kept;
 use super::openapi::ApiDoc;
 use super::settings::{DoorLimits, DoorSettings, InternalToken};
 use super::{Door, docs, engagement, guard, internal};
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) shares: Arc<FairPermits<Arc<str>>>,
     /// Bytes of long bodies that may be held, shared out among tenants.
     pub(crate) body_memory: Arc<FairPermits<Option<Arc<str>>>>,
+    /// Long answers that may be given again.
+    pub(crate) kept: Kept,
 }
 
 impl Shared {
@@ -56,6 +59,7 @@ impl Shared {
             in_flight: Semaphore::new(limits.requests_in_flight.min(Semaphore::MAX_PERMITS)),
             shares: FairPermits::new(limits.requests_in_flight),
             body_memory: FairPermits::new(limits.body_memory_bytes),
+            kept: Kept::default(),
         }
     }
 }

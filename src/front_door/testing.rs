@@ -23,8 +23,9 @@ use domain::health::{Dependency, DependencyStatus};
 use domain::ids::{ApiKeyId, CallbackId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
-    AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Observer,
-    Parked, SaveError, SignalError, StatisticsError, StoreError, SubmitError, Submitted, Unserved, VerifyError,
+    AvailabilityDesk, AvailabilityError, CallbackView, CancelError, Clock, Desk, How, Inbox, KeyRing as _, Mark,
+    Observer, Parked, SaveError, SignalError, StatisticsError, StoreError, SubmitError, Submitted, Unserved,
+    VerifyError,
 };
 use domain::tenant::{Tenant, TenantDocument};
 use http::Request;
@@ -80,6 +81,7 @@ pub(crate) struct Fake {
     pub(crate) cancelled_by: Mutex<Canceller>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
+    pub(crate) mark: Mutex<Option<Mark>>,
     pub(crate) signal: Mutex<Result<Reply, SignalError>>,
     /// The settings of the only tenant.
     pub(crate) tenant: Mutex<Result<Arc<Tenant>, Unserved>>,
@@ -121,6 +123,7 @@ impl Fake {
             cancelled_by: Mutex::new(Canceller::Api),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
+            mark: Mutex::default(),
             signal: Mutex::new(Ok(Reply::Done)),
             tenant: Mutex::new(Ok(hours::tenant())),
             waits: waits::FakeWaits::default(),
@@ -149,6 +152,11 @@ impl Fake {
             Some(notify) => notify.notified().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// For questions that are answered at once: they can only fail.
+    fn mood_now(&self) {
+        assert!(!matches!(*self.mood.lock().unwrap(), Mood::Panics), "the desk was told to panic");
     }
 
     /// How many recorded events `wanted` accepts.
@@ -183,6 +191,10 @@ impl AvailabilityDesk for Fake {
         self.asked.lock().unwrap().push(question);
         self.mood().await;
         self.availability.lock().unwrap().clone()
+    }
+
+    fn mark(&self, _: TenantId) -> Option<Mark> {
+        self.mark.lock().unwrap().clone()
     }
 }
 
@@ -311,7 +323,12 @@ impl House {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+        Answer::read(self.begin(request).await).await
+    }
+
+    /// An answer whose body is still to be read.
+    pub(crate) async fn begin(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// A `POST` with the demo key.

@@ -15,6 +15,7 @@ mod numbers;
 mod privacy;
 mod settings;
 mod statistics;
+mod statuses;
 mod waits;
 
 use std::sync::Arc;

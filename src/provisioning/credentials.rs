@@ -119,7 +119,7 @@ impl Provisioning {
         order: &Order<'_>,
     ) -> Result<(Plan, String), ProvisioningError> {
         let kept = self.kept(tenant).await?;
-        let mut intake = Intake::new(self, tenant, order).await?;
+        let mut intake = Intake::new(self, tenant, &kept.document, order).await?;
         let own = (kind, name.to_owned());
         let fingerprint = intake.take("", &own, secret).await?;
         let taken = intake.finish();

@@ -7,9 +7,10 @@ use std::io::Read as _;
 
 use domain::document::Node;
 use domain::ids::TenantId;
-use domain::ports::{Credential, CredentialChange, CredentialRefused};
+use domain::ports::{Credential, CredentialChange, CredentialRefused, OfferedCredential};
 use domain::secret::{CredentialKind, Secret, SecretRef};
 use domain::setting::SettingError;
+use domain::tenant::TenantDocument;
 
 use super::credentials::check_form;
 use super::{Order, Provisioning, ProvisioningError};
@@ -73,6 +74,7 @@ pub(super) struct Taken {
 pub(super) struct Intake<'a> {
     provisioning: &'a Provisioning,
     tenant: TenantId,
+    settings: &'a TenantDocument,
     order: &'a Order<'a>,
     known: Vec<Credential>,
     /// Fingerprints of what is kept now, also of what this document replaces: it may still refer to it, elsewhere.
@@ -87,12 +89,13 @@ impl<'a> Intake<'a> {
     pub(super) async fn new(
         provisioning: &'a Provisioning,
         tenant: TenantId,
+        settings: &'a TenantDocument,
         order: &'a Order<'a>,
     ) -> Result<Self, ProvisioningError> {
         let known = provisioning.tenants.credentials(tenant).await?;
         let kept = known.iter().map(|credential| credential.fingerprint.clone()).collect();
         let taken = Taken { mistakes: Vec::new(), credentials: Vec::new(), remarks: Vec::new() };
-        Ok(Self { provisioning, tenant, order, known, kept, taken })
+        Ok(Self { provisioning, tenant, settings, order, known, kept, taken })
     }
 
     pub(super) fn finish(self) -> Taken {
@@ -169,7 +172,7 @@ impl<'a> Intake<'a> {
     pub(super) async fn take(
         &mut self,
         path: &str,
-        (kind, name): &Label,
+        label @ (kind, name): &Label,
         secret: &Secret,
     ) -> Result<Option<String>, ProvisioningError> {
         if let Err(rule) = check_form(*kind, name, secret) {
@@ -181,7 +184,7 @@ impl<'a> Intake<'a> {
         if self.known.iter().any(|known| known.fingerprint == fingerprint) {
             return Ok(Some(fingerprint));
         }
-        if self.order.ask_providers && !self.is_accepted(path, *kind, secret).await {
+        if self.order.ask_providers && !self.is_accepted(path, label, secret).await {
             return Ok(None);
         }
         let sealed = provisioning.sealer.seal(self.tenant, secret)?;
@@ -198,9 +201,10 @@ impl<'a> Intake<'a> {
     }
 
     /// Asks whoever has to accept a credential. One who cannot be asked hinders nothing.
-    async fn is_accepted(&mut self, path: &str, kind: CredentialKind, secret: &Secret) -> bool {
+    async fn is_accepted(&mut self, path: &str, (kind, name): &Label, secret: &Secret) -> bool {
+        let offered = OfferedCredential { tenant: self.tenant, kind: *kind, name, settings: self.settings, secret };
         for check in &self.provisioning.checks {
-            match check.check(self.tenant, kind, secret).await {
+            match check.check(offered).await {
                 Ok(()) => {}
                 Err(refused @ CredentialRefused::NotAsked(_)) => self.taken.remarks.push(format!("{path}: {refused}")),
                 Err(refused) => {

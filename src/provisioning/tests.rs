@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use domain::document::Node;
 use domain::ids::TenantId;
-use domain::ports::{Applied, CredentialCheck, CredentialRefused, SecretError, Secrets as _};
+use domain::ports::{Applied, CredentialCheck, CredentialRefused, OfferedCredential, SecretError, Secrets as _};
 use domain::secret::{CredentialKind, Secret, SecretRef};
 use tempfile::TempDir;
 
@@ -46,8 +46,8 @@ struct Provider {
 
 #[async_trait]
 impl CredentialCheck for Provider {
-    async fn check(&self, _: TenantId, kind: CredentialKind, _: &Secret) -> Result<(), CredentialRefused> {
-        self.asked.lock().unwrap().push(kind);
+    async fn check(&self, offered: OfferedCredential<'_>) -> Result<(), CredentialRefused> {
+        self.asked.lock().unwrap().push(offered.kind);
         self.answer.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }

@@ -21,6 +21,7 @@
 mod queue;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 
 pub use queue::Entry;
 use queue::Queue;
+use written::Written;
 
 /// One unit that is written altogether or not at all.
 pub trait Command: Send + 'static {
@@ -138,6 +140,7 @@ struct Shared<C: Command> {
     changed: Condvar,
     commits: AtomicU64,
     commands: AtomicU64,
+    written: Written,
 }
 
 struct State<C: Command> {
@@ -201,6 +204,7 @@ impl<C: Command> Combiner<C> {
             changed: Condvar::new(),
             commits: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            written: Written::default(),
         });
         let writer = Writer { shared: shared.clone(), transactions, observer };
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.write_all())?;
@@ -236,6 +240,11 @@ impl<C: Command> Combiner<C> {
             commits: self.shared.commits.load(Ordering::Relaxed),
             commands: self.shared.commands.load(Ordering::Relaxed),
         }
+    }
+
+    /// A number that grows with every command of a tenant, and of nobody, before its caller hears of its outcome.
+    pub fn writes_of(&self, tenant: TenantId) -> u64 {
+        self.shared.written.of(tenant)
     }
 
     /// Commands that wait for the next batch.
@@ -336,7 +345,9 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
     fn write(&mut self, batch: Vec<Entry<C>>) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            match self.attempt(&part) {
+            let result = self.attempt(&part);
+            self.shared.written.note(part.iter().map(|entry| entry.command.tenant()));
+            match result {
                 Ok(outcomes) => answer(part, outcomes),
                 Err(BatchError::Data(_)) if part.len() > 1 => {
                     // Right half below left half on the stack: the order of arrival stays.

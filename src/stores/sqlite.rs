@@ -122,12 +122,13 @@ impl SqliteStore {
         let reader = |connection| Reader { connection, names: names.clone() };
         let connections: Result<Vec<Reader>, OpenError> =
             (0..options.reader_threads.clamp(1, 16)).map(|_| folder.connect_reader().map(reader)).collect();
-        let readers = Readers::start(connections?, "store-reader", Manner::Snapshot).map_err(OpenError::Threads)?;
+        let readers = Readers::start(connections?, "store-reader", Manner::Snapshot, options.observer.clone());
+        let readers = readers.map_err(OpenError::Threads)?;
         let connections: Result<Vec<Reader>, OpenError> =
             (0..options.in_place.min(MAX_PLACES)).map(|_| folder.connect_in_place().map(reader)).collect();
         let in_place = InPlace::new(connections?);
         let keeper = vec![reader(folder.connect_keeper()?)];
-        let keeper = Readers::start(keeper, "store-keeper", Manner::Plain).map_err(OpenError::Threads)?;
+        let keeper = Readers::start(keeper, "store-keeper", Manner::Plain, None).map_err(OpenError::Threads)?;
         let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
         Ok(Self { combiner, in_place, readers, keeper, faults, limits: options.limits, migrated, folder })
     }

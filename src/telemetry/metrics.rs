@@ -361,6 +361,7 @@ impl Observer for Metrics {
             Event::OverRate { tenant } => to.requests_over_rate.add(1, &[labelled("tenant", &tenant)]),
             Event::OverShare { tenant } => to.requests_over_share.add(1, &[labelled("tenant", &tenant)]),
             Event::BatchesWaited { batches } => to.commit_batches_waited.record(rough(batches), &[]),
+            Event::TurnsWaited { turns } => to.read_turns_waited.record(rough(turns), &[]),
             Event::NumberRefused { tenant, rule } => {
                 to.numbers_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
             }

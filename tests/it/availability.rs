@@ -86,6 +86,30 @@ fn free_times_follow_bookings_and_hours() {
     assert_eq!((unknown.status, unknown.code()), (400, Some(7040)));
 }
 
+/// A long list is kept for whoever asks next, and no longer than it is true.
+#[test]
+fn a_long_list_follows_every_booking_at_once() {
+    let service = Service::start(Options::fast());
+    let mut clients = [api::client(service.external()), api::client(service.external())];
+    let hour = tomorrow();
+    let mut free = |turn: usize| {
+        let listed = slots(&ask(&mut clients[turn % 2], api::QUEUE, "numberOfDays=14"));
+        assert!(listed.len() >= 4_032, "{}", listed.len());
+        listed.iter().find(|slot| slot.0 == hour).unwrap().1
+    };
+    let mut booking = api::client(service.external());
+    for turn in 0..20 {
+        let left = 100 - u64::try_from(turn).unwrap();
+        assert_eq!([free(turn), free(turn + 1)], [left, left]);
+        let answer = api::create(&mut booking, None, &api::booking("+14165550000", Some(hour))).unwrap();
+        let id = api::id_of(&answer).unwrap_or_else(|| panic!("{}", answer.text()));
+        assert_eq!(free(turn), left - 1, "booked");
+        assert_eq!(api::cancel(&mut booking, id).unwrap().status, 200);
+        assert_eq!(free(turn), left, "given back");
+        assert_eq!(api::create(&mut booking, None, &api::booking("+14165550000", Some(hour))).unwrap().status, 200);
+    }
+}
+
 /// The demo's queue with slots by a rule.
 async fn put_rule(service: &Service, rule: &str) {
     let settings = QueueSettings { capacity_rule: Some("rule".into()), ..QueueSettings::unlimited() };

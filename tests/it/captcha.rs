@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use actors::testing::{FakeSecrets, Recorder};
 use domain::captcha::{CaptchaKeys, Provider, WhenUnavailable};
 use domain::ids::TenantId;
-use domain::ports::{Captcha, NoVerdict};
-use domain::secret::{Secret, SecretRef};
+use domain::ports::{Captcha, CredentialCheck as _, CredentialRefused, NoVerdict, OfferedCredential};
+use domain::secret::{CredentialKind, Secret, SecretRef};
+use domain::tenant::TenantDocument;
 use ges::clients::captcha::CaptchaClient;
 use ges::clients::http::{HttpClient, HttpSettings, Private};
 
@@ -85,7 +86,9 @@ async fn a_provider_that_says_nothing_of_use_is_unavailable_and_asked_once() {
         ("is no HTTP", |_| Says::Raw("what?\r\n\r\n".to_owned())),
         ("is no JSON", |_| Says::Answer(200, "<html>".to_owned())),
         ("fails", |_| Says::Answer(503, r#"{"success":true}"#.to_owned())),
-        ("redirects", |_| Says::Raw("HTTP/1.1 302 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".to_owned())),
+        ("redirects", |_| {
+            Says::Raw("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned())
+        }),
     ];
     for (what, script) in says {
         let outside = Outside::start(script);
@@ -132,6 +135,28 @@ async fn a_secret_key_that_is_missing_or_wrong_is_no_outage() {
     let wrong = ask(&client(Private::Allowed, Some("wrong-secret")), &keys, "good").await;
     let Err(NoVerdict::Misconfigured(why)) = wrong else { panic!("{wrong:?}") };
     assert!(!why.contains("wrong-secret") && !why.contains("good"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_key_is_asked_about_before_it_is_kept() {
+    let outside = provider();
+    let client = client(Private::Allowed, None);
+    let mut settings = TenantDocument::default();
+    settings.captcha.keys.insert("web".to_owned(), keys(Provider::RecaptchaV2, &outside));
+    let check = async |kind, name, secret| {
+        let secret = Secret::new(secret);
+        client.check(OfferedCredential { tenant: tenant(), kind, name, settings: &settings, secret: &secret }).await
+    };
+    assert_eq!(check(CredentialKind::Captcha, "web", SECRET).await, Ok(()));
+    assert_eq!(outside.heard()[0].form()["secret"], SECRET);
+    let wrong = check(CredentialKind::Captcha, "web", "wrong-secret").await;
+    assert!(matches!(wrong, Err(CredentialRefused::Refused(_))), "{wrong:?}");
+    assert_eq!(check(CredentialKind::Captcha, "not-described-yet", "wrong-secret").await, Ok(()));
+    assert_eq!(check(CredentialKind::Gws, "web", "wrong-secret").await, Ok(()));
+    assert_eq!(outside.heard().len(), 2, "who has no provider is not asked about");
+    outside.say(|_| Says::Nothing);
+    let unasked = check(CredentialKind::Captcha, "web", SECRET).await;
+    assert!(matches!(unasked, Err(CredentialRefused::NotAsked(_))), "{unasked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,6 +209,12 @@ pub(crate) fn service(outside: &Outside, gws: &Outside) -> Service {
     service
 }
 
+/// How often the provider was asked about a token: once it was asked about the secret key alone, when the settings
+/// were applied.
+fn asked(outside: &Outside) -> usize {
+    outside.count(PATH) - 1
+}
+
 fn assert_no_secret(place: &str, text: &str) {
     for secret in [SECRET, gws::SECRET, gws::PASSWORD, gws::TOKEN, "good-", "low-"] {
         if let Some(line) = text.lines().find(|line| line.contains(secret)) {
@@ -220,7 +251,7 @@ fn a_booking_needs_a_token_that_counts_once_also_after_a_crash() {
         let refused = book(&mut client, None, Some(token));
         assert_eq!((refused.status, refused.code(), message(&refused).as_str()), (400, Some(501), told));
     }
-    assert_eq!(outside.count(PATH), 3, "each token was asked about once");
+    assert_eq!(asked(&outside), 3, "each token was asked about once");
     let free = api::create(&mut client, None, r#"{"serviceName":"free","phoneNumber":"+14165550101"}"#).unwrap();
     assert_eq!(free.status, 200, "{}", free.text());
 
@@ -228,12 +259,12 @@ fn a_booking_needs_a_token_that_counts_once_also_after_a_crash() {
     service.restart();
     let mut client = api::client(service.external());
     assert_eq!(api::id_of(&book(&mut client, Some("key-1"), Some("good-1"))), api::id_of(&booked), "after a crash");
-    assert_eq!(outside.count(PATH), 3, "a repetition needs no verdict");
+    assert_eq!(asked(&outside), 3, "a repetition needs no verdict");
     // A provider that takes a token twice: the store does not.
     outside.say(honest());
     let refused = book(&mut client, None, Some("good-1"));
     assert_eq!((refused.status, message(&refused).as_str()), (400, "captchaToken was used before."));
-    assert_eq!(outside.count(PATH), 4);
+    assert_eq!(asked(&outside), 4);
 
     let mut internal = Client::new(service.internal()).with_header("ContactCenterID", "demo");
     let verified = |internal: &mut Client, token: &str| {
@@ -282,10 +313,10 @@ fn of_many_at_once_with_one_token_one_is_booked() {
     let booking: Vec<_> = (0..30)
         .map(|_| std::thread::spawn(move || book(&mut api::client(external), None, Some("good-1")).status))
         .collect();
-    poll::until("the provider is asked", Duration::from_secs(10), || (outside.count(PATH) == 1).then_some(()));
+    poll::until("the provider is asked", Duration::from_secs(10), || (asked(&outside) == 1).then_some(()));
     outside.release();
     let statuses: Vec<_> = booking.into_iter().map(|booking| booking.join().unwrap()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 400].contains(status)), "{statuses:?}");
-    assert_eq!(outside.count(PATH), 1);
+    assert_eq!(asked(&outside), 1);
 }

@@ -13,7 +13,9 @@ use domain::happening::{About, CallbackNews, Happening, Kind};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::notices::{Detail, Outcome, Sent};
 use domain::numbers::PhoneNumber;
-use domain::ports::{Courier as _, CredentialCheck as _, CredentialRefused, Message, Push, PushContent};
+use domain::ports::{
+    Courier as _, CredentialCheck as _, CredentialRefused, Message, OfferedCredential, Push, PushContent,
+};
 use domain::push::{PushEndpoint, PushEvent, PushSettings, PushText};
 use domain::secret::{CredentialKind, Secret, SecretRef};
 use ges::clients::courier::HttpCourier;
@@ -332,7 +334,12 @@ async fn an_account_is_checked_before_it_is_kept() {
     let (office, fcm) = (Office::open(), FakeFcm::start());
     let check = |text: String| {
         let office = &office;
-        async move { office.courier.check(tenant(), CredentialKind::Push, &Secret::new(text)).await }
+        async move {
+            let (secret, settings) = (Secret::new(text), domain::tenant::TenantDocument::default());
+            let (kind, name) = (CredentialKind::Push, "fcm");
+            let offered = OfferedCredential { tenant: tenant(), kind, name, settings: &settings, secret: &secret };
+            office.courier.check(offered).await
+        }
     };
     assert_eq!((check(fcm.account()).await, fcm.tokens()), (Ok(()), 1));
     assert_eq!((check(KEY.to_owned()).await, fcm.tokens()), (Ok(()), 1), "nobody is asked about a signing key");

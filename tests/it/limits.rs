@@ -34,7 +34,7 @@ fn booking(number: u64) -> String {
 /// What one tenant was answered.
 #[derive(Default)]
 struct Seen {
-    booked: u64,
+    served: u64,
     /// 429 with everything that has to come along.
     over_rate: u64,
     /// 503: no share of what is served at once.
@@ -45,7 +45,7 @@ struct Seen {
 impl Seen {
     fn hear(&mut self, answer: &Answer, took: Duration) {
         match (answer.status, answer.code()) {
-            (200, _) => self.booked += 1,
+            (200, _) => self.served += 1,
             (429, Some(7041)) => {
                 assert_eq!(answer.header("retry-after"), Some("1"));
                 assert!(
@@ -62,11 +62,11 @@ impl Seen {
     }
 
     fn all(&self) -> u64 {
-        self.booked + self.over_rate + self.over_share
+        self.served + self.over_rate + self.over_share
     }
 
     fn add(&mut self, other: Self) {
-        self.booked += other.booked;
+        self.served += other.served;
         self.over_rate += other.over_rate;
         self.over_share += other.over_share;
         self.waits.extend(other.waits);
@@ -79,8 +79,23 @@ impl Seen {
     }
 }
 
-/// Books with a new number each time until told to stop, or so often.
-fn book(address: SocketAddr, tenant: &str, from: u64, most: usize, stop: &AtomicBool) -> Seen {
+/// Something to ask for, a little different each time.
+type Ask = fn(&mut Client, u64) -> Answer;
+
+/// Books with a new number.
+fn book(client: &mut Client, number: u64) -> Answer {
+    api::create(client, None, &booking(number)).unwrap()
+}
+
+/// Asks for the free times of some days, which the store has to count.
+fn look(client: &mut Client, number: u64) -> Answer {
+    let (days, queue) = (1 + number % 14, api::QUEUE);
+    let path = format!("/engagement/v3/callbacks/availability/{queue}?numberOfDays={days}&maxTimeSlots=5");
+    client.get(&path).unwrap()
+}
+
+/// Asks until told to stop, or so often.
+fn keep_asking(ask: Ask, address: SocketAddr, tenant: &str, from: u64, most: usize, stop: &AtomicBool) -> Seen {
     let mut client = client(address, tenant);
     let mut seen = Seen::default();
     for number in (from..).take(most) {
@@ -88,23 +103,23 @@ fn book(address: SocketAddr, tenant: &str, from: u64, most: usize, stop: &Atomic
             break;
         }
         let asked = Instant::now();
-        let answer = api::create(&mut client, None, &booking(number)).unwrap();
+        let answer = ask(&mut client, number);
         seen.hear(&answer, asked.elapsed());
     }
     seen
 }
 
 /// The quiet tenant asks one thing after the other while the noisy one floods over so many connections.
-fn flood(service: &Service, connections: u64) -> (Seen, Seen, Duration) {
+fn flood(service: &Service, ask: Ask, connections: u64) -> (Seen, Seen, Duration) {
     let address = service.external();
     let stop = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let flood_one = |number: u64| {
         let stop = stop.clone();
-        thread::spawn(move || book(address, "noisy", number * 1_000_000, usize::MAX, &stop))
+        thread::spawn(move || keep_asking(ask, address, "noisy", number * 1_000_000, usize::MAX, &stop))
     };
     let floods: Vec<_> = (0..connections).map(flood_one).collect();
-    let quiet = book(address, "quiet", 0, QUIET_REQUESTS, &AtomicBool::new(false));
+    let quiet = keep_asking(ask, address, "quiet", 0, QUIET_REQUESTS, &AtomicBool::new(false));
     stop.store(true, Ordering::Relaxed);
     let mut noisy = Seen::default();
     floods.into_iter().for_each(|flood| noisy.add(flood.join().unwrap()));
@@ -128,7 +143,7 @@ impl Page {
 
 /// No write of anybody waited for more than the batch in flight, and the quiet tenant was refused nothing.
 fn assert_undisturbed(service: &Service, quiet: &Seen) {
-    assert_eq!(quiet.booked, QUIET_REQUESTS as u64, "every request of the quiet tenant was served at once");
+    assert_eq!(quiet.served, QUIET_REQUESTS as u64, "every request of the quiet tenant was served at once");
     let page = Page::of(service);
     let waited = page.value("ges_commit_batches_waited_count");
     assert!(waited > 0.0);
@@ -148,19 +163,19 @@ fn a_tenant_at_ten_times_its_rate_is_not_felt_by_another() {
         document("quiet", QueueSettings::unlimited(), TenantLimits::default()),
     ]);
     let service = Service::start_in(folder, Options::fast());
-    let (quiet, noisy, took) = flood(&service, 16);
+    let (quiet, noisy, took) = flood(&service, book, 16);
     let allowed = f64::from(RATE) * took.as_secs_f64();
     println!(
         "noisy: {} requests in {took:?}, {} booked, p99 {:?}; quiet: {} booked, p99 {:?}",
         noisy.all(),
-        noisy.booked,
+        noisy.served,
         noisy.p99(),
-        quiet.booked,
+        quiet.served,
         quiet.p99()
     );
     assert!(noisy.all() as f64 >= 10.0 * allowed, "only {} requests were sent: that is no flood", noisy.all());
-    assert!(noisy.booked as f64 <= allowed + f64::from(RATE) + 1.0, "{} of {allowed}", noisy.booked);
-    assert!(noisy.booked as f64 >= allowed / 2.0, "{} of {allowed}", noisy.booked);
+    assert!(noisy.served as f64 <= allowed + f64::from(RATE) + 1.0, "{} of {allowed}", noisy.served);
+    assert!(noisy.served as f64 >= allowed / 2.0, "{} of {allowed}", noisy.served);
     assert_eq!(noisy.over_share, 0);
     assert_eq!(Page::of(&service).value("ges_requests_over_rate_total{tenant=\"noisy\"}"), noisy.over_rate as f64);
     assert_undisturbed(&service, &quiet);
@@ -173,18 +188,44 @@ fn a_tenant_without_a_rate_gets_no_more_than_its_share() {
     );
     let options = Options::fast().with("GES_MAX_REQUESTS_IN_FLIGHT", 160);
     let service = Service::start_in(folder, options);
-    let (quiet, noisy, took) = flood(&service, 180);
+    let (quiet, noisy, took) = flood(&service, book, 180);
     println!(
         "noisy: {} booked and {} refused in {took:?}, p99 {:?}; quiet: {} booked, p99 {:?}",
-        noisy.booked,
+        noisy.served,
         noisy.over_share,
         noisy.p99(),
-        quiet.booked,
+        quiet.served,
         quiet.p99()
     );
     assert!(noisy.over_share > 0, "it never came to its share: that is no flood");
     assert_eq!(Page::of(&service).value("ges_requests_over_share_total{tenant=\"noisy\"}"), noisy.over_share as f64);
     assert_undisturbed(&service, &quiet);
+}
+
+#[test]
+fn questions_of_one_tenant_do_not_keep_another_waiting() {
+    let folder = tenants::folder(
+        &["noisy", "quiet"].map(|name| document(name, QueueSettings::unlimited(), TenantLimits::default())),
+    );
+    let service = Service::start_in(folder, Options::fast());
+    let (quiet, noisy, took) = flood(&service, look, 32);
+    let page = Page::of(&service);
+    let turns = |most: &str| page.value(&format!("ges_read_turns_waited_bucket{{le=\"{most}\"}}"));
+    let all = page.value("ges_read_turns_waited_count");
+    println!(
+        "noisy: {} answers in {took:?}, p99 {:?}; quiet: {} answers, p99 {:?}; of {all} reads that came first in their \
+         line, {} waited for one other at most, and {} for two",
+        noisy.all(),
+        noisy.p99(),
+        quiet.served,
+        quiet.p99(),
+        turns("1"),
+        turns("2") - turns("1"),
+    );
+    assert_eq!(quiet.served, QUIET_REQUESTS as u64, "every question of the quiet tenant was answered");
+    assert!(noisy.all() > 3 * quiet.all(), "only {} questions: that is no flood", noisy.all());
+    assert!(all >= QUIET_REQUESTS as f64, "{all} reads went through the line");
+    assert_eq!(turns("2"), all, "one of the other tenant at most, and one of the service's own");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod availability;
 mod bad_input;
 mod call_in;
 mod captcha;
+mod clients;
 mod configuration;
 mod contract;
 mod courier;

@@ -60,6 +60,7 @@ fn every_event() -> Vec<Event> {
         Event::OverRate { tenant: tenant.clone() },
         Event::OverShare { tenant: tenant.clone() },
         Event::BatchesWaited { batches: 1 },
+        Event::TurnsWaited { turns: 1 },
         Event::NumberRefused { tenant, rule: "country" },
         Event::Committed { commands: 7, took },
         Event::PushEnded { tenant: "demo".into(), result: PushResult::Confirmed },
@@ -81,6 +82,7 @@ fn every_event() -> Vec<Event> {
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
             Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
+            Event::TurnsWaited { .. } => {}
             Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}

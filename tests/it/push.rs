@@ -249,3 +249,39 @@ fn without_an_account_the_callback_is_made_and_the_failure_counted() {
         counts.any(|line| line.contains("PUSH_SEND_ERROR") && line.ends_with(" 1")).then_some(())
     });
 }
+
+/// An account that Google gives no token is not kept; of one that nobody could ask about, that is said.
+#[test]
+fn an_account_put_over_http_is_asked_about_before_it_is_kept() {
+    const CREDENTIALS: &str = "/ges/v1/credentials";
+    let fcm = FakeFcm::start();
+    let mut service = Service::start(options());
+    let mut inside = Client::new(service.internal()).with_header("ContactCenterID", "demo");
+    let mut put = |account: &str| {
+        let typed = [("Content-Type", "application/json")];
+        inside.request("PUT", &format!("{CREDENTIALS}/push"), &typed, account.as_bytes()).unwrap()
+    };
+    let kept = || {
+        let list = Client::new(service.internal()).with_header("ContactCenterID", "demo").get(CREDENTIALS).unwrap();
+        list.json()["data"]["credentials"].as_array().unwrap().len()
+    };
+    fcm.next([Say::json(400, &json!({ "error": "invalid_grant" }))]);
+    let refused = put(&fcm.account());
+    assert_eq!((refused.status, kept(), fcm.tokens()), (400, 0, 0), "{}", refused.text());
+    assert!(refused.text().contains("the provider refused it"), "{}", refused.text());
+    let good = put(&fcm.account());
+    assert_eq!((good.status, kept(), fcm.tokens()), (200, 1, 1), "{}", good.text());
+    assert_eq!(good.json()["data"]["remarks"], json!([]));
+    // Another account, so that it is new to the store.
+    let account = fcm.account().replace("test-project", "other-project");
+    fcm.next([Say::status(503), Say::status(503)]);
+    let unsure = put(&account);
+    assert_eq!((unsure.status, kept(), fcm.tokens()), (200, 1, 1), "{}", unsure.text());
+    let remark = unsure.json()["data"]["remarks"][0].to_string();
+    assert!(remark.contains("the provider could not be asked"), "{remark}");
+    for told in [refused, good, unsure] {
+        assert!(!told.text().contains("PRIVATE KEY"), "{}", told.text());
+    }
+    assert!(service.sigterm().success());
+    assert!(!service.everything_written().contains("PRIVATE KEY"));
+}

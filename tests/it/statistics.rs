@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use actors::testing::{FakeSecrets, Recorder};
 use domain::gws::GwsSettings;
 use domain::ids::TenantId;
-use domain::ports::{Statistics, StatisticsError};
-use domain::secret::SecretRef;
+use domain::ports::{CredentialCheck as _, CredentialRefused, OfferedCredential, Statistics, StatisticsError};
+use domain::secret::{CredentialKind, Secret, SecretRef};
+use domain::tenant::TenantDocument;
 use ges::clients::gws::{GwsAddresses, GwsClient};
 use ges::clients::http::{HttpClient, HttpSettings, Private};
 
@@ -204,6 +205,31 @@ async fn refusals_of_a_request_are_not_outages() {
     assert_eq!(world.ask(ANEW).await, Err(StatisticsError::RequestRefused));
     world.gws.say(|_| Says::Answer(403, String::new()));
     assert_eq!(world.ask(ANEW).await, Err(StatisticsError::CredentialsRefused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_asked_about_before_they_are_kept() {
+    let world = World::new(honest());
+    let check = async |name, secret: &str, settings: GwsSettings| {
+        let settings = TenantDocument { gws: Some(settings), ..TenantDocument::default() };
+        let (tenant, kind, secret) = (TenantId::from_name("demo"), CredentialKind::Gws, Secret::new(secret));
+        let offered = OfferedCredential { tenant, kind, name, settings: &settings, secret: &secret };
+        world.client.check(offered).await
+    };
+    assert_eq!(check("clientSecret", SECRET, settings()).await, Ok(()));
+    let wrong = check("clientSecret", "marker-wrong-secret", settings()).await;
+    assert!(matches!(wrong, Err(CredentialRefused::Refused(_))), "{wrong:?}");
+    let named = GwsSettings { user: Some(sealed("user")), ..settings() };
+    assert_eq!(check("user", &user(USER), named.clone()).await, Ok(()));
+    let nobody = check("user", &user("nobody"), named.clone()).await;
+    assert!(matches!(nobody, Err(CredentialRefused::Refused(_))), "{nobody:?}");
+    assert_eq!(world.counts(), (4, 0));
+    let other = GwsSettings { client_secret: SecretRef::Env("SECRET".to_owned()), ..named };
+    assert_eq!(check("user", &user("nobody"), other).await, Ok(()), "not without its client");
+    let away = GwsSettings { auth_url: Some("https://127.0.0.1:1".to_owned()), ..settings() };
+    let unasked = check("clientSecret", SECRET, away).await;
+    assert!(matches!(unasked, Err(CredentialRefused::NotAsked(_))), "{unasked:?}");
+    assert_eq!(world.counts(), (4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

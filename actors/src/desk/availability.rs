@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::availability::{self, Availability, Fill, Question, Show};
 use domain::ids::{QueueName, TenantId};
-use domain::ports::{AvailabilityDesk, AvailabilityError, StoreError, Unserved};
+use domain::ports::{AvailabilityDesk, AvailabilityError, Mark, StoreError, Unserved};
 use domain::queue::Queue;
 use domain::slots::FreeSlot;
 use tokio::time::timeout;
@@ -32,6 +32,12 @@ impl AvailabilityDesk for Desk {
         // Whatever became of a read, nothing was changed by it.
         let slots = timeout(DEADLINE, look).await.map_err(|_| Unserved::Busy)?.map_err(|_| Unserved::Busy)?;
         Ok(Availability { slot_minutes: queue.layout.grid().minutes().get(), slots })
+    }
+
+    fn mark(&self, tenant: TenantId) -> Option<Mark> {
+        let writes = self.node.ports.callbacks.writes_of(tenant)?;
+        let settings = self.node.directory.find(tenant)?.tenant;
+        Some(Mark { settings, writes, second: self.node.now().timestamp() })
     }
 }
 

@@ -84,7 +84,9 @@ async fn message(node: &Node, tenant: &Tenant, notice: &Claimed, name: &str) -> 
         (_, Detail::Status(410)) => EndpointMood::Gone,
         (Outcome::Refused | Outcome::NotDone | Outcome::Perhaps, _) => EndpointMood::Failing,
     };
-    let verdict = judge_webhook(notice.attempt, &sent, node.now());
+    // A try that broke off with its process says nothing about the receiver, and costs no rung of the ladder.
+    let tries = notice.attempt.saturating_sub(u32::from(notice.interrupted)).max(1);
+    let verdict = judge_webhook(tries, &sent, node.now());
     Trial { verdict, detail: sent.detail, mood, said: None }
 }
 

@@ -184,11 +184,13 @@ async fn what_a_dead_process_had_in_hand_is_sent_again_under_the_same_id() {
     };
     domain::ports::NoticeStore::renew(world.store.as_ref(), renew).await.unwrap();
     world.store.put_in_hand(row.key, Incarnation(999), world.clock.time() + chrono::TimeDelta::seconds(90));
+    world.courier.next_about(id, [Sent::new(Outcome::NotDone, Detail::Status(503))]);
     let service = Service::start_in(world).await;
-    service.until_told(FIRST, 2).await;
+    service.until_told(FIRST, 3).await;
     let carried = service.world.courier.carried_to(FIRST);
     assert_eq!((carried[0].id.clone(), carried[0].callback), (carried[1].id.clone(), Some(id)));
     assert!((carried[1].at - carried[0].at).num_seconds() < 30, "long before its lease would have ended");
+    assert_eq!((carried[2].at - carried[1].at).num_seconds(), 5, "the try that broke off cost no rung of the ladder");
     service.until_settled().await;
 }
 

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::StoreError;
 use crate::ids::TenantId;
 use crate::secret::{CredentialKind, Secret, SecretRef};
+use crate::tenant::TenantDocument;
 
 /// Why a secret cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -46,10 +47,25 @@ pub enum CredentialRefused {
     NotAsked(String),
 }
 
+/// A credential that is about to be kept.
+#[derive(Clone, Copy)]
+pub struct OfferedCredential<'a> {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub kind: CredentialKind,
+    /// Its name within its kind, as the settings have it: a set of captcha keys, say.
+    pub name: &'a str,
+    /// The settings that it is for: who its provider is stands there.
+    pub settings: &'a TenantDocument,
+    /// Itself.
+    pub secret: &'a Secret,
+}
+
 /// Asks the provider behind a credential whether it is good, before it is kept. What has no provider to ask is
 /// good as soon as its form is.
 #[async_trait]
 pub trait CredentialCheck: Send + Sync {
-    /// Asks, within 5 s. `Ok` also where this kind cannot be asked about.
-    async fn check(&self, tenant: TenantId, kind: CredentialKind, secret: &Secret) -> Result<(), CredentialRefused>;
+    /// Asks, within 5 s. `Ok` also where this kind cannot be asked about, or the settings name nobody to ask.
+    async fn check(&self, offered: OfferedCredential<'_>) -> Result<(), CredentialRefused>;
 }

@@ -292,6 +292,12 @@ pub trait CallbackStore: Send + Sync {
         to: DateTime<Utc>,
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError>;
 
+    /// A number that grows with every write of the tenant's, and of what is nobody's, before whoever wrote hears of it:
+    /// as long as it stays, [`Self::places_taken`] does. None where others may write unseen.
+    fn writes_of(&self, _tenant: TenantId) -> Option<u64> {
+        None
+    }
+
     /// Counts the places of queues by other grids from now on: every unfinished callback that holds a slot, and is
     /// wanted at most two hours before `at` or later, gets the slot that its desired time has in the new grid, whether
     /// or not that has so many places, with a new version. Finished callbacks stay counted where they were.

@@ -12,6 +12,7 @@ use super::schemas::{Refusals, Throttling};
 use super::{Asked, ask, segment};
 use crate::front_door::body;
 use crate::front_door::error::Problem;
+use crate::front_door::kept;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::availability;
@@ -83,8 +84,17 @@ pub(crate) async fn availability(
     let Asked { context, caller, query } = ask(&shared, request, Scope::AvailabilityRead)?;
     let service = segment("service-name", service)?;
     let availability::Asked { question, zone } = availability::asked(&service, Query::new(query.as_deref()))?;
-    let found = shared.door.availability.availability(caller.tenant, question).await?;
-    let bytes = reply::slots::bytes(&found);
-    let share = body::share(&shared, &context, bytes)?;
-    Ok(reply::success_by_hand(context.corr_id(), bytes, share, |out| reply::slots::write(&found, zone, out)))
+    let asked = kept::Asked { tenant: caller.tenant, question, zone };
+    let mark = shared.door.availability.mark(caller.tenant);
+    if let Some(data) = mark.as_ref().and_then(|now| shared.kept.find(&asked, now)) {
+        let share = body::share(&shared, &context, data.len())?;
+        return Ok(reply::success_written(context.corr_id(), data, share));
+    }
+    let found = shared.door.availability.availability(caller.tenant, asked.question.clone()).await?;
+    let share = body::share(&shared, &context, reply::slots::bytes(&found))?;
+    let data = reply::slots::written(&found, zone);
+    if let Some(mark) = mark {
+        shared.kept.keep(asked, mark, &data);
+    }
+    Ok(reply::success_written(context.corr_id(), data, share))
 }

@@ -1,6 +1,7 @@
 //! Writes the slots of an availability answer. A fortnight of short slots is four thousand objects, so they are
 //! written digit by digit into one buffer: no text of its own for any of them.
 
+use bytes::Bytes;
 use chrono::{DateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use domain::availability::Availability;
@@ -16,8 +17,15 @@ pub(crate) fn bytes(availability: &Availability) -> usize {
     availability.slots.len() * SLOT_BYTES + AROUND_BYTES
 }
 
-/// Writes the answer's data, with local times of `zone`.
-pub(crate) fn write(availability: &Availability, zone: Tz, out: &mut Vec<u8>) {
+/// The answer's data, with local times of `zone`, and the brace that closes the envelope around it.
+pub(crate) fn written(availability: &Availability, zone: Tz) -> Bytes {
+    let mut out = Vec::with_capacity(bytes(availability));
+    write(availability, zone, &mut out);
+    out.push(b'}');
+    Bytes::from(out)
+}
+
+fn write(availability: &Availability, zone: Tz, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"slots\":[");
     let mut utc = Wall::new();
     let mut local = Local::new(zone);

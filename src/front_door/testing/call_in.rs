@@ -75,6 +75,7 @@ impl Default for Answers {
 impl CallInDesk for Fake {
     async fn open_call_in(&self, _: TenantId, new: NewCallIn) -> Result<CallIn, CallInError> {
         self.call_in.opened.lock().unwrap().push(new);
+        self.mood().await;
         self.call_in.open.lock().unwrap().clone()
     }
 

@@ -27,6 +27,7 @@ impl CaptchaDesk for Fake {
 impl StatisticsDesk for Fake {
     async fn statistics(&self, _: TenantId, request: &str, max_age: Duration) -> Result<Arc<str>, StatisticsError> {
         self.asked_statistics.lock().unwrap().push((request.to_owned(), max_age));
+        self.mood().await;
         self.statistics.lock().unwrap().clone()
     }
 }

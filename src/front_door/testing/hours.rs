@@ -34,6 +34,7 @@ pub(super) fn tenant() -> Arc<Tenant> {
 
 impl HoursDesk for Fake {
     fn calendar(&self, tenant: TenantId, name: &str) -> Result<Option<Arc<Calendar>>, Unserved> {
+        self.mood_now();
         let known = self.tenant.lock().unwrap().clone()?;
         assert_eq!(tenant, known.id);
         Ok(known.hours(name).cloned())

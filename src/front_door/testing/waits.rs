@@ -28,12 +28,14 @@ impl WaitDesk for Fake {
         mode: Mode,
         with_on_hold: bool,
     ) -> Result<Vec<Result<i32, NoEstimate>>, Unserved> {
+        self.mood_now();
         self.waits.asked.lock().unwrap().push((mode, with_on_hold));
         let waits = self.waits.waits.lock().unwrap();
         Ok(queues.iter().map(|name| waits.get(name).copied().unwrap_or(Err(NoEstimate::UnknownQueue))).collect())
     }
 
     fn queue_status(&self, _: TenantId, queue: &str) -> Result<QueueStatus, QueueStatusError> {
+        self.mood_now();
         self.waits.named.lock().unwrap().push(queue.to_owned());
         self.waits.status.lock().unwrap().ok_or(QueueStatusError::UnknownQueue)
     }

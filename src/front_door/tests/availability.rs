@@ -4,7 +4,7 @@ use axum::body::Body;
 use chrono::TimeDelta;
 use domain::availability::{Availability, Busy, End, Question, Show};
 use domain::event::Event;
-use domain::ports::{AvailabilityError, Unserved};
+use domain::ports::{AvailabilityError, Mark, Unserved};
 use domain::slots::FreeSlot;
 use http::Request;
 use proptest::prelude::*;
@@ -17,6 +17,11 @@ const PATH: &str = "/engagement/v3/callbacks/availability/support";
 
 async fn ask(house: &House, path: &str) -> Answer {
     house.send(Request::get(path).header("x-api-key", KEY).body(Body::empty()).unwrap()).await
+}
+
+/// The answer, of which nothing has been read yet.
+async fn head(house: &House) -> axum::response::Response {
+    house.begin(Request::get(PATH).header("x-api-key", KEY).body(Body::empty()).unwrap()).await
 }
 
 fn free(count: usize) -> Availability {
@@ -221,6 +226,46 @@ async fn long_answers_need_a_share_of_the_memory() {
         assert_eq!(ask(&house, PATH).await.status, expected, "{slots}");
     }
     assert_eq!(house.fake.count(|event| matches!(event, Event::OverShare { .. })), 1);
+    // One that is given again is held by whoever gets it, and needs a share as well.
+    let settings = house.fake.tenant.lock().unwrap().clone().unwrap();
+    *house.fake.mark.lock().unwrap() = Some(Mark { settings, writes: 1, second: 1 });
+    *house.fake.availability.lock().unwrap() = Ok(free(250));
+    let slow: Vec<_> = [head(&house).await, head(&house).await].into_iter().collect();
+    assert_eq!(slow.iter().map(|response| response.status().as_u16()).collect::<Vec<_>>(), [200, 503]);
+    drop(slow);
+    assert_eq!(head(&house).await.status(), 200, "the share came back");
+}
+
+#[tokio::test]
+async fn a_long_answer_is_given_again_while_it_is_true() {
+    let house = answering(1_000);
+    let settings = house.fake.tenant.lock().unwrap().clone().unwrap();
+    let mark = |writes| Mark { settings: settings.clone(), writes, second: 1_898_870_400 };
+    let read = async |path: &str| {
+        let answer = ask(&house, path).await;
+        assert_eq!(
+            (answer.status, answer.headers["content-length"].as_str()),
+            (200, answer.text.len().to_string().as_str())
+        );
+        answer
+    };
+    let asked = || house.fake.asked.lock().unwrap().len();
+    read(PATH).await;
+    assert_eq!(asked(), 1);
+    read(PATH).await;
+    assert_eq!(asked(), 2, "nothing says that it is still true");
+    *house.fake.mark.lock().unwrap() = Some(mark(1));
+    let first = read(PATH).await;
+    let again = read(&format!("{PATH}?_=1")).await;
+    assert_eq!(asked(), 3, "the second was not asked about");
+    assert_eq!(first.redacted(), again.redacted());
+    assert_ne!(first.text, again.text, "each has its own correlation id");
+    *house.fake.availability.lock().unwrap() = Ok(free(999));
+    read(&format!("{PATH}?timezone=Asia/Tokyo")).await;
+    assert_eq!(asked(), 4, "another question");
+    *house.fake.mark.lock().unwrap() = Some(mark(2));
+    let later = read(PATH).await;
+    assert_eq!((asked(), later.json()["data"]["slots"].as_array().unwrap().len()), (5, 999));
 }
 
 proptest! {

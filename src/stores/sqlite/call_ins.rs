@@ -125,6 +125,6 @@ impl CallInStore for SqliteStore {
         query: CallInQuery,
         at: DateTime<Utc>,
     ) -> Result<CallInPage, StoreError> {
-        self.readers.read(move |reader| reader.call_ins(tenant, &query, at)).await
+        self.readers.read_for(tenant, move |reader| reader.call_ins(tenant, &query, at)).await
     }
 }

@@ -166,7 +166,7 @@ impl CallbackStore for SqliteStore {
     }
 
     async fn known(&self, tenant: TenantId, key: Idempotency, at: DateTime<Utc>) -> Result<Option<Booked>, StoreError> {
-        self.readers.read(move |reader| reader.known(tenant, &key, at)).await
+        self.readers.read_for(tenant, move |reader| reader.known(tenant, &key, at)).await
     }
 
     async fn save(&self, change: Change) -> Result<(), SaveError> {
@@ -178,12 +178,12 @@ impl CallbackStore for SqliteStore {
         let load = move |reader: &mut Reader| reader.load(tenant, id);
         match self.in_place.read(load).await {
             Some(found) => found,
-            None => self.readers.read(load).await,
+            None => self.readers.read_for(tenant, load).await,
         }
     }
 
     async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {
-        let found = self.readers.read(move |reader| reader.details(tenant, id)).await?;
+        let found = self.readers.read_for(tenant, move |reader| reader.details(tenant, id)).await?;
         let Some((options, user_data)) = found else { return Ok(None) };
         let options = match options {
             Some(packed) => serde_json::from_str(&unpacked(&packed)?)
@@ -195,7 +195,7 @@ impl CallbackStore for SqliteStore {
     }
 
     async fn history(&self, tenant: TenantId, id: CallbackId, limit: usize) -> Result<Vec<HistoryEntry>, StoreError> {
-        self.readers.read(move |reader| reader.history(tenant, id, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.history(tenant, id, limit)).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Due>, StoreError> {
@@ -234,7 +234,12 @@ impl CallbackStore for SqliteStore {
         to: DateTime<Utc>,
     ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
         let queue = queue.clone();
-        self.readers.read(move |reader| reader.places_taken(tenant, &queue, from, to)).await
+        self.readers.read_for(tenant, move |reader| reader.places_taken(tenant, &queue, from, to)).await
+    }
+
+    /// Commands of other processes are not in it.
+    fn writes_of(&self, tenant: TenantId) -> Option<u64> {
+        Some(self.combiner.writes_of(tenant))
     }
 
     async fn recount(

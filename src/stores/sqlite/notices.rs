@@ -136,19 +136,19 @@ impl NoticeStore for SqliteStore {
     }
 
     async fn happenings(&self, tenant: TenantId, after: u64, limit: usize) -> Result<Stretch, StoreError> {
-        self.readers.read(move |reader| reader.happenings(tenant, after, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.happenings(tenant, after, limit)).await
     }
 
     async fn place_at(&self, tenant: TenantId, since: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.readers.read(move |reader| reader.place_at(tenant, since)).await
+        self.readers.read_for(tenant, move |reader| reader.place_at(tenant, since)).await
     }
 
     async fn notices(&self, tenant: TenantId, query: NoticeQuery, limit: usize) -> Result<Vec<NoticeView>, StoreError> {
-        self.readers.read(move |reader| reader.notices(tenant, &query, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.notices(tenant, &query, limit)).await
     }
 
     async fn endpoints(&self, tenant: TenantId) -> Result<Vec<EndpointRecord>, StoreError> {
-        self.readers.read(move |reader| reader.endpoints(tenant)).await
+        self.readers.read_for(tenant, move |reader| reader.endpoints(tenant)).await
     }
 
     async fn renew(&self, renew: Renew) -> Result<u64, StoreError> {

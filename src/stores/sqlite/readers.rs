@@ -4,8 +4,10 @@
 //! A request is answered from a snapshot that is taken after the request was made, so whoever has seen a
 //! write committed reads it. A thread takes one request after the other, so a slow one keeps only its own
 //! thread: what waits behind it is taken by the others.
+//!
+//! Tenants take turns, by the same rule as in the batches of the writer: a request of a tenant that asks for little
+//! waits for one request of each other tenant at most, however many these have made.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,14 +16,17 @@ use std::{io, thread};
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection as _;
-use domain::ports::StoreError;
+use domain::event::Event;
+use domain::fair::{Lanes, may_take};
+use domain::ids::TenantId;
+use domain::ports::{Observer, StoreError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::names::Names;
 use super::statement::{execute, statements};
 
-/// Requests that may wait; one more is refused at once.
+/// Requests that may wait, of which one tenant has a fair share; one more is refused at once.
 const MAX_WAITING: usize = 10_000;
 
 /// The longest that requests are taken into one read transaction: an old snapshot keeps the log from being cut.
@@ -63,19 +68,49 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Request>,
-    /// Requests that have been taken so far: the number of the first one that waits.
+    waiting: Lanes<Option<TenantId>, Waiting>,
+    /// Requests that have been made so far: the number of the next one.
+    made: u64,
+    /// Requests that have been taken so far.
     taken: u64,
     /// Threads that wait for a request.
     idle: usize,
     closing: bool,
 }
 
+struct Waiting {
+    run: Request,
+    number: u64,
+    /// How many had been taken when it was made, if nothing else of its tenant waited then.
+    met: Option<u64>,
+}
+
+/// A request whose turn has come.
+struct Taken {
+    run: Request,
+    /// Requests taken since it was made, if nothing else of its tenant waited then.
+    turns: Option<u64>,
+}
+
 impl State {
-    fn take(&mut self) -> Option<Request> {
-        let request = self.waiting.pop_front()?;
+    /// Puts a request at the end of those of its tenant; hands it back if there is no room for it beside the others.
+    fn push(&mut self, whose: Option<TenantId>, run: Request) -> Result<(), Request> {
+        let (all, own) = (self.waiting.load().items, self.waiting.load_of(&whose).items);
+        let parties = self.waiting.count() + usize::from(own == 0);
+        if !may_take(MAX_WAITING, all, own, parties, 1) {
+            return Err(run);
+        }
+        let met = (whose.is_some() && own == 0).then_some(self.taken);
+        self.waiting.push(whose, Waiting { run, number: self.made, met }, 0);
+        self.made += 1;
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<Taken> {
+        let (_, Waiting { run, met, .. }, _) = self.waiting.pop()?;
+        let turns = met.map(|met| self.taken - met);
         self.taken += 1;
-        Some(request)
+        Some(Taken { run, turns })
     }
 }
 
@@ -86,12 +121,11 @@ impl Shared {
 
     /// Waits for a request, and tells the number of the first one that is yet to be made. None once everything
     /// is closed and answered.
-    fn next(&self) -> Option<(Request, u64)> {
+    fn next(&self) -> Option<(Taken, u64)> {
         let mut state = self.lock();
         loop {
             if let Some(request) = state.take() {
-                let made = state.taken + state.waiting.len() as u64;
-                return Some((request, made));
+                return Some((request, state.made));
             }
             if state.closing {
                 return None;
@@ -102,24 +136,35 @@ impl Shared {
         }
     }
 
-    /// The next request, if it is one of the first `made`.
-    fn next_of(&self, made: u64) -> Option<Request> {
+    /// The request whose turn it is, if it is one of the first `made`.
+    fn next_of(&self, made: u64) -> Option<Taken> {
         let mut state = self.lock();
-        if state.taken < made { state.take() } else { None }
+        if state.waiting.peek()?.number < made { state.take() } else { None }
     }
 }
 
 impl Readers {
-    /// Starts a thread per reader.
-    pub(super) fn start(readers: Vec<Reader>, name: &str, manner: Manner) -> io::Result<Self> {
+    /// Starts a thread per reader. `observer` hears how many turns requests of tenants waited for.
+    pub(super) fn start(
+        readers: Vec<Reader>,
+        name: &str,
+        manner: Manner,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> io::Result<Self> {
         let mut started = Self { shared: Arc::default(), threads: Vec::new() };
         for (number, mut reader) in readers.into_iter().enumerate() {
-            let shared = started.shared.clone();
+            let (shared, observer) = (started.shared.clone(), observer.clone());
+            let told = move |taken: Taken| {
+                if let (Some(turns), Some(observer)) = (taken.turns, &observer) {
+                    observer.note(Event::TurnsWaited { turns });
+                }
+                taken.run
+            };
             let thread = thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 while let Some((request, made)) = shared.next() {
                     match manner {
-                        Manner::Snapshot => reader.answer(request, || shared.next_of(made)),
-                        Manner::Plain => reader.run(request),
+                        Manner::Snapshot => reader.answer(told(request), || shared.next_of(made).map(&told)),
+                        Manner::Plain => reader.run(told(request)),
                     }
                 }
             })?;
@@ -128,12 +173,32 @@ impl Readers {
         Ok(started)
     }
 
-    /// Runs `request` on one of the threads.
+    /// Runs `request`, which is no tenant's, on one of the threads.
     ///
     /// # Errors
     /// `NotDone` at once if too many wait; else what the request says, or why it could not run.
     pub(super) async fn read<T: Send + 'static>(
         &self,
+        request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read_in(None, request).await
+    }
+
+    /// Runs `request` on one of the threads, in its turn among those of `tenant`.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and `NotDone` at once if the tenant has its share of those that wait.
+    pub(super) async fn read_for<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read_in(Some(tenant), request).await
+    }
+
+    async fn read_in<T: Send + 'static>(
+        &self,
+        whose: Option<TenantId>,
         request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
@@ -145,10 +210,9 @@ impl Readers {
         });
         let wake = {
             let mut state = self.shared.lock();
-            if state.waiting.len() >= MAX_WAITING {
+            if state.push(whose, request).is_err() {
                 return Err(StoreError::NotDone("too many reads are waiting".to_owned()));
             }
-            state.waiting.push_back(request);
             state.idle > 0
         };
         if wake {

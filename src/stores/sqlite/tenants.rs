@@ -107,7 +107,7 @@ impl TenantStore for SqliteStore {
             let Some((revision, Some(settings))) = found else { return Ok(None) };
             Ok(Some(Kept { revision: whole(revision), document: parsed(&settings)? }))
         };
-        self.readers.read(read).await
+        self.readers.read_for(tenant, read).await
     }
 
     async fn apply(&self, applications: Vec<Application>) -> Result<Vec<Applied>, ApplyError> {
@@ -128,7 +128,7 @@ impl TenantStore for SqliteStore {
             let entry = |(revision, at, actor)| Ok(Revision { revision: whole(revision), at: instant(at)?, actor });
             found.into_iter().map(entry).collect()
         };
-        self.readers.read(read).await
+        self.readers.read_for(tenant, read).await
     }
 
     async fn revision(&self, tenant: TenantId, revision: u64) -> Result<Option<TenantDocument>, StoreError> {
@@ -142,7 +142,7 @@ impl TenantStore for SqliteStore {
             let text = user_data::unpack(&packed).map_err(|error| unreadable(&format!("a revision: {error}")))?;
             parsed(&text).map(Some)
         };
-        self.readers.read(read).await
+        self.readers.read_for(tenant, read).await
     }
 
     async fn credentials(&self, tenant: TenantId) -> Result<Vec<Credential>, StoreError> {
@@ -153,7 +153,7 @@ impl TenantStore for SqliteStore {
                     .map_err(not_read)?;
             found.into_iter().map(credential).collect()
         };
-        self.readers.read(read).await
+        self.readers.read_for(tenant, read).await
     }
 
     async fn sealed(&self, tenant: TenantId, fingerprint: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -164,7 +164,7 @@ impl TenantStore for SqliteStore {
             let found: Option<(Vec<u8>,)> = first::<FindSealed, _>(&mut reader.connection, &binds).map_err(not_read)?;
             Ok(found.map(|(sealed,)| sealed))
         };
-        self.readers.read(read).await
+        self.readers.read_for(tenant, read).await
     }
 
     async fn holds_secrets(&self) -> Result<bool, StoreError> {

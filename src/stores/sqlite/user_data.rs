@@ -59,7 +59,7 @@ impl Reader {
 #[async_trait]
 impl FlowStore for SqliteStore {
     async fn user_data(&self, tenant: TenantId, id: CallbackId) -> Result<Option<UserData>, StoreError> {
-        let found = self.readers.read(move |reader| reader.details(tenant, id)).await?;
+        let found = self.readers.read_for(tenant, move |reader| reader.details(tenant, id)).await?;
         let Some((_, packed)) = found else { return Ok(None) };
         let text = packed.as_deref().map(unpacked).transpose()?;
         Ok(Some(UserData { text, stamp: UserDataStamp(packed.unwrap_or_default()) }))
@@ -87,6 +87,6 @@ impl FlowStore for SqliteStore {
         limit: usize,
     ) -> Result<ActiveCallbacks, StoreError> {
         let queue = queue.clone();
-        self.readers.read(move |reader| reader.active_callbacks(tenant, &queue, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.active_callbacks(tenant, &queue, limit)).await
     }
 }

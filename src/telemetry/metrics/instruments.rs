@@ -228,6 +228,8 @@ instruments! {
     commit_commands: histogram "ges_commit_commands" [] FirstEvent, COUNTS;
     /// Batches that the write of a tenant that waited longest had waited for when its own was formed, the one in flight included. One value for each tenant in each batch; only who brings more than a batch holds waits for more than 1.
     commit_batches_waited: histogram "ges_commit_batches_waited" [] FirstEvent, COUNTS;
+    /// Reads that were taken while one waited whose tenant had no other waiting when it was made: at most one of each other tenant, and one of the service's own. Reads that need no queue are not in it.
+    read_turns_waited: histogram "ges_read_turns_waited" [] FirstEvent, COUNTS;
     /// Requests refused before any work because the service was full.
     shed_requests: count "ges_requests_shed_total" [] Always;
     /// Callbacks removed after their time in the records.

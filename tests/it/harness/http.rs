@@ -20,6 +20,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// One that no server gave, for judges of answers to be judged themselves.
+    pub(crate) fn made_up(status: u16, content_type: &str, body: &str) -> Self {
+        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        Self { status, headers, body: body.as_bytes().to_vec() }
+    }
+
     /// The first header of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())

@@ -411,6 +411,23 @@ async fn the_log_is_cut_once_readers_let_it() {
     }
 }
 
+/// Whoever keeps what was read has to see that it may be old: by each write of the tenant and of nobody, by no other.
+#[tokio::test]
+async fn writes_are_counted_by_tenant_before_they_are_answered() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path(), serve()).unwrap();
+    let of = |tenant| store.writes_of(tenant).unwrap();
+    for _ in 0..3 {
+        let (own, other) = (of(tenant()), of(stranger()));
+        assert_eq!(store.book(booking(in_slot(noon()))).await, Ok(Booked::New));
+        assert!(of(tenant()) > own);
+        assert_eq!(of(stranger()), other, "another's booking");
+    }
+    let before = of(tenant());
+    store.places_taken(tenant(), &queue(), noon(), noon() + minutes(10)).await.unwrap();
+    assert_eq!(of(tenant()), before, "a read changes nothing");
+}
+
 /// However reads are shared out, whoever has heard of a write reads it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_that_was_answered_is_read() {

@@ -16,13 +16,30 @@ statements! {
 
 /// A file with a table `numbers`, and so many threads that read it.
 fn start(threads: usize, manner: Manner) -> (TempDir, SqliteConnection, Readers) {
+    start_with(threads, manner, None)
+}
+
+/// As [`start`], with somebody who hears of turns.
+fn watched(threads: usize, observer: Arc<dyn Observer>) -> (TempDir, SqliteConnection, Readers) {
+    start_with(threads, Manner::Snapshot, Some(observer))
+}
+
+fn start_with(
+    threads: usize,
+    manner: Manner,
+    observer: Option<Arc<dyn Observer>>,
+) -> (TempDir, SqliteConnection, Readers) {
     let folder = TempDir::new().unwrap();
     let connect = || SqliteConnection::establish(folder.path().join("db").to_str().unwrap()).unwrap();
     let mut writer = connect();
     writer.batch_execute("PRAGMA journal_mode = WAL; CREATE TABLE numbers (n INTEGER)").unwrap();
     let reader = |_| Reader { connection: connect(), names: Arc::default() };
-    let readers = Readers::start((0..threads).map(reader).collect(), "test", manner).unwrap();
+    let readers = Readers::start((0..threads).map(reader).collect(), "test", manner, observer).unwrap();
     (folder, writer, readers)
+}
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::from_name(name)
 }
 
 fn count(reader: &mut Reader) -> Result<i64, StoreError> {
@@ -125,20 +142,103 @@ async fn reads_that_wait_together_share_a_snapshot() {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_refused_at_once() {
+async fn one_request_too_many_is_refused_at_once_and_another_tenant_finds_room() {
     let (_folder, _writer, readers) = start(1, Manner::Snapshot);
     let (request, has_begun, end) = slow();
     let mut slow = pin!(readers.read(request));
     make(&mut slow);
     has_begun.recv().unwrap();
-    let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(readers.read(count))).collect();
+    let greedy = || Box::pin(readers.read_for(tenant("greedy"), count));
+    let mut waiting: Vec<_> = (0..MAX_WAITING - MAX_WAITING / 8).map(|_| greedy()).collect();
     waiting.iter_mut().for_each(|request| make(&mut request.as_mut()));
-    assert_eq!(readers.read(count).await, Err(StoreError::NotDone("too many reads are waiting".to_owned())));
+    assert_eq!(greedy().await, Err(StoreError::NotDone("too many reads are waiting".to_owned())));
+    let mut modest = pin!(readers.read_for(tenant("modest"), count));
+    make(&mut modest);
     end.send(()).unwrap();
+    assert_eq!(modest.await, Ok(0));
     for request in waiting {
         assert_eq!(request.await, Ok(0));
     }
-    assert_eq!(readers.read(count).await, Ok(0));
+    assert_eq!(greedy().await, Ok(0));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_little_waits_for_one_of_each_other_tenant() {
+    let turns = Arc::new(Recorder::default());
+    let (_folder, _writer, readers) = watched(1, turns.clone());
+    let (hold, has_begun, end) = slow();
+    let mut hold = pin!(readers.read(hold));
+    make(&mut hold);
+    has_begun.recv().unwrap();
+    let taken: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let ask = |name: &'static str| {
+        let taken = taken.clone();
+        let mut asked = Box::pin(readers.read_for(tenant(name), move |reader: &mut Reader| {
+            taken.lock().unwrap().push(name);
+            count(reader)
+        }));
+        make(&mut asked.as_mut());
+        asked
+    };
+    let mut all: Vec<_> = (0..500).flat_map(|_| ["noisy", "loud"]).map(&ask).collect();
+    let mut housekeeping = Box::pin(readers.read(count));
+    make(&mut housekeeping.as_mut());
+    all.push(ask("quiet"));
+    all.push(ask("quiet"));
+    end.send(()).unwrap();
+    for asked in all {
+        assert_eq!(asked.await, Ok(0));
+    }
+    assert_eq!((hold.await, housekeeping.await), (Ok(0), Ok(0)));
+    let taken = taken.lock().unwrap();
+    let quiet: Vec<usize> = (0..taken.len()).filter(|place| taken[*place] == "quiet").collect();
+    assert_eq!(quiet, [2, 5], "after one of each other, in each round: {:?}", &taken[..8]);
+    // Those that stood first in their lanes, in the order of their turns; housekeeping is not told.
+    assert_eq!(turns.turns(), [0, 1, 3]);
+}
+
+#[tokio::test]
+async fn a_turn_does_not_bring_a_request_into_an_older_snapshot() {
+    let (_folder, mut writer, readers) = start(1, Manner::Snapshot);
+    let (hold, has_begun, end_hold) = slow();
+    let mut hold = pin!(readers.read_for(tenant("noisy"), hold));
+    make(&mut hold);
+    has_begun.recv().unwrap();
+    let mut older: Vec<_> = (0..3).map(|_| Box::pin(readers.read_for(tenant("noisy"), count))).collect();
+    older.iter_mut().for_each(|request| make(&mut request.as_mut()));
+    let (between, between_has_begun, end_between) = slow();
+    let mut between = pin!(readers.read_for(tenant("loud"), between));
+    make(&mut between);
+    end_hold.send(()).unwrap();
+    between_has_begun.recv().unwrap();
+    // The snapshot is older than this row, and the next turn is of a request that is younger.
+    execute::<AddNumber>(&mut writer, &[]).unwrap();
+    let mut younger = pin!(readers.read_for(tenant("quiet"), count));
+    make(&mut younger);
+    end_between.send(()).unwrap();
+    assert_eq!(younger.await, Ok(1));
+    assert_eq!((hold.await, between.await), (Ok(0), Ok(0)));
+    for request in older {
+        assert!(request.await.is_ok());
+    }
+}
+
+/// Remembers how many turns were waited for.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<u64>>);
+
+impl Recorder {
+    fn turns(&self) -> Vec<u64> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Recorder {
+    fn note(&self, event: Event) {
+        if let Event::TurnsWaited { turns } = event {
+            self.0.lock().unwrap().push(turns);
+        }
+    }
 }
 
 #[tokio::test]
@@ -180,7 +280,8 @@ async fn dropping_it_answers_what_waits() {
         let mut slow = pin!(readers.read(request));
         make(&mut slow);
         has_begun.recv().unwrap();
-        readers.shared.lock().waiting.push_back(Box::new(move |reader| drop(reply.send(reader.and_then(count)))));
+        let request: Request = Box::new(move |reader| drop(reply.send(reader.and_then(count))));
+        assert!(readers.shared.lock().push(None, request).is_ok());
         end.send(()).unwrap();
     }
     drop(readers);
