@@ -127,6 +127,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
+        holds: store.clone(),
         flow: store.clone(),
         settings: store.clone(),
         notices: store.clone(),
@@ -150,6 +151,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         desk: tree.desk(),
         waits: tree.waits(),
         availability: tree.availability(),
+        moves: tree.moves_desk(),
         call_ins: tree.call_in_desk(),
         flow: tree.flow_desk(),
         hours: tree.hours(),

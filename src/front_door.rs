@@ -34,8 +34,8 @@ use chrono::{DateTime, Utc};
 use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, HoursDesk, Inbox, NewsDesk,
-    NumberDesk, Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, FlowDesk, HoursDesk, Inbox, MovesDesk,
+    NewsDesk, NumberDesk, Observer, Parked, SaveError, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 
 use crate::privacy::Privacy;
@@ -55,6 +55,8 @@ pub struct Door {
     pub waits: Arc<dyn WaitDesk>,
     /// Tells which slots can be booked.
     pub availability: Arc<dyn AvailabilityDesk>,
+    /// Takes holds, moves and repetitions.
+    pub moves: Arc<dyn MovesDesk>,
     /// Takes call-ins.
     pub call_ins: Arc<dyn CallInDesk>,
     /// Answers flow engines.

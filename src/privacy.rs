@@ -16,7 +16,7 @@ use domain::erasure::{FINGERPRINT, Receipt};
 use domain::ids::{CallbackId, ErasureId, TenantId};
 use domain::numbers::{NumberError, PhoneNumber, Region};
 use domain::ports::{
-    AuditPage, AuditStore, Blinds, Clock, EraseError, Erasing, Held, HeldCallback, NewEntry, PersonalStore,
+    AuditPage, AuditStore, Blinds, Clock, EraseError, Erasing, HeldCallback, HeldRecords, NewEntry, PersonalStore,
     SettingsStore, StoreError, Unserved,
 };
 use domain::throttle::PHONE_NUMBER;
@@ -99,7 +99,7 @@ pub struct Privacy {
     blinds: Arc<dyn Blinds>,
     clock: Arc<dyn Clock>,
     ender: Arc<dyn Ender>,
-    /// Held by the erasure under way.
+    /// Taken by the erasure under way.
     one: Mutex<()>,
 }
 
@@ -140,7 +140,7 @@ impl Privacy {
         self.blinds.blind(tenant, PHONE_NUMBER, phone.digits().to_string().as_bytes())
     }
 
-    async fn held(&self, tenant: TenantId, phone: PhoneNumber) -> Result<Held, StoreError> {
+    async fn held(&self, tenant: TenantId, phone: PhoneNumber) -> Result<HeldRecords, StoreError> {
         self.personal.held(tenant, phone, self.counted_as(tenant, phone), self.clock.now()).await
     }
 

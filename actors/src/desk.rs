@@ -5,6 +5,7 @@ mod call_in;
 mod captcha;
 mod flow;
 mod hours;
+mod moves;
 mod news;
 mod numbers;
 mod settings;

@@ -1,4 +1,5 @@
-//! Who is alive, what time it is, and the sweep over everything that is due and has nobody.
+//! Who is alive, what time it is, the sweep over everything that is due and has nobody, and the end of what time ends:
+//! old records, and places that were held long enough.
 //!
 //! Started by the root. Talked to by its own alarms and tasks only. When it dies it forgets who was alive,
 //! and learns it again within 3.5 s. With one node it is the same code as with many.
@@ -42,6 +43,10 @@ const ROUNDS_PER_COUNT: u64 = 15;
 const READ_SETTINGS: Duration = Duration::from_secs(25 * 60);
 /// Rounds between two purges.
 const ROUNDS_PER_PURGE: u64 = 60;
+/// Rounds between two looks for places whose hold is over.
+const ROUNDS_PER_EXPIRY: u64 = 5;
+/// Holds that one look ends; what is left is for the next.
+const EXPIRED_AT_ONCE: usize = 5_000;
 /// Records removed in one step of a purge, and steps in one purge.
 const PURGED_AT_ONCE: usize = 500;
 const PURGE_STEPS: usize = 100;
@@ -60,6 +65,8 @@ pub(crate) enum MembershipMsg {
     Swept { swept: Result<Swept, StoreError> },
     /// From its task.
     Purged { purged: Result<u64, StoreError> },
+    /// From its task: places whose hold was over were given back.
+    HoldsExpired { expired: Result<u64, StoreError> },
     /// From its task.
     Counted { counts: Result<WorkCounts, StoreError> },
     /// From one of its tasks, in place of its answer.
@@ -98,6 +105,7 @@ pub(crate) struct State {
     sweeping: bool,
     purging: bool,
     counting: bool,
+    expiring: bool,
     alarm: AbortHandle,
     meter: Meter,
 }
@@ -141,6 +149,7 @@ impl Actor for MembershipActor {
             sweeping: false,
             purging: false,
             counting: false,
+            expiring: false,
             alarm: alarm.abort_handle(),
             meter,
         })
@@ -158,6 +167,7 @@ impl Actor for MembershipActor {
             MembershipMsg::Beaten { started, beat } => state.on_beaten(started, beat)?,
             MembershipMsg::Swept { swept } => state.on_swept(swept)?,
             MembershipMsg::Purged { purged } => state.on_purged(purged),
+            MembershipMsg::HoldsExpired { expired } => state.on_holds_expired(expired),
             MembershipMsg::Counted { counts } => state.on_counted(counts),
             MembershipMsg::TaskPanicked => return Err(TaskPanicked.into()),
         }
@@ -189,6 +199,9 @@ impl State {
         }
         if self.rounds.is_multiple_of(ROUNDS_PER_COUNT) && !std::mem::replace(&mut self.counting, true) {
             self.count();
+        }
+        if self.rounds.is_multiple_of(ROUNDS_PER_EXPIRY) && !std::mem::replace(&mut self.expiring, true) {
+            self.expire_holds();
         }
         // Not in the first minute, in which there is enough to do.
         if self.rounds % ROUNDS_PER_PURGE == ROUNDS_PER_PURGE - 1 && !std::mem::replace(&mut self.purging, true) {
@@ -316,6 +329,25 @@ impl State {
                 self.node.note(Event::Purged { callbacks });
             }
             Err(error) => tracing::warn!(%error, "a purge failed; the next one goes on"),
+        }
+    }
+
+    fn expire_holds(&self) {
+        let node = self.node.clone();
+        let work = async move {
+            let expired = timeout(SWEEP_DEADLINE, node.ports.holds.expire_holds(node.now(), EXPIRED_AT_ONCE)).await;
+            let expired = expired.unwrap_or_else(|_| Err(StoreError::PerhapsDone("it took too long".into())));
+            MembershipMsg::HoldsExpired { expired }
+        };
+        self.me.run(work, MembershipMsg::TaskPanicked);
+    }
+
+    fn on_holds_expired(&mut self, expired: Result<u64, StoreError>) {
+        self.expiring = false;
+        match expired {
+            Ok(0) => {}
+            Ok(holds) => tracing::debug!(holds, "held places were given back"),
+            Err(error) => tracing::warn!(%error, "held places could not be given back; the next look goes on"),
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) enum SchedulerMsg {
     AlarmRang,
     /// From the claim task and from tenants: these are ours, fire them at their instants.
     Claimed { due: Vec<Due> },
+    /// From tenants: this one was moved to another time. If it was to be fired here, at `before`, it is not.
+    Moved { id: CallbackId, before: Option<DateTime<Utc>> },
     /// From the claim task: it has ended.
     ClaimEnded { result: Result<(), StoreError> },
     /// From itself: the pause after a claim that was not possible is over.
@@ -130,6 +132,7 @@ impl Actor for SchedulerActor {
         match message {
             SchedulerMsg::AlarmRang => state.on_alarm(),
             SchedulerMsg::Claimed { due } => state.on_claimed(due),
+            SchedulerMsg::Moved { id, before } => state.on_moved(id, before),
             SchedulerMsg::ClaimEnded { result } => state.on_claim_ended(result)?,
             SchedulerMsg::ClaimAgain => state.on_claim_again(),
             SchedulerMsg::TaskPanicked => return Err(TaskPanicked.into()),
@@ -176,6 +179,13 @@ impl State {
         self.waiters.extend(due.into_iter().take(room).map(|due| ((due.wake_at, due.id), due)));
         self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
         self.set_alarm();
+    }
+
+    fn on_moved(&mut self, id: CallbackId, before: Option<DateTime<Utc>>) {
+        if let Some(before) = before {
+            self.waiters.remove(&(before, id));
+        }
+        self.node.claimed.store(self.waiters.len(), Ordering::Relaxed);
     }
 
     fn set_alarm(&mut self) {

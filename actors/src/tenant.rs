@@ -12,11 +12,13 @@ pub(crate) mod bystander;
 mod captcha;
 mod children;
 mod facts;
+mod moves;
 mod recount;
 mod work;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Canceller, Effect, Input, NewCallback, Signal};
 use domain::event::{ActorKind, Event};
 use domain::ids::{CallbackId, QueueName};
@@ -29,10 +31,12 @@ use crate::mailbox::{Address, Gone, Meter, Waiting};
 use crate::node::Node;
 use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply};
 use crate::task;
+pub(crate) use booking::{GRID_PAUSE, GRID_TRIES, slot_full};
 use budget::Budgets;
 use captcha::{Pass, Tokens};
 use children::Children;
 pub(crate) use facts::TenantFacts;
+pub(crate) use moves::RescheduleReply;
 pub(crate) use recount::Counted;
 use recount::Counting;
 
@@ -44,6 +48,8 @@ pub(crate) enum TenantMsg {
     Submit { new: Box<NewCallback>, reply: SubmitReply },
     /// From its own task: the captcha of this booking is good. Answered in any case.
     Checked { new: Box<NewCallback>, pass: Pass, reply: SubmitReply },
+    /// From the desk. Answered in any case.
+    Reschedule { id: CallbackId, desired_time: DateTime<Utc>, reply: RescheduleReply },
     /// From the desk. Answered in any case.
     Cancel { id: CallbackId, by: Canceller, reply: CancelReply },
     /// From the desk. Answered in any case.
@@ -140,6 +146,7 @@ impl Actor for TenantActor {
         match message {
             TenantMsg::Submit { new, reply } => state.on_submit(*new, None, reply),
             TenantMsg::Checked { new, pass, reply } => state.on_submit(*new, Some(pass), reply),
+            TenantMsg::Reschedule { id, desired_time, reply } => state.on_reschedule(id, desired_time, reply),
             TenantMsg::Cancel { id, by, reply } => state.on_cancel(id, by, reply),
             TenantMsg::Signal { id, signal, reply } => state.on_signal(id, signal, reply),
             TenantMsg::WaitShort { id } => state.on_wait_short(id),

@@ -16,6 +16,7 @@ mod collect;
 mod courier;
 mod faults;
 mod flow;
+mod holds;
 mod limits;
 mod nodes;
 mod notices;
@@ -137,6 +138,7 @@ impl World {
         Ports {
             callbacks: self.store.clone(),
             call_ins: self.call_ins.clone(),
+            holds: self.store.clone(),
             flow: self.store.clone(),
             settings: self.settings.clone(),
             notices: self.store.clone(),
@@ -187,6 +189,7 @@ pub fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         idempotency: None,
         counted_headers: Vec::new(),
         captcha: None,
+        hold: None,
     }
 }
 

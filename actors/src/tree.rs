@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use domain::event::ActorKind;
 use domain::ports::{
-    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, NewsDesk, NumberDesk,
-    Ports, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
+    AvailabilityDesk, CallInDesk, CaptchaDesk, Desk as DeskPort, FlowDesk, HoursDesk, Inbox, MovesDesk, NewsDesk,
+    NumberDesk, Ports, SettingsDesk, StatisticsDesk, StoreError, WaitDesk,
 };
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 use thiserror::Error;
@@ -159,6 +159,11 @@ impl Tree {
 
     /// The way in for questions about free times.
     pub fn availability(&self) -> Arc<dyn AvailabilityDesk> {
+        Arc::new(Desk::new(self.node.clone()))
+    }
+
+    /// The way in for holds, moves and repetitions.
+    pub fn moves_desk(&self) -> Arc<dyn MovesDesk> {
         Arc::new(Desk::new(self.node.clone()))
     }
 

@@ -7,6 +7,7 @@ mod callbacks {
     mod flow;
     mod limits;
     mod load;
+    mod moves;
     mod places;
     mod scheduled;
     mod settings;

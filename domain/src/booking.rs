@@ -163,11 +163,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A wanted time that has come or passed means now, unless capacity is always to be checked: then it is a
-/// scheduled callback of this very moment, in this moment's slot.
+/// A wanted time that has come or passed means now, unless capacity is always to be checked, or a place is held: then
+/// it is a scheduled callback of this very moment, in this moment's slot.
 fn scheduled_time(new: &NewCallback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let wanted = new.desired_time?;
-    (wanted > now || new.always_check_capacity).then_some(wanted.max(now))
+    let keeps_slot = new.always_check_capacity || new.hold.is_some();
+    (wanted > now || keeps_slot).then_some(wanted.max(now))
 }
 
 /// Only that a token came: what it is worth is asked last, because asking uses it up.
@@ -228,7 +229,10 @@ fn open(facts: &Facts<'_>) -> Result<(), SubmitError> {
     Err(SubmitError::Closed { next_opening: hours.next_opening(wanted) })
 }
 
+mod moves;
 mod times;
+
+pub use moves::{HoldPlan, NewTime, judge_hold, judge_new_time};
 
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,10 @@ uuid_id! {
     ErasureId
 }
 uuid_id! {
+    /// One held place. Version 7, so that holds sort by the time they were made.
+    HoldId
+}
+uuid_id! {
     /// One request, as the client sees it in `status.corrId` and operators in the log.
     CorrelationId
 }
@@ -116,6 +120,13 @@ impl CallInId {
 }
 
 impl ErasureId {
+    /// A new id that carries `now` (to the millisecond) and 74 random bits.
+    pub fn generate(now: DateTime<Utc>) -> Self {
+        Self(of_instant(now))
+    }
+}
+
+impl HoldId {
     /// A new id that carries `now` (to the millisecond) and 74 random bits.
     pub fn generate(now: DateTime<Utc>) -> Self {
         Self(of_instant(now))

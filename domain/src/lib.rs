@@ -11,6 +11,7 @@
 //! - **Session**: routing's work on one attempt; on our side the actor that guards one active callback.
 //! - **Lead**: how long before the desired time routing has to start, so that the call comes on time.
 //! - **Slot**: an interval of the day in which a queue serves a limited number of scheduled callbacks.
+//! - **Hold**: a place of a slot kept for a short time, until a booking takes it over ([`holds::Hold`]).
 //! - **Owner**: the incarnation of a node that works on a callback on its own initiative.
 //! - **Owed**: what is still to be done outside after a callback has ended.
 //! - **Happening**: something that a tenant is told of, in the order of its feed ([`happening::Happening`]).
@@ -32,6 +33,7 @@ pub mod fair;
 pub mod gws;
 pub mod happening;
 pub mod health;
+pub mod holds;
 pub mod hours;
 pub mod ids;
 pub mod keys;

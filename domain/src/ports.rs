@@ -13,6 +13,7 @@ mod flow;
 mod hours;
 mod inward;
 mod limits;
+mod moves;
 mod news;
 mod notices;
 mod numbers;
@@ -34,6 +35,7 @@ pub use flow::*;
 pub use hours::*;
 pub use inward::*;
 pub use limits::*;
+pub use moves::*;
 pub use news::*;
 pub use notices::*;
 pub use numbers::*;
@@ -51,6 +53,8 @@ pub struct Ports {
     pub callbacks: Arc<dyn CallbackStore>,
     /// Call-in requests.
     pub call_ins: Arc<dyn CallInStore>,
+    /// Held places.
+    pub holds: Arc<dyn HoldStore>,
     /// What flow engines ask about.
     pub flow: Arc<dyn FlowStore>,
     /// Tenants and keys.

@@ -207,6 +207,12 @@ pub struct QueueSettings {
     /// Seconds that a held place is kept, 10 to 3,600. Default 300.
     #[schemars(range(min = 10, max = 3_600))]
     pub hold_seconds: u32,
+    /// Places that may be held at the same time, 0 to 1,000; 0 lets nobody hold any. Default 100.
+    #[schemars(range(min = 0, max = 1_000))]
+    pub hold_limit: u32,
+    /// Places that may be held for one number at the same time, where a number is given, 1 to 100. Default 3.
+    #[schemars(range(min = 1, max = 100))]
+    pub hold_limit_per_number: u32,
     /// `_attach_udata`: how user data is attached to the call; passed to routing. Default `single_json`.
     pub attach_user_data: String,
     /// `_overwritable_options`: names of options that a booking may override: `language`, `priority`, `routePoint`,
@@ -379,6 +385,8 @@ impl Default for QueueSettings {
             push_threshold_minutes: 0,
             pushed_expiry_seconds: 300,
             hold_seconds: 300,
+            hold_limit: 100,
+            hold_limit_per_number: 3,
             attach_user_data: "single_json".to_owned(),
             overridable: vec![
                 Overridable::Language,
@@ -452,6 +460,8 @@ impl QueueSettings {
         checks.within("pushThresholdMinutes", self.push_threshold_minutes, 0..=1_440);
         checks.within("pushedExpirySeconds", self.pushed_expiry_seconds, 10..=DAY);
         checks.within("holdSeconds", self.hold_seconds, 10..=3_600);
+        checks.within("holdLimit", self.hold_limit, 0..=1_000);
+        checks.within("holdLimitPerNumber", self.hold_limit_per_number, 1..=100);
         let texts = [
             ("virtualQueue", &self.virtual_queue),
             ("target", &self.target),

@@ -103,6 +103,7 @@ pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
             idempotency: None,
             limits: BookingLimits::default(),
             captcha: None,
+            hold: None,
             booked_at: from,
             announcement: None,
             on_replaced: None,

@@ -5,6 +5,7 @@ pub(crate) mod call_in;
 pub(crate) mod callbacks;
 mod events;
 pub(crate) mod hours;
+pub(crate) mod moves;
 pub(crate) mod schemas;
 pub(crate) mod statistics;
 pub(crate) mod waits;
@@ -35,6 +36,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
+        .routes(routes!(moves::hold))
+        .routes(routes!(moves::release))
+        .routes(routes!(moves::reschedule))
+        .routes(routes!(moves::recreate))
         .routes(routes!(events::events))
         .routes(routes!(waits::estimated_wait_time))
         .routes(routes!(waits::queue_status))

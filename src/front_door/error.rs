@@ -2,6 +2,7 @@
 //! turns the errors of the ports into it.
 
 mod call_in;
+mod moves;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -47,6 +48,9 @@ pub(crate) enum Kind {
     Closed,
     SlotFull,
     NotCancellable,
+    NotReschedulable,
+    NotEnded,
+    HoldGone,
     Paused,
     TooSoon,
     ClosesSoon,
@@ -71,7 +75,7 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 28] = [
+pub(crate) const TABLE: [Row; 31] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
@@ -94,6 +98,9 @@ pub(crate) const TABLE: [Row; 28] = [
     row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
     row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
     row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),
+    row(Kind::NotReschedulable, StatusCode::BAD_REQUEST, 409, "not-reschedulable"),
+    row(Kind::NotEnded, StatusCode::BAD_REQUEST, 409, "not-ended"),
+    row(Kind::HoldGone, StatusCode::BAD_REQUEST, 409, "hold-gone"),
     row(Kind::Paused, StatusCode::BAD_REQUEST, 7040, "service-paused"),
     row(Kind::TooSoon, StatusCode::BAD_REQUEST, 501, "too-soon"),
     row(Kind::ClosesSoon, StatusCode::BAD_REQUEST, 7042, "closes-soon"),
@@ -229,6 +236,10 @@ impl From<SubmitError> for Problem {
                 Self::new(Kind::ImpossibleNumber, "phoneNumber is not a number that can be called.")
             }
             SubmitError::NumberNotAllowed { rule } => Self::number(&rule),
+            SubmitError::TooSoon { earliest, lead_seconds: 0 } => Self::new(
+                Kind::TooSoon,
+                format!("desiredTime has passed; the earliest that can be booked is {}.", Stamp(earliest)),
+            ),
             SubmitError::TooSoon { earliest, lead_seconds } => Self::new(
                 Kind::TooSoon,
                 format!(
@@ -274,6 +285,8 @@ impl From<SubmitError> for Problem {
                 slots: Some(proposals),
                 ..Self::new(Kind::SlotFull, "No capacity is left at the requested time.")
             },
+            SubmitError::HoldGone => moves::hold_gone("The hold that holdId names"),
+            SubmitError::HoldElsewhere => Self::bad("holdId", "holds a place of another service or another slot"),
             SubmitError::Limited(reached) => Self::new(Kind::Throttled, limit_message(&reached)),
             SubmitError::KeyReused => {
                 Self::new(Kind::KeyReused, "Idempotency-Key was used before with another request body.")
@@ -287,13 +300,15 @@ impl From<SubmitError> for Problem {
 fn limited(reached: &LimitReached, now: DateTime<Utc>) -> Problem {
     let problem = Problem::new(Kind::Throttled, limit_message(reached));
     match reached.until {
-        Some(until) => {
-            // Rounded up: who waits so long has waited long enough.
-            let seconds = (until - now).num_milliseconds().max(1).saturating_add(999) / 1000;
-            problem.after(u32::try_from(seconds).unwrap_or(u32::MAX))
-        }
+        Some(until) => problem.after(seconds_until(until, now)),
         None => problem,
     }
+}
+
+/// Rounded up, and at least one: who waits so long has waited long enough.
+fn seconds_until(until: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
+    let seconds = (until - now).num_milliseconds().max(1).saturating_add(999) / 1000;
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 fn limit_message(reached: &LimitReached) -> String {

@@ -35,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
+        .routes(routes!(work::cancel))
         .routes(routes!(call_in::match_call))
         .routes(routes!(call_in::list))
         .routes(routes!(call_in::cancel))

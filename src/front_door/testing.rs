@@ -3,6 +3,7 @@
 pub(crate) mod call_in;
 mod captcha;
 mod hours;
+pub(crate) mod moves;
 pub(crate) mod news;
 mod numbers;
 
@@ -77,8 +78,6 @@ pub(crate) struct Fake {
     pub(crate) mood: Mutex<Mood>,
     pub(crate) submit: Mutex<Result<Submitted, SubmitError>>,
     pub(crate) cancel: Mutex<Result<(), CancelError>>,
-    /// Who has to be the one who cancels.
-    pub(crate) cancelled_by: Mutex<Canceller>,
     pub(crate) retrieve: Mutex<Result<CallbackView, Unserved>>,
     pub(crate) availability: Mutex<Result<Availability, AvailabilityError>>,
     pub(crate) mark: Mutex<Option<Mark>>,
@@ -97,6 +96,8 @@ pub(crate) struct Fake {
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) news: news::News,
+    pub(crate) moves: moves::Moves,
+    pub(crate) cancelled: Mutex<Vec<Canceller>>,
 }
 
 impl Fake {
@@ -120,7 +121,6 @@ impl Fake {
             mood: Mutex::new(Mood::Answers),
             submit: Mutex::new(Ok(Submitted { id: id(), how: How::Booked })),
             cancel: Mutex::new(Ok(())),
-            cancelled_by: Mutex::new(Canceller::Api),
             retrieve: Mutex::new(Err(Unserved::NotFound)),
             availability: Mutex::new(Err(AvailabilityError::UnknownQueue)),
             mark: Mutex::default(),
@@ -138,6 +138,8 @@ impl Fake {
             signals: Mutex::default(),
             events: Mutex::default(),
             news: news::News::default(),
+            moves: moves::Moves::default(),
+            cancelled: Mutex::default(),
         }
     }
 
@@ -174,7 +176,7 @@ impl Desk for Fake {
     }
 
     async fn cancel(&self, _: TenantId, _: CallbackId, by: Canceller) -> Result<(), CancelError> {
-        assert_eq!(by, *self.cancelled_by.lock().unwrap());
+        self.cancelled.lock().unwrap().push(by);
         self.mood().await;
         self.cancel.lock().unwrap().clone()
     }
@@ -273,6 +275,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         numbers: fake.clone(),
         waits: fake.clone(),
         availability: fake.clone(),
+        moves: fake.clone(),
         call_ins: fake.clone(),
         flow: fake.clone(),
         inbox: fake.clone(),

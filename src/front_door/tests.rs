@@ -10,6 +10,7 @@ mod fuzz;
 mod hours;
 mod internal;
 mod limits;
+mod moves;
 mod news;
 mod numbers;
 mod privacy;
@@ -92,6 +93,7 @@ async fn a_cancel_echoes_the_id_or_says_why_not() {
     let house = House::new(Side::External);
     let answer = house.post(CANCEL, by_id()).await;
     assert_eq!((answer.status, answer.json()["data"]["id"].as_str()), (200, Some(ID)));
+    assert_eq!(*house.fake.cancelled.lock().unwrap(), [domain::callback::Canceller::Api]);
     for (outcome, expected) in [
         (CancelError::NotCancellable(State::Processing), (400, 409)),
         (CancelError::Unserved(Unserved::NotFound), (404, 404)),

@@ -16,6 +16,7 @@ mod callbacks;
 mod command;
 mod direct;
 mod erasure;
+mod holds;
 mod in_place;
 mod names;
 mod nodes;

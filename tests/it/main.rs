@@ -34,6 +34,7 @@ mod idempotency;
 mod lateness;
 mod limits;
 mod metrics;
+mod moves;
 mod numbers;
 mod places;
 mod privacy;

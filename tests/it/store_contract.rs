@@ -9,6 +9,7 @@ mod call_ins;
 mod captcha;
 mod erasure;
 mod harness;
+mod holds;
 mod limits;
 mod notice_records;
 mod notices;
@@ -61,6 +62,10 @@ contract! {
         a_failing_endpoint_is_switched_off, results_are_told;
     notice_records: can_be_owed_again, are_listed, old_happenings_go_and_places_stay, are_walled_by_tenant,
         are_counted, devices_come_back, who_ends_for_another_is_told_of;
+    holds: count_like_bookings, become_a_booking_once, of_many_takers_one_wins, are_refused_elsewhere, are_given_up,
+        go_by_themselves, hinder_nobody_once_they_are_over, are_so_many_and_no_more, are_recognised_by_their_key,
+        leave_nothing_of_a_broken_batch, callbacks_move_between_slots_as_far_as_places_go,
+        a_move_within_a_slot_knows_its_grid, get_the_slots_of_another_grid, keep_every_place_in_random_changes;
     limits: a_number_waits_so_often, the_newest_that_waits_is_the_answer, the_oldest_that_waits_ends_for_the_new_one,
         routing_is_owed_the_end_of_a_replaced_attempt, a_parked_callback_can_be_replaced,
         twins_in_one_batch_see_each_other, a_value_has_its_number_per_day, counts_are_exact_in_one_batch,

@@ -30,7 +30,7 @@ use crate::task;
 
 /// A callback that starts sooner than this is handed to this node's own scheduler in the same write. It is
 /// more than a minute between two claims, the 90 s that a claim looks ahead, and the time a booking may take.
-const NEAR: TimeDelta = TimeDelta::seconds(160);
+pub(super) const NEAR: TimeDelta = TimeDelta::seconds(160);
 /// How long the store may take to keep a booking. Below the desk's deadline, so that the caller hears of it.
 const BOOK_DEADLINE: Duration = Duration::from_secs(7);
 /// How long the store may take to tell whether a refused booking had been kept before.
@@ -39,8 +39,8 @@ const KNOWN_DEADLINE: Duration = Duration::from_secs(2);
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How often a booking is tried whose queue is being counted by other slots, and the pause between. Together longer
 /// than settings need to reach every node.
-const GRID_TRIES: u32 = 16;
-const GRID_PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const GRID_TRIES: u32 = 16;
+pub(crate) const GRID_PAUSE: Duration = Duration::from_millis(200);
 /// An attempt that began with the booking is due again after this until it is seen to be with routing, so
 /// that a crash between the two does not cost the customer more.
 const SEEN_THROUGH: TimeDelta = TimeDelta::seconds(5);
@@ -226,6 +226,7 @@ impl State {
             idempotency: new.idempotency,
             limits,
             captcha: new.captcha.filter(|_| pass.is_some()).map(|token| token.hash),
+            hold: new.hold,
             booked_at: now,
         };
         let by = pass.map_or_else(Instant::now, |pass| pass.began) + BOOK_DEADLINE;
@@ -316,13 +317,9 @@ async fn keep(node: &Node, facts: &TenantFacts, me: &Address<TenantMsg>, draft: 
         Ok(Booked::Gone) => Err(Unserved::NotFound.into()),
         Ok(Booked::KeyReused) => Err(SubmitError::KeyReused),
         Ok(Booked::TokenUsed) => Err(SubmitError::CaptchaRefused(TokenRefusal::Used)),
-        Ok(Booked::SlotFull) => {
-            node.note(Event::SlotFull { tenant: facts.name.clone() });
-            let tenant = facts.current();
-            let queue = tenant.queues.get_key_value(&callback.queue);
-            let first = queue.map(|(_, queue)| slots::next_slot(queue, callback.desired_time));
-            Err(SubmitError::SlotFull { proposals: proposals(node, facts.id, queue, first).await })
-        }
+        Ok(Booked::SlotFull) => Err(slot_full(node, &facts.current(), &callback.queue, callback.desired_time).await),
+        Ok(Booked::HoldGone) => Err(SubmitError::HoldGone),
+        Ok(Booked::HoldElsewhere) => Err(SubmitError::HoldElsewhere),
         Ok(Booked::OtherGrid) => Err(Unserved::Busy.into()),
         Err(error) => Err(unserved(&error).into()),
     }
@@ -396,6 +393,19 @@ async fn book(
     // Everybody has had the time to learn of new settings and to count by them: nobody did.
     me.hint(TenantMsg::Recount);
     Ok(Booked::OtherGrid)
+}
+
+/// The refusal of a time whose slot is full, told to the observer.
+pub(crate) async fn slot_full(
+    node: &Node,
+    tenant: &Tenant,
+    queue: &QueueName,
+    desired_time: DateTime<Utc>,
+) -> SubmitError {
+    node.note(Event::SlotFull { tenant: Arc::clone(&tenant.name) });
+    let queue = tenant.queues.get_key_value(queue);
+    let first = queue.map(|(_, queue)| slots::next_slot(queue, desired_time));
+    SubmitError::SlotFull { proposals: proposals(node, tenant.id, queue, first).await }
 }
 
 /// The nearest slots with places, from the one that starts at `first` on. Without an answer from the store there

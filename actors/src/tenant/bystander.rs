@@ -62,20 +62,22 @@ pub(super) async fn find_and_step(
 
 /// Puts off or gives up one of this node's own scheduled callbacks. Returns when it has to be looked at next.
 /// Whatever does not succeed is still due and comes back by the sweep.
-pub(super) async fn put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Option<Due> {
-    match timeout(DEADLINE, try_put_off(node, facts, id, input)).await {
+pub(super) async fn put_off(node: &Node, facts: &TenantFacts, due: Due, input: Input) -> Option<Due> {
+    match timeout(DEADLINE, try_put_off(node, facts, due, input)).await {
         Ok(Ok(due)) => due,
         Ok(Err(_)) | Err(_) => None,
     }
 }
 
-async fn try_put_off(node: &Node, facts: &TenantFacts, id: CallbackId, input: Input) -> Result<Option<Due>, Unserved> {
-    let before = read(node, facts, id).await?;
+async fn try_put_off(node: &Node, facts: &TenantFacts, due: Due, input: Input) -> Result<Option<Due>, Unserved> {
+    let before = read(node, facts, due.id).await?;
     if before.owner != Some(node.me) || before.state != CallbackState::Scheduled || before.wake_at.is_none() {
         return Ok(None);
     }
     // The scheduler and the sweep may both have found it due: whoever is second finds it put off.
-    if before.wake_at.is_some_and(|wake_at| wake_at > node.now()) {
+    // One that was moved meanwhile was not judged yet.
+    let moved = before.desired_time != due.desired_time;
+    if moved || before.wake_at.is_some_and(|wake_at| wake_at > node.now()) {
         return Ok(due_of(&before));
     }
     // Putting off ends where the callback's life does.
@@ -130,14 +132,14 @@ struct Stepped {
     due: Option<Due>,
 }
 
-fn store_failed(error: &StoreError) -> Unserved {
+pub(super) fn store_failed(error: &StoreError) -> Unserved {
     if let StoreError::Unreadable(why) = error {
         tracing::error!(why, "a callback cannot be read");
     }
     unserved(error)
 }
 
-async fn read(node: &Node, facts: &TenantFacts, id: CallbackId) -> Result<Callback, Unserved> {
+pub(super) async fn read(node: &Node, facts: &TenantFacts, id: CallbackId) -> Result<Callback, Unserved> {
     let row = node.ports.callbacks.load(facts.id, id).await.map_err(|error| store_failed(&error))?;
     row.ok_or(Unserved::NotFound)
 }

@@ -59,7 +59,7 @@ impl State {
                 Judgement::Wait(wake_at) => {
                     self.node.scheduler.hint(SchedulerMsg::Claimed { due: vec![Due { wake_at, ..due }] });
                 }
-                Judgement::PutOff(input) => put_off.push((due.id, input)),
+                Judgement::PutOff(input) => put_off.push((due, input)),
             }
         }
         if !put_off.is_empty() {
@@ -99,13 +99,13 @@ impl State {
         }
     }
 
-    fn put_off(&self, rows: Vec<(CallbackId, Input)>) {
+    fn put_off(&self, rows: Vec<(Due, Input)>) {
         let Ok(permit) = self.putting_off.clone().try_acquire_owned() else { return };
         let (node, facts) = (self.node.clone(), self.facts.clone());
         let work = async move {
             let (node, facts) = (&node, &facts);
-            let steps = rows.into_iter().map(|(id, input)| async move {
-                if let Some(due) = bystander::put_off(node, facts, id, input).await {
+            let steps = rows.into_iter().map(|(due, input)| async move {
+                if let Some(due) = bystander::put_off(node, facts, due, input).await {
                     node.scheduler.hint(SchedulerMsg::Claimed { due: vec![due] });
                 }
             });

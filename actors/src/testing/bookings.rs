@@ -17,7 +17,7 @@ impl Tables {
     /// Whether the slot has a place, the one of a callback that ends for the booking included.
     fn places_left(&self, booking: &Booking, verdict: &Verdict) -> bool {
         let callback = &booking.callback;
-        let Some(slot) = callback.slot else { return true };
+        let Some(slot) = callback.slot.filter(|_| booking.hold.is_none()) else { return true };
         let taken = self.slots.get(&(callback.tenant, callback.queue.clone(), slot)).copied().unwrap_or_default();
         let freed = matches!(verdict, Verdict::Replace(change) if change.saving.give_back == Some(slot));
         taken - u32::from(freed) < booking.slot_capacity
@@ -34,6 +34,12 @@ impl Tables {
         let counted_by = *self.grids.entry((callback.tenant, callback.queue.clone())).or_insert(booking.grid);
         if callback.slot.is_some() && counted_by != booking.grid {
             return Booked::OtherGrid;
+        }
+        if let Some(refused) = self.refuses_hold(&booking) {
+            return refused;
+        }
+        if let Some(slot) = callback.slot {
+            self.expire(booking.booked_at, Some(slot));
         }
         let verdict = self.counts.judge(&self.rows, &booking);
         let replaced = match verdict {
@@ -61,7 +67,9 @@ impl Tables {
 
     fn keep(&mut self, booking: Booking) {
         let callback = booking.callback;
-        if let Some(slot) = callback.slot {
+        if booking.hold.and_then(|hold| self.holds.remove(&hold)).is_none()
+            && let Some(slot) = callback.slot
+        {
             *self.slots.entry((callback.tenant, callback.queue.clone(), slot)).or_default() += 1;
         }
         if let Some(key) = booking.idempotency {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Callback, Cause, Idempotency, Saving, State};
-use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
+use domain::ids::{CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
     WorkCounts,
 };
 use domain::slots::Grid;
 
+use super::holds::HoldRow;
 use super::limits::Counts;
 use super::notices::News;
 use super::{Fault, Faults, Op};
@@ -34,6 +35,8 @@ pub struct Row {
 pub(super) struct Tables {
     pub(super) rows: BTreeMap<CallbackId, Row>,
     pub(super) news: News,
+    pub(super) holds: BTreeMap<HoldId, HoldRow>,
+    pub(super) hold_keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], HoldId)>,
     pub(super) slots: HashMap<(TenantId, QueueName, DateTime<Utc>), u32>,
     pub(super) keys: HashMap<(TenantId, [u8; 16]), ([u8; 16], CallbackId)>,
     pub(super) tokens: HashSet<(TenantId, [u8; 16])>,
@@ -111,7 +114,7 @@ impl FakeStore {
 
 impl Tables {
     pub(super) fn save(&mut self, change: Change) -> Result<(), SaveError> {
-        let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
+        let Some(row) = self.rows.get(&change.callback.id) else { return Err(SaveError::NotFound) };
         if row.callback.tenant != change.callback.tenant {
             return Err(SaveError::NotFound);
         }
@@ -120,27 +123,11 @@ impl Tables {
         if stale || foreign {
             return Err(SaveError::Conflict);
         }
-        let (tenant, queue) = (row.callback.tenant, row.callback.queue.clone());
+        self.move_place(&change)?;
         if let Some(announcement) = &change.announcement {
             self.news.announce(&change.callback, change.saving.implied.clone(), announcement, change.at);
         }
-        let Saving { cause, implied, give_back, take } = change.saving;
-        if let Some(slot) = take {
-            let counted_by = *self.grids.entry((tenant, queue.clone())).or_insert(change.grid);
-            if counted_by != change.grid {
-                return Err(SaveError::Conflict);
-            }
-            let taken = self.slots.entry((tenant, queue.clone(), slot)).or_default();
-            if *taken >= change.slot_capacity {
-                return Err(SaveError::SlotFull);
-            }
-            *taken += 1;
-        }
-        if let Some(slot) = give_back {
-            let taken = self.slots.entry((tenant, queue, slot)).or_default();
-            assert!(*taken > 0, "a place is given back that nobody took");
-            *taken -= 1;
-        }
+        let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
         row.callback = Callback { entered: false, ..change.callback };
         if row.callback.state == State::Completed {
             row.parked = None;
@@ -148,7 +135,35 @@ impl Tables {
             // It stays set aside, whatever is applied to it.
             row.callback.wake_at = None;
         }
+        let Saving { cause, implied, .. } = change.saving;
         row.history.push(entry(&row.callback, cause, implied, change.at));
+        Ok(())
+    }
+
+    /// Takes the new place and gives the old one back, or changes nothing.
+    fn move_place(&mut self, change: &Change) -> Result<(), SaveError> {
+        let (tenant, queue) = (change.callback.tenant, change.callback.queue.clone());
+        let Saving { cause, give_back, take, .. } = change.saving;
+        let of = |slot| (tenant, queue.clone(), slot);
+        if take.is_some() || cause == Cause::Rescheduled && change.callback.slot.is_some() {
+            let counted_by = *self.grids.entry((tenant, queue.clone())).or_insert(change.grid);
+            if counted_by != change.grid {
+                return Err(SaveError::Conflict);
+            }
+        }
+        if let Some(slot) = take {
+            self.expire(change.at, Some(slot));
+            let taken = self.slots.entry(of(slot)).or_default();
+            if *taken >= change.slot_capacity {
+                return Err(SaveError::SlotFull);
+            }
+            *taken += 1;
+        }
+        if let Some(slot) = give_back {
+            let taken = self.slots.entry(of(slot)).or_default();
+            assert!(*taken > 0, "a place is given back that nobody took");
+            *taken -= 1;
+        }
         Ok(())
     }
 
@@ -171,6 +186,18 @@ impl Tables {
             callback.version += 1;
             row.history.push(entry(&row.callback, Cause::Recounted, Vec::new(), at));
             moved += 1;
+        }
+        for row in self.holds.values_mut().filter(|row| row.tenant == tenant) {
+            let Some(grid) = grids.get(&row.queue) else { continue };
+            let to = grid.slot_start(row.hold.desired_time);
+            if row.hold.slot != to {
+                let of = |start| (tenant, row.queue.clone(), start);
+                if let Some(taken) = self.slots.get_mut(&of(row.hold.slot)) {
+                    *taken -= 1;
+                }
+                *self.slots.entry(of(to)).or_default() += 1;
+                row.hold.slot = to;
+            }
         }
         self.grids.extend(grids.iter().map(|(name, grid)| ((tenant, name.clone()), *grid)));
         moved

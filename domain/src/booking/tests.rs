@@ -30,6 +30,7 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         idempotency: None,
         counted_headers: Vec::new(),
         captcha: None,
+        hold: None,
     }
 }
 

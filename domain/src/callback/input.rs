@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use super::state::Reason;
-use crate::ids::SessionId;
+use crate::ids::{Incarnation, SessionId};
 
 /// Everything that moves a callback. Any node may apply an input that reaches it; only the owner makes
 /// [`Input::Start`], [`Input::Submitted`], [`Input::Tick`] and [`Input::Terminated`] on its own initiative.
@@ -26,7 +26,7 @@ pub enum Input {
     Signal(Signal),
     /// Somebody no longer wants the callback.
     Cancel(Canceller),
-    /// Move a scheduled callback to another time. The slot, if the queue keeps slots, was chosen by the caller.
+    /// Move a scheduled callback to another time; to the time that it is wanted at already, it is done. The slot, if the queue keeps slots, was chosen by the caller.
     Reschedule {
         /// The new promise.
         desired_time: DateTime<Utc>,
@@ -34,6 +34,8 @@ pub enum Input {
         slot: Option<DateTime<Utc>>,
         /// Start instant as known now.
         start_at: DateTime<Utc>,
+        /// Who works on it then: the node that moves it, if it starts before the scheduler would claim it; else nobody.
+        owner: Option<Incarnation>,
     },
     /// Due, but not to be started before `until` (closed hours).
     Postpone {

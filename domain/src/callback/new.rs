@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Callback, Devices, HandOff, Originated, State};
 use crate::captcha::CaptchaToken;
-use crate::ids::{CallbackId, Incarnation, QueueName, TenantId};
+use crate::ids::{CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use crate::numbers::PhoneNumber;
 
 /// What the customer was offered, for reports.
@@ -96,6 +96,8 @@ pub struct NewCallback {
     pub counted_headers: Vec<(String, String)>,
     /// Token of the solved captcha, if one was sent.
     pub captcha: Option<CaptchaToken>,
+    /// The held place that it takes over; its slot is that of the desired time, which is there then.
+    pub hold: Option<HoldId>,
 }
 
 /// What makes a repeated booking recognisable.

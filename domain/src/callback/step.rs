@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 
 use super::{Callback, Cause, Effect, HandOff, Input, Limits, Reason, Reply, Saving, State, SubmitOutcome};
+use crate::ids::Incarnation;
 
 /// Why an input was not applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -46,7 +47,9 @@ impl Callback {
             Input::Submitted { attempt, outcome } => Ok(self.on_submitted(attempt, &outcome, now)),
             Input::Signal(signal) => self.on_signal(&signal, now),
             Input::Cancel(by) => self.on_cancel(by, now),
-            Input::Reschedule { desired_time, slot, start_at } => self.on_reschedule(desired_time, slot, start_at),
+            Input::Reschedule { desired_time, slot, start_at, owner } => {
+                self.on_reschedule(desired_time, slot, start_at, owner)
+            }
             Input::Postpone { until } => Ok(self.on_postpone(until)),
             Input::Expire => Ok(self.on_expire(now)),
             Input::Tick { heard_at, ping_from } => Ok(self.on_tick(heard_at, ping_from, now)),
@@ -159,7 +162,12 @@ impl Callback {
         desired_time: DateTime<Utc>,
         slot: Option<DateTime<Utc>>,
         start_at: DateTime<Utc>,
+        owner: Option<Incarnation>,
     ) -> Stepped {
+        // Asked again, perhaps because the answer was lost: it may have started since.
+        if self.desired_time == desired_time && self.state != State::Completed {
+            return Ok(vec![Effect::Reply(Reply::Repeated)]);
+        }
         if self.state != State::Scheduled {
             return Err(StepError::NotReschedulable(self.state));
         }
@@ -168,7 +176,7 @@ impl Callback {
         self.desired_time = desired_time;
         self.expires_at = desired_time + ttl;
         self.start_at = start_at;
-        self.owner = None;
+        self.owner = owner;
         self.wake_at = Some(start_at);
         let saving = self.saving(Cause::Rescheduled);
         let saving = if give_back == slot { saving } else { Saving { give_back, take: slot, ..saving } };

@@ -45,7 +45,7 @@ pub struct HeldCallIn {
 
 /// What is kept of a number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Held {
+pub struct HeldRecords {
     /// Its callbacks, oldest first.
     pub callbacks: Vec<HeldCallback>,
     /// Call-ins of the number or tied to one of those callbacks, oldest first.
@@ -98,7 +98,7 @@ pub trait PersonalStore: Send + Sync {
         phone: PhoneNumber,
         counted_as: [u8; 16],
         at: DateTime<Utc>,
-    ) -> Result<Held, StoreError>;
+    ) -> Result<HeldRecords, StoreError>;
 
     /// One callback with everything of it.
     async fn record(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Record>, StoreError>;

@@ -183,6 +183,12 @@ pub enum SubmitError {
         /// The nearest slots with places, ascending, with their free places; at most 10.
         proposals: Vec<(DateTime<Utc>, u32)>,
     },
+    /// There is no such hold: it was used or given up, or it is over.
+    #[error("no such place is held")]
+    HoldGone,
+    /// The hold is one of another queue or slot.
+    #[error("the place is held in another slot")]
+    HoldElsewhere,
     /// A counted rule is at its limit.
     #[error("a limit of the queue is reached")]
     Limited(LimitReached),

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::callback::{Callback, Cause, Idempotency, Options, Saving, State};
 use crate::happening::Announcement;
-use crate::ids::{ApiKeyId, CallbackId, Incarnation, QueueName, TenantId};
+use crate::ids::{ApiKeyId, CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use crate::keys::ApiKey;
 use crate::notices::Audience;
 use crate::slots::Grid;
@@ -76,6 +76,8 @@ pub struct Booking {
     pub limits: BookingLimits,
     /// Hash of the captcha token that came with it; no other booking of the tenant may bring the same.
     pub captcha: Option<[u8; 16]>,
+    /// The held place that it takes over in place of a free one.
+    pub hold: Option<HoldId>,
     /// When it was booked (database time).
     pub booked_at: DateTime<Utc>,
     /// What is written and owed because of it.
@@ -99,6 +101,10 @@ pub enum Booked {
     TokenUsed,
     /// The slot has no place left. Nothing was kept.
     SlotFull,
+    /// The tenant has no such hold: it was used or given up, or it is over. Nothing was kept.
+    HoldGone,
+    /// The hold is one of another queue or slot. Nothing was kept.
+    HoldElsewhere,
     /// The number waits already, under this id, and the tenant wants that to be the answer. Nothing but the key was
     /// kept.
     Duplicate(CallbackId),
@@ -132,7 +138,8 @@ pub struct Change {
     pub saving: Saving,
     /// Places of the slot in `saving.take`, if there is one.
     pub slot_capacity: u32,
-    /// The grid that the slot in `saving.take` belongs to. If the queue is counted by another one, it is a conflict.
+    /// The grid that the slot in `saving.take` belongs to, or the one that a moved callback stays in. If the queue is
+    /// counted by another one, it is a conflict.
     pub grid: Grid,
     /// When (database time), for the history.
     pub at: DateTime<Utc>,

@@ -69,6 +69,8 @@ fn the_whole_document_prints_back() {
         "pushThresholdMinutes": 5,
         "pushedExpirySeconds": 10,
         "holdSeconds": 10,
+        "holdLimit": 0,
+        "holdLimitPerNumber": 1,
         "attachUserData": "single_json",
         "overridable": ["priority"],
         "captcha": "shop",

@@ -49,6 +49,7 @@ fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
         idempotency: None,
         counted_headers: vec![("deviceid".to_owned(), "from the header".to_owned())],
         captcha: None,
+        hold: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::callback::{Canceller, Idempotency, Live, NewCallback, State as CallbackState};
+use domain::ids::CorrelationId;
 use domain::keys::Scope;
 use domain::ports::{CallbackView, How, Submitted};
 use http::{HeaderMap, HeaderValue};
@@ -98,14 +99,19 @@ pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) 
     let new = NewCallback { counted_headers: rates::counted(&shared, &caller, &headers), ..new };
     // The text of the request is no longer needed while the booking is being kept.
     drop(body);
-    let booked = shared.door.desk.submit(caller.tenant, new).await;
+    let kept = shared.door.desk.submit(caller.tenant, new).await;
     let now = shared.door.clock.now();
-    let Submitted { id, how } = booked.map_err(|error| Problem::submit(error, idempotency.is_some(), now))?;
-    let mut response = reply::success(context.corr_id(), CallbackRef { id });
+    let submitted = kept.map_err(|error| Problem::submit(error, idempotency.is_some(), now))?;
+    Ok(booked(context.corr_id(), submitted))
+}
+
+/// The answer that names a booked callback.
+pub(super) fn booked(corr_id: CorrelationId, Submitted { id, how }: Submitted) -> Response {
+    let mut response = reply::success(corr_id, CallbackRef { id });
     if let Some((name, value)) = told(how) {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    Ok(response)
+    response
 }
 
 /// The header that says why the answer names this callback, unless it is simply the one that was booked.

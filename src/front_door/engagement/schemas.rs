@@ -2,6 +2,7 @@
 
 pub(crate) mod availability;
 pub(crate) mod call_in;
+pub(crate) mod moves;
 
 use domain::ids::CallbackId;
 use serde::Serialize;
@@ -89,7 +90,7 @@ pub(crate) struct SuccessStatus {
 pub(crate) struct ErrorStatus {
     /// Application code, not the HTTP status: 501 invalid parameter, 1103 missing API key, 7030 invalid number,
     /// 7036 impossible number, 7037 number not allowed, 7040 unknown service, 7041 too many requests, 7042 office closed,
-    /// 7043 slot full, 409 not cancellable; 401, 403, 404, 405, 408, 412, 413, 415, 422, 428 and 500 as in HTTP, 500
+    /// 7043 slot full, 409 not in a state for this, or a hold that is not there; 401, 403, 404, 405, 408, 412, 413, 415, 422, 428 and 500 as in HTTP, 500
     /// also with HTTP 503.
     #[schema(minimum = 1)]
     code: i32,
@@ -228,21 +229,47 @@ pub(crate) struct CreateCallbackRequest {
     /// likely to serve it.
     #[schema(rename = "alwaysCheckCapacity", nullable = false, default = false)]
     always_check_capacity: Option<bool>,
+    #[schema(rename = "holdId", schema_with = hold_id, required = false)]
+    hold_id: (),
 }
 
 fn desired_time() -> Schema {
+    time_of_day(
+        "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Absent, or \
+         not in the future, means now. At most 14 days ahead.",
+    )
+}
+
+/// As [`desired_time`], where one has to be named.
+fn required_time() -> Schema {
+    time_of_day(
+        "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Not in the \
+         past, and at most 14 days ahead.",
+    )
+}
+
+fn time_of_day(description: &str) -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(concat!(
             "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?",
             "(Z|[+-][0-9]{2}:?[0-9]{2})?$"
         )))
-        .description(Some(
-            "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Absent, \
-             or not in the future, means now. At most 14 days ahead.",
-        ))
+        .description(Some(description))
         .examples(["2030-03-04T15:30:00.000Z"])
         .into()
+}
+
+fn hold_id() -> Schema {
+    match uuid() {
+        Schema::Object(mut schema) => {
+            schema.description = Some(
+                "A held place (our addition): the booking takes it over. With it, desiredTime is required.".into(),
+            );
+            schema.into()
+        }
+        other => other,
+    }
 }
 
 fn user_data() -> Schema {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use domain::callback::Reply;
+use domain::callback::{Canceller, Reply};
 use domain::ids::{CallbackId, TenantId};
+use domain::ports::CancelError;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::Serialize;
@@ -239,6 +240,41 @@ pub(crate) async fn unpark(
     let tenant = tenant(&shared, &context, &parts.headers)?;
     let id = path_id(id)?;
     shared.door.parking.unpark(tenant, id).await?;
+    Ok(reply::success(context.corr_id(), CallbackRef { id }))
+}
+
+/// Cancel a callback for a person in the office: it ends with the reason CANCELLED_BY_ADMIN.
+///
+/// Cancelling again what was cancelled answers 200 again.
+#[utoipa::path(
+    post, path = "/ges/v1/callbacks/{id}/cancel", tag = "Internal",
+    params(
+        ("id" = String, Path, description = "The callback.", format = Uuid),
+        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+    ),
+    responses(
+        (status = 200, description = "It is cancelled; the same id is echoed.", body = CancelCallbackResponse),
+        WorkRefusals,
+        OneRefusals,
+    ),
+    security((), ("internalToken" = []))
+)]
+pub(crate) async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(&shared, &parts.headers)?;
+    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let id = path_id(id)?;
+    shared.door.desk.cancel(tenant, id, Canceller::Admin).await.map_err(|error| match error {
+        CancelError::NotCancellable(state) => {
+            Problem::new(Kind::Conflict, format!("A callback in state {state} cannot be cancelled."))
+        }
+        CancelError::Unserved(unserved) => unserved.into(),
+    })?;
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
 }
 

@@ -9,7 +9,7 @@ use domain::ids::{ApiKeyId, CallbackId, ErasureId, TenantId};
 use domain::keys::ApiKey;
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Application, Applied, ApplyError, AuditPage, AuditStore, Clock, Credential, EraseError, Erasing, Held, Kept,
+    Application, Applied, ApplyError, AuditPage, AuditStore, Clock, Credential, EraseError, Erasing, HeldRecords, Kept,
     KeyRing as _, NewEntry, PersonalStore, Record, Revision, SettingsDesk, SettingsStore, StoreError, TenantStore,
     Unserved,
 };
@@ -88,7 +88,13 @@ impl TenantStore for Nowhere {
 
 #[async_trait]
 impl PersonalStore for Nowhere {
-    async fn held(&self, _: TenantId, _: PhoneNumber, _: [u8; 16], _: DateTime<Utc>) -> Result<Held, StoreError> {
+    async fn held(
+        &self,
+        _: TenantId,
+        _: PhoneNumber,
+        _: [u8; 16],
+        _: DateTime<Utc>,
+    ) -> Result<HeldRecords, StoreError> {
         nowhere()
     }
 

@@ -35,6 +35,7 @@ async fn the_least_that_can_be_booked() {
         idempotency: None,
         counted_headers: Vec::new(),
         captcha: None,
+        hold: None,
     };
     assert_eq!(booked(format!("{{{MINIMAL}}}")).await, expected);
     let nulls = r#""desiredTime":null,"cbOfferType":null,"userData":null,"priority":null,"pushTargets":null,

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use crate::front_door::engagement::statistics::PATH as STATISTICS;
 use crate::front_door::router::Side;
 use crate::front_door::testing::{CANCEL, CREATE, House, ID};
+use crate::front_door::tests::moves::{HOLDS, RECREATE, RESCHEDULE};
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "serviceName",
     "phoneNumber",
     "desiredTime",
@@ -26,6 +27,7 @@ const NAMES: [&str; 26] = [
     "pushChannel",
     "pushTarget",
     "alwaysCheckCapacity",
+    "holdId",
     "id",
     "target",
     "x",
@@ -81,7 +83,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let house = House::new(Side::External);
-            for path in [CREATE, CANCEL, STATISTICS] {
+            for path in [CREATE, CANCEL, STATISTICS, HOLDS, RESCHEDULE, RECREATE] {
                 let answer = house.post(path, body.clone()).await;
                 if answer.status == 200 {
                     assert_eq!(answer.json()["status"]["code"], 0);

@@ -10,6 +10,7 @@ use domain::push::Receiver;
 use domain::secret::Secret;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::moves::hold_of;
 use super::user_data::UserData;
 use super::{Loose, Members, ObjectVisitor, object, short_hash, skip, time};
 use crate::front_door::error::Problem;
@@ -55,6 +56,7 @@ struct CreateMembers<'a> {
     push_channel: Loose<'a>,
     push_target: Loose<'a>,
     always_check_capacity: Loose<'a>,
+    hold_id: Loose<'a>,
 }
 
 impl<'de> Members<'de> for CreateMembers<'de> {
@@ -79,6 +81,7 @@ impl<'de> Members<'de> for CreateMembers<'de> {
             "pushChannel" => self.push_channel = from.next_value()?,
             "pushTarget" => self.push_target = from.next_value()?,
             "alwaysCheckCapacity" => self.always_check_capacity = from.next_value()?,
+            "holdId" => self.hold_id = from.next_value()?,
             _ => skip(from)?,
         }
         Ok(())
@@ -212,10 +215,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for PushList<'a> {
 /// Reads a booking. `idempotency` comes from the request's head and the raw body.
 pub(crate) fn new_callback(body: &[u8], idempotency: Option<Idempotency>) -> Result<NewCallback, Problem> {
     let members: CreateMembers<'_> = object(body)?;
+    let desired_time = desired_time(members.desired_time)?;
     Ok(NewCallback {
         service_name: members.service_name.required_text("serviceName", MAX_SERVICE_CHARS)?.into_owned(),
         phone_number: members.phone_number.required_text("phoneNumber", MAX_PHONE_CHARS)?.into_owned(),
-        desired_time: desired_time(members.desired_time)?,
+        desired_time,
         always_check_capacity: members.always_check_capacity.flag("alwaysCheckCapacity")?.unwrap_or(false),
         options: Options {
             cb_offer_type: offer_type(members.cb_offer_type)?,
@@ -239,6 +243,7 @@ pub(crate) fn new_callback(body: &[u8], idempotency: Option<Idempotency>) -> Res
         idempotency,
         counted_headers: Vec::new(),
         captcha: captcha_token(members.captcha_token, "captchaToken")?,
+        hold: hold_of(members.hold_id, desired_time)?,
     })
 }
 
@@ -249,7 +254,7 @@ pub(crate) fn captcha_token(member: Loose<'_>, field: &str) -> Result<Option<Cap
 }
 
 /// A time that cannot be read is refused, never taken for "now": nobody wants to be called by mistake.
-fn desired_time(member: Loose<'_>) -> Result<Option<chrono::DateTime<chrono::Utc>>, Problem> {
+pub(super) fn desired_time(member: Loose<'_>) -> Result<Option<chrono::DateTime<chrono::Utc>>, Problem> {
     const RULE: &str = "must be an ISO 8601 date and time such as 2030-03-04T15:30:00.000Z";
     match member {
         Loose::Absent => Ok(None),

@@ -149,6 +149,7 @@ pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
         idempotency: booking.idempotency,
         limits: booking.limits,
         captcha: booking.captcha,
+        hold: booking.hold,
         booked_at: booking.booked_at,
         announcement: booking.announcement,
         on_replaced: booking.on_replaced,

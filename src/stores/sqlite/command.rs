@@ -6,15 +6,16 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::erasure::Receipt;
 use domain::happening::Announcement;
-use domain::ids::{ApiKeyId, CallbackId, Incarnation, TenantId};
+use domain::ids::{ApiKeyId, CallbackId, HoldId, Incarnation, TenantId};
 use domain::keys::ApiKey;
 use domain::notices::Audience;
-use domain::ports::{Applied, ApplyError, Booked, Change, Replaced, SaveError, Settled, StoreError};
+use domain::ports::{Applied, ApplyError, Booked, Change, Held, Replaced, SaveError, Settled, StoreError};
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
 use super::call_ins::{CallInCommand, CallInOutcome};
 use super::erasure::{Begun, PrivacyCommand};
+use super::holds::HoldCommand;
 use super::notices::NoticeCommand;
 use super::recount::{MoveRow, Moves, Naming};
 use super::tenants::Apply;
@@ -35,6 +36,7 @@ pub(super) enum Command {
     Shrink,
     Notices(NoticeCommand),
     Privacy(Box<PrivacyCommand>),
+    Holds(Box<HoldCommand>),
     Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
     RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
@@ -53,6 +55,7 @@ pub(super) struct Book {
     pub(super) idempotency: Option<Idempotency>,
     pub(super) limits: BookingLimits,
     pub(super) captcha: Option<[u8; 16]>,
+    pub(super) hold: Option<HoldId>,
     pub(super) booked_at: DateTime<Utc>,
     pub(super) announcement: Option<Announcement>,
     pub(super) on_replaced: Option<Audience>,
@@ -114,6 +117,7 @@ pub(super) enum Outcome {
     Done,
     Revoked(bool),
     Settled(Settled),
+    Held(Held),
     /// So many rows.
     Count(u64),
     Begun(Begun),
@@ -141,6 +145,7 @@ impl combiner::Command for Command {
             | Self::Forget(_)
             | Self::Shrink
             | Self::Notices(_)
+            | Self::Holds(_)
             | Self::Apply(_)
             | Self::AddKey(_)
             | Self::RevokeKey { .. } => &[],
@@ -158,6 +163,7 @@ impl combiner::Command for Command {
             Self::AddKey(key) => Some(key.tenant),
             Self::Notices(command) => command.tenant(),
             Self::Privacy(command) => command.tenant(),
+            Self::Holds(command) => command.tenant(),
             Self::Own(_)
             | Self::Remove(_)
             | Self::MoveSlots(_)
@@ -183,6 +189,7 @@ impl combiner::Command for Command {
             Self::Forget(forget) => forget.rows() * 64,
             Self::Notices(command) => command.bytes(),
             Self::Privacy(command) => command.bytes(),
+            Self::Holds(command) => command.bytes(),
             Self::Apply(all) => all.iter().map(Apply::bytes).sum(),
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::CallIn(command) => command.bytes(),
@@ -202,6 +209,7 @@ impl combiner::Command for Command {
             Self::Shrink => SHRINK_PAGES,
             Self::Notices(command) => command.background_rows(),
             Self::Privacy(command) => command.background_rows(),
+            Self::Holds(command) => command.background_rows(),
             Self::CallIn(command) => command.background_rows(),
             _ => 0,
         }

@@ -12,7 +12,7 @@ use domain::erasure::{Receipt, Search};
 use domain::ids::{CallbackId, ErasureId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    CallbackStore as _, EraseError, Erasing, Held, HeldCallback, NewEntry, PersonalStore, Record, StoreError,
+    CallbackStore as _, EraseError, Erasing, HeldCallback, HeldRecords, NewEntry, PersonalStore, Record, StoreError,
 };
 use tokio::time::Instant;
 
@@ -235,11 +235,11 @@ impl PersonalStore for SqliteStore {
         phone: PhoneNumber,
         counted_as: [u8; 16],
         at: DateTime<Utc>,
-    ) -> Result<Held, StoreError> {
+    ) -> Result<HeldRecords, StoreError> {
         let found = self.held_rows(tenant, phone, counted_as).await?;
         let (key, ids) = (found.tenant, found.call_ins.iter().map(|it| it.id.clone()).collect::<Vec<_>>());
         let call_ins = self.readers.read_for(tenant, move |reader| reader.held_call_ins(key, &ids, at)).await?;
-        Ok(Held {
+        Ok(HeldRecords {
             callbacks: found
                 .callbacks
                 .iter()

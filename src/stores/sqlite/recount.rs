@@ -133,6 +133,8 @@ impl SqliteStore {
                 None => break,
             }
         }
+        let holds = stale.iter().map(|(queue, stale)| (*queue, (stale.grid, stale.names.mark.clone())));
+        self.move_holds(holds.collect()).await?;
         self.combiner.submit(Command::NameGrids(Naming::End(named()))).await?;
         if self.stale(tenant, grids).await?.is_empty() { Ok(moved) } else { Err(overtaken()) }
     }

@@ -8,6 +8,7 @@ mod audit;
 mod booking;
 mod call_ins;
 mod erasure;
+mod holds;
 mod idempotency;
 mod limits;
 mod notices;
@@ -113,6 +114,7 @@ impl Writer {
             Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
             Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
+            Command::Holds(command) => self.holds(command),
             Command::CallIn(command) => self.call_in(command).map(Outcome::CallIn),
             Command::ReplaceUserData(replace) => self.replace_user_data(replace).map(Outcome::Replaced),
         }

@@ -16,6 +16,10 @@ pub(crate) const QUEUE: &str = "support";
 pub(crate) const CREATE: &str = "/engagement/v3/callbacks/create";
 pub(crate) const CANCEL: &str = "/engagement/v3/callbacks/cancel";
 pub(crate) const RETRIEVE: &str = "/engagement/v3/callbacks/retrieve";
+pub(crate) const HOLDS: &str = "/engagement/v3/callbacks/holds";
+pub(crate) const RELEASE: &str = "/engagement/v3/callbacks/holds/release";
+pub(crate) const RESCHEDULE: &str = "/engagement/v3/callbacks/reschedule";
+pub(crate) const RECREATE: &str = "/engagement/v3/callbacks/recreate";
 
 /// A client with the demo key.
 pub(crate) fn client(address: SocketAddr) -> Client {

@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) history: BTreeMap<Uuid, Vec<Step>>,
     /// Places taken per queue (by its number in the database) and slot start.
     pub(crate) slots: BTreeMap<(i64, i64), i64>,
+    /// Places held per queue and slot start, whether or not their time is over.
+    pub(crate) holds: BTreeMap<(i64, i64), i64>,
     /// Active callbacks per queue, as counted.
     pub(crate) depths: BTreeMap<i64, i64>,
     /// When the database was read, in milliseconds since 1970.

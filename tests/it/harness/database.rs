@@ -149,6 +149,10 @@ fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult
     let slots: Vec<SlotRow> = sql_query("SELECT queue, start, booked FROM slots").load(connection)?;
     facts.slots = slots.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
 
+    let query = "SELECT queue, slot AS start, count(*) AS booked FROM holds GROUP BY 1, 2";
+    let holds: Vec<SlotRow> = sql_query(query).load(connection)?;
+    facts.holds = holds.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
+
     let depths: Vec<DepthRow> = sql_query("SELECT queue, active FROM queue_depths").load(connection)?;
     facts.depths = depths.into_iter().map(|depth| (depth.queue, depth.active)).collect();
     Ok(())

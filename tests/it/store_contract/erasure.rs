@@ -9,7 +9,8 @@ use domain::happening::{Kind, OwedPush};
 use domain::ids::{CallInId, ErasureId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    Booked, Booking, EraseError, Erasing, Held, HeldCallIn, HeldCallback, Opened, Opening, PersonalStore, StoreError,
+    Booked, Booking, EraseError, Erasing, HeldCallIn, HeldCallback, HeldRecords, Opened, Opening, PersonalStore,
+    StoreError,
 };
 use domain::throttle::{BookingLimits, CountedValue, Day};
 use ges::stores::combiner::Limits;
@@ -80,7 +81,7 @@ impl Fixture {
         }
     }
 
-    async fn held(&self, who: TenantId) -> Held {
+    async fn held(&self, who: TenantId) -> HeldRecords {
         self.personal.held(who, customer(), COUNTED_AS, noon()).await.unwrap()
     }
 
@@ -90,7 +91,7 @@ impl Fixture {
         assert!(!self.injector.traces(customer(), &TEXTS, &forms).is_empty(), "nothing was there to be erased");
         let receipt = self.personal.erase(erasing(at)).await.unwrap();
         assert_eq!(self.injector.traces(customer(), &TEXTS, &forms), Vec::<String>::new());
-        assert_eq!(self.held(tenant()).await, Held::default());
+        assert_eq!(self.held(tenant()).await, HeldRecords::default());
         receipt
     }
 }

@@ -11,8 +11,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, NodeStore, NoticeStore, PersonalStore,
-    SettingsStore, StoreError, TenantStore,
+    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, FlowStore, HoldStore, NodeStore, NoticeStore,
+    PersonalStore, SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -29,6 +29,7 @@ pub(crate) type Start = dyn Fn(Limits) -> Fixture + Sync;
 pub(crate) struct Fixture {
     pub(crate) callbacks: Arc<dyn CallbackStore>,
     pub(crate) call_ins: Arc<dyn CallInStore>,
+    pub(crate) holds: Arc<dyn HoldStore>,
     pub(crate) flow: Arc<dyn FlowStore>,
     pub(crate) settings: Arc<dyn SettingsStore>,
     pub(crate) nodes: Arc<dyn NodeStore>,
@@ -70,6 +71,7 @@ pub(crate) struct Rows {
     pub(crate) keys: u64,
     pub(crate) tokens: u64,
     pub(crate) slots: u64,
+    pub(crate) holds: u64,
     pub(crate) happenings: u64,
     pub(crate) notices: u64,
 }
@@ -184,6 +186,7 @@ pub(crate) fn booking(callback: Callback) -> Booking {
         idempotency: None,
         limits: BookingLimits::default(),
         captcha: None,
+        hold: None,
         booked_at: noon(),
         announcement: None,
         on_replaced: None,

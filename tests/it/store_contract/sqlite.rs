@@ -104,6 +104,7 @@ impl Injector for SqliteInjector {
             keys: count("idempotency_keys"),
             tokens: count("captcha_tokens"),
             slots: count("slots"),
+            holds: count("holds"),
             happenings: count("happenings"),
             notices: count("notices"),
         }
@@ -173,6 +174,7 @@ pub(crate) fn start(limits: Limits) -> Fixture {
     Fixture {
         callbacks: store.clone(),
         call_ins: store.clone(),
+        holds: store.clone(),
         flow: store.clone(),
         settings: store.clone(),
         nodes: store.clone(),

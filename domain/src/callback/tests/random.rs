@@ -57,8 +57,9 @@ fn happenings() -> impl Strategy<Value = Happening> {
         14 => (attempt(), 0u64..12, from, events())
             .prop_map(|(attempt, seq, from, event)| Happening::Signal(attempt, seq, from, event)),
         1 => canceller.prop_map(|by| Happening::Plain(Input::Cancel(by))),
-        1 => (instant(), slot(), instant()).prop_map(|(desired_time, slot, start_at)| {
-            Happening::Plain(Input::Reschedule { desired_time, slot, start_at })
+        1 => (instant(), slot(), instant(), any::<bool>()).prop_map(|(desired_time, slot, start_at, owned)| {
+            let owner = owned.then(me);
+            Happening::Plain(Input::Reschedule { desired_time, slot, start_at, owner })
         }),
         1 => instant().prop_map(|until| Happening::Plain(Input::Postpone { until })),
         1 => Just(Happening::Plain(Input::Expire)),

@@ -76,7 +76,16 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("cancel", Input::Cancel(Canceller::Api)),
         (
             "reschedule",
-            Input::Reschedule { desired_time, slot: Some(desired_time), start_at: desired_time - seconds(120) },
+            Input::Reschedule {
+                desired_time,
+                slot: Some(desired_time),
+                start_at: desired_time - seconds(120),
+                owner: None,
+            },
+        ),
+        (
+            "reschedule, same time",
+            Input::Reschedule { desired_time: not_due().desired_time, slot: None, start_at: noon(), owner: None },
         ),
         ("postpone", Input::Postpone { until: noon() + Duration::hours(1) }),
         ("expire", Input::Expire),
@@ -324,11 +333,42 @@ fn moving_within_the_slot_keeps_the_place() {
     let mut callback = not_due();
     let slot = callback.slot;
     let desired_time = callback.desired_time + seconds(90);
-    let input = Input::Reschedule { desired_time, slot, start_at: desired_time - seconds(120) };
+    let input = Input::Reschedule { desired_time, slot, start_at: desired_time - seconds(120), owner: None };
     let effects = callback.step(input, noon()).unwrap();
     let Some(Effect::Save(saving)) = effects.first() else { panic!("{effects:?}") };
     assert_eq!((saving.give_back, saving.take), (None, None));
     assert_eq!((callback.owner, callback.expires_at), (None, desired_time + Duration::hours(24)));
+}
+
+#[test]
+fn a_callback_moves_with_everything_that_depends_on_its_time() {
+    let mut callback = not_due();
+    let before = callback.clone();
+    let desired_time = noon() + Duration::minutes(5);
+    let start_at = desired_time - seconds(120);
+    let owner = Some(Incarnation(77));
+    let input = Input::Reschedule { desired_time, slot: Some(desired_time), start_at, owner };
+    let effects = callback.step(input.clone(), noon()).unwrap();
+    let Some(Effect::Save(saving)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!((saving.give_back, saving.take), (before.slot, Some(desired_time)));
+    let expected = Callback {
+        desired_time,
+        expires_at: desired_time + Duration::hours(24),
+        start_at,
+        wake_at: Some(start_at),
+        owner,
+        slot: Some(desired_time),
+        version: before.version + 1,
+        ..before
+    };
+    assert_eq!(callback, expected);
+    assert_eq!(callback.step(input.clone(), noon()), Ok(vec![Effect::Reply(Reply::Repeated)]), "nothing to save");
+    assert_eq!(callback.step(start(), start_at - seconds(1)), Err(StepError::Early(start_at)), "its new start counts");
+    // Whoever did not hear the answer asks again while it is being made already, and is told the same.
+    callback.step(start(), start_at).unwrap();
+    assert_eq!(callback.step(input.clone(), start_at), Ok(vec![Effect::Reply(Reply::Repeated)]));
+    callback.step(Input::Cancel(Canceller::Api), start_at).unwrap();
+    assert_eq!(callback.step(input, start_at), Err(StepError::NotReschedulable(State::Completed)));
 }
 
 #[test]

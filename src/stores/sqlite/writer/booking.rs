@@ -50,6 +50,9 @@ impl Writer {
         if callback.slot.is_some() && self.is_counted_by_another(key.queue, book.grid)? {
             return Ok(Booked::OtherGrid);
         }
+        if let Some(refused) = self.refuses_hold(book, key)? {
+            return Ok(refused);
+        }
         let replaced = match self.judge_limits(book, key)? {
             Verdict::Keep(replaced) => replaced,
             Verdict::Answer(Booked::Duplicate(id)) => {
@@ -60,12 +63,10 @@ impl Writer {
             Verdict::Answer(answer) => return Ok(answer),
         };
         let replaced = replaced.map(|change| self.end_for_another(&change)).transpose()?;
-        if let Some(start) = callback.slot {
-            match self.take_slot(key, SlotClaim { start, capacity: book.slot_capacity, grid: book.grid })? {
-                Taken::Place => {}
-                Taken::Full => return Ok(Booked::SlotFull),
-                Taken::OtherGrid => return Ok(Booked::OtherGrid),
-            }
+        match self.take_booked_place(book, key)? {
+            Taken::Place => {}
+            Taken::Full => return Ok(Booked::SlotFull),
+            Taken::OtherGrid => return Ok(Booked::OtherGrid),
         }
         let uuid = callback.id.as_uuid();
         let id = uuid.as_bytes().as_slice();
@@ -106,9 +107,21 @@ impl Writer {
         execute::<AddToken>(&mut self.connection, &binds).map(|_| ())
     }
 
-    /// Takes one place if there is one. One statement per taker: takers of one batch are decided in the order of
+    /// The place of the booking's hold if it brings one, else one of its slot if it is in one.
+    fn take_booked_place(&mut self, book: &Book, key: QueueKey) -> QueryResult<Taken> {
+        match (book.hold, book.callback.slot) {
+            (Some(hold), _) => self.take_over(hold, key, book.booked_at).map(|()| Taken::Place),
+            (None, Some(start)) => {
+                let claim = SlotClaim { start, capacity: book.slot_capacity, grid: book.grid };
+                self.take_slot(key, claim, book.booked_at)
+            }
+            (None, None) => Ok(Taken::Place),
+        }
+    }
+
+    /// Takes one place if there is one at `at`. One statement per taker: takers of one batch are decided in the order of
     /// their arrival, and the last place goes once.
-    pub(super) fn take_slot(&mut self, key: QueueKey, claim: SlotClaim) -> QueryResult<Taken> {
+    pub(super) fn take_slot(&mut self, key: QueueKey, claim: SlotClaim, at: DateTime<Utc>) -> QueryResult<Taken> {
         if self.is_counted_by_another(key.queue, claim.grid)? {
             return Ok(Taken::OtherGrid);
         }
@@ -116,7 +129,8 @@ impl Writer {
             return Ok(Taken::Full);
         }
         let binds = [key.queue.into(), millis(claim.start).into(), i64::from(claim.capacity).into()];
-        let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
+        let taken = execute::<TakeSlot>(&mut self.connection, &binds)? > 0
+            || self.free_lapsed(key.queue, claim.start, at)? && execute::<TakeSlot>(&mut self.connection, &binds)? > 0;
         Ok(if taken { Taken::Place } else { Taken::Full })
     }
 

@@ -33,6 +33,8 @@ pub(in crate::stores::sqlite) enum Operation {
     CallIn = 1,
     /// Matching an incoming call.
     Match = 2,
+    /// Holding a place.
+    Hold = 3,
 }
 
 /// What is known of a key.

@@ -121,11 +121,29 @@ impl Writer {
     }
 
     fn is_slot_full(&mut self, book: &Book, key: QueueKey, replaced: Option<&Change>) -> QueryResult<bool> {
-        let Some(start) = book.callback.slot else { return Ok(false) };
-        let binds = [key.queue.into(), millis(start).into()];
-        let taken: Option<(i64,)> = first::<PlacesTakenAt, _>(&mut self.connection, &binds)?;
+        let Some(start) = book.callback.slot.filter(|_| book.hold.is_none()) else { return Ok(false) };
         let freed = replaced.is_some_and(|change| change.saving.give_back == Some(start));
-        Ok(taken.map_or(0, |(booked,)| booked) - i64::from(freed) >= i64::from(book.slot_capacity))
+        // A place that is about to be given back counts as one more.
+        let places = book.slot_capacity.saturating_add(u32::from(freed));
+        Ok(!self.has_place(key.queue, start, places, book.booked_at)?)
+    }
+
+    /// Whether a slot of so many places has one left.
+    pub(super) fn has_place(
+        &mut self,
+        queue: i64,
+        start: DateTime<Utc>,
+        places: u32,
+        at: DateTime<Utc>,
+    ) -> QueryResult<bool> {
+        let left = self.places_taken_at(queue, start)? < i64::from(places);
+        Ok(left || self.free_lapsed(queue, start, at)? && self.places_taken_at(queue, start)? < i64::from(places))
+    }
+
+    fn places_taken_at(&mut self, queue: i64, start: DateTime<Utc>) -> QueryResult<i64> {
+        let taken: Option<(i64,)> =
+            first::<PlacesTakenAt, _>(&mut self.connection, &[queue.into(), millis(start).into()])?;
+        Ok(taken.map_or(0, |(booked,)| booked))
     }
 
     /// The first of the throttles that refuses; `leaves` if an active callback ends for this one.

@@ -52,16 +52,24 @@ impl Writer {
         let callback = &change.callback;
         let moves_slots = change.saving.take.is_some() || change.saving.give_back.is_some();
         let moves_depth = change.from.is_active() != callback.state.is_active();
-        let key = if moves_slots || moves_depth {
+        // Its slot was found to be the same by this grid: by another one it may not be.
+        let stays = change.saving.cause == Cause::Rescheduled && !moves_slots && callback.slot.is_some();
+        let key = if moves_slots || moves_depth || stays {
             Some(self.fresh.resolve(&self.names, &mut self.connection, callback.tenant, &callback.queue)?)
         } else {
             None
         };
+        if let Some(key) = key.filter(|_| stays)
+            && self.is_counted_by_another(key.queue, change.grid)?
+        {
+            return Ok(Err(SaveError::Conflict));
+        }
         if let (Some(start), Some(key)) = (change.saving.take, key) {
             if let Err(refusal) = self.check_condition(change)? {
                 return Ok(Err(refusal));
             }
-            match self.take_slot(key, SlotClaim { start, capacity: change.slot_capacity, grid: change.grid })? {
+            let claim = SlotClaim { start, capacity: change.slot_capacity, grid: change.grid };
+            match self.take_slot(key, claim, change.at)? {
                 Taken::Place => {}
                 Taken::Full => return Ok(Err(SaveError::SlotFull)),
                 Taken::OtherGrid => return Ok(Err(SaveError::Conflict)),

@@ -55,9 +55,9 @@ pub(super) fn history_has_no_gaps(facts: &Facts) -> Vec<String> {
     facts.rows.iter().filter_map(judge).collect()
 }
 
-/// What a slot counts is what the bookings hold.
+/// What a slot counts is what bookings and holds have of it.
 pub(super) fn places_add_up(facts: &Facts) -> Vec<String> {
-    let mut held: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    let mut held: BTreeMap<(i64, i64), i64> = facts.holds.clone();
     for row in facts.rows.values() {
         if let Some(slot) = row.slot {
             *held.entry((row.queue, slot)).or_default() += 1;
@@ -69,7 +69,7 @@ pub(super) fn places_add_up(facts: &Facts) -> Vec<String> {
     wrong
         .map(|slot| {
             let (counted, held) = (count(&facts.slots, slot), count(&held, slot));
-            format!("slot {} of queue {} counts {counted} places, its bookings hold {held}", slot.1, slot.0)
+            format!("slot {} of queue {} counts {counted} places, {held} are taken", slot.1, slot.0)
         })
         .collect()
 }

@@ -136,6 +136,7 @@ const PLANTED: &[(&str, Breach)] = &[
     ("history has no gaps", |facts| facts.rows.get_mut(&id(2)).unwrap().version = 3),
     ("history has no gaps", |facts| drop(facts.history.remove(&id(2)))),
     ("no place is lost or doubled", |facts| facts.slots.clear()),
+    ("no place is lost or doubled", |facts| facts.holds.extend([((1, NOW), 1)])),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(3)).unwrap().slot = None),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(1)).unwrap().slot = Some(NOW)),
     ("the depth of a queue adds up", |facts| facts.depths.extend([(1, 1)])),

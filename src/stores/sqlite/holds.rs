@@ -1,0 +1,166 @@
+//! The port for held places: decided by the writer, looked after in bounded steps.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{BigInt, Binary};
+use domain::ids::{HoldId, TenantId};
+use domain::ports::{Held, HoldStore, Holding, StoreError};
+use domain::slots::Grid;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::callbacks::unexpected;
+use super::command::{Command, Outcome};
+use super::queries::sql_limit;
+use super::readers::{Reader, not_read};
+use super::rows::{instant, millis, unreadable};
+use super::statement::{rows, statements};
+
+/// Holds of one queue that one read of a count looks at: more than a queue may have, with those that are over.
+const MAX_HOLDS: usize = 5_000;
+/// Reads of the holds of a queue until every one is counted anew. None is added meanwhile.
+const READS: usize = 20;
+
+statements! {
+    HoldsOfQueue -> (Binary, BigInt, BigInt) = "SELECT id, slot, desired_time FROM holds WHERE queue = ? LIMIT ?";
+    // One short range per queue instead of a walk through all holds.
+    Lapsed -> (Binary) = "SELECT h.id FROM queues q CROSS JOIN holds h
+        WHERE h.queue = q.key AND h.expires_at <= ? LIMIT ?";
+}
+
+/// One command about held places.
+pub(super) enum HoldCommand {
+    Hold(Holding),
+    Release {
+        tenant: TenantId,
+        id: HoldId,
+        at: DateTime<Utc>,
+    },
+    /// Those of them whose time was over at `at`.
+    Expire {
+        ids: Vec<HoldId>,
+        at: DateTime<Utc>,
+    },
+    /// For a count by another grid.
+    Move(HoldMoves),
+}
+
+/// Holds of one queue that get other slots.
+pub(super) struct HoldMoves {
+    pub(super) queue: i64,
+    pub(super) mark: String,
+    pub(super) moves: Vec<HoldMove>,
+}
+
+/// One of them, with its slot as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct HoldMove {
+    pub(super) id: HoldId,
+    pub(super) from: DateTime<Utc>,
+    pub(super) to: DateTime<Utc>,
+}
+
+impl HoldCommand {
+    /// Who waits for it; nobody for what time has done.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Hold(holding) => Some(holding.tenant),
+            Self::Release { tenant, .. } => Some(*tenant),
+            Self::Expire { .. } | Self::Move(_) => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.background_rows() * size_of::<HoldMove>()
+    }
+
+    pub(super) fn background_rows(&self) -> usize {
+        match self {
+            Self::Hold(_) | Self::Release { .. } => 0,
+            Self::Expire { ids, .. } => ids.len(),
+            Self::Move(moves) => moves.moves.len(),
+        }
+    }
+}
+
+fn hold_id(bytes: &[u8]) -> Result<HoldId, StoreError> {
+    Uuid::from_slice(bytes).map(HoldId::from_uuid).map_err(|_| unreadable("the id of a hold is no UUID"))
+}
+
+impl Reader {
+    fn lapsed_holds(&mut self, at: DateTime<Utc>, limit: usize) -> Result<Vec<HoldId>, StoreError> {
+        let binds = [millis(at).into(), sql_limit(limit).into()];
+        let found: Vec<(Vec<u8>,)> = rows::<Lapsed, _>(&mut self.connection, &binds).map_err(not_read)?;
+        found.iter().map(|(id,)| hold_id(id)).collect()
+    }
+
+    /// The holds of a queue that have another slot in `grid`.
+    fn holds_to_move(&mut self, queue: i64, grid: Grid) -> Result<Vec<HoldMove>, StoreError> {
+        let binds = [queue.into(), sql_limit(MAX_HOLDS).into()];
+        let found: Vec<(Vec<u8>, i64, i64)> =
+            rows::<HoldsOfQueue, _>(&mut self.connection, &binds).map_err(not_read)?;
+        let mut moves = Vec::new();
+        for (id, slot, desired_time) in found {
+            let (from, to) = (instant(slot)?, grid.slot_start(instant(desired_time)?));
+            if from != to {
+                moves.push(HoldMove { id: hold_id(&id)?, from, to });
+            }
+        }
+        Ok(moves)
+    }
+}
+
+impl SqliteStore {
+    async fn count_of(&self, command: HoldCommand) -> Result<u64, StoreError> {
+        match self.combiner.submit(Command::Holds(Box::new(command))).await? {
+            Outcome::Count(count) => Ok(count),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Gives the holds of queues that are being counted by other grids, by their numbers, the slots of those.
+    pub(super) async fn move_holds(&self, queues: HashMap<i64, (Grid, String)>) -> Result<(), StoreError> {
+        for (queue, (grid, mark)) in queues {
+            let mut left = self.readers.read(move |reader| reader.holds_to_move(queue, grid)).await?;
+            for _ in 0..READS {
+                for step in left.chunks(self.step_rows()) {
+                    let moves = HoldMoves { queue, mark: mark.clone(), moves: step.to_vec() };
+                    self.count_of(HoldCommand::Move(moves)).await?;
+                }
+                if left.is_empty() {
+                    break;
+                }
+                left = self.readers.read(move |reader| reader.holds_to_move(queue, grid)).await?;
+            }
+            if !left.is_empty() {
+                return Err(StoreError::NotDone("the holds of a queue are counted by somebody else".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HoldStore for SqliteStore {
+    async fn hold(&self, holding: Holding) -> Result<Held, StoreError> {
+        match self.combiner.submit(Command::Holds(Box::new(HoldCommand::Hold(holding)))).await? {
+            Outcome::Held(held) => Ok(held),
+            other => unexpected(&other),
+        }
+    }
+
+    async fn release(&self, tenant: TenantId, id: HoldId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        Ok(self.count_of(HoldCommand::Release { tenant, id, at }).await? > 0)
+    }
+
+    async fn expire_holds(&self, at: DateTime<Utc>, limit: usize) -> Result<u64, StoreError> {
+        let lapsed = self.readers.read(move |reader| reader.lapsed_holds(at, limit)).await?;
+        let mut expired = 0;
+        for step in lapsed.chunks(self.step_rows()) {
+            expired += self.count_of(HoldCommand::Expire { ids: step.to_vec(), at }).await?;
+        }
+        Ok(expired)
+    }
+}
