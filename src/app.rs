@@ -29,7 +29,7 @@ use crate::front_door::{
     StoreParking,
 };
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
-use crate::privacy::{DeskEnder, Privacy, StoreEnder};
+use crate::privacy::{DeskEnder, Ender, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
@@ -170,12 +170,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         health: Arc::new(health),
         metrics: Arc::new(move || page(&metrics)),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
-        privacy: Arc::new(Privacy::new(
-            store.clone(),
-            Arc::new(counted_values(&master)),
-            clock.clone(),
-            Arc::new(DeskEnder(tree.desk())),
-        )),
+        privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
         provisioning: Arc::new(
             provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
         ),
@@ -253,8 +248,12 @@ pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
     let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
     let master = master_key(store.as_ref(), config).await?;
     let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    Ok(Privacy::new(store, Arc::new(counted_values(&master)), clock, Arc::new(ender)))
+    Ok(privacy(store, &master, Arc::new(SystemClock::default()), Arc::new(ender)))
+}
+
+/// What tells and erases what is kept of numbers.
+fn privacy(store: Arc<SqliteStore>, master: &MasterKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
+    Privacy::new(store, Arc::new(counted_values(master)), clock, ender)
 }
 
 /// What values are kept as that are counted.

@@ -99,7 +99,7 @@ pub struct Privacy {
     blinds: Arc<dyn Blinds>,
     clock: Arc<dyn Clock>,
     ender: Arc<dyn Ender>,
-    /// HeldRecords by the erasure under way.
+    /// Taken by the erasure under way.
     one: Mutex<()>,
 }
 

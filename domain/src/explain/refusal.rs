@@ -74,7 +74,8 @@ impl SubmitError {
 
     /// When a booking may pass. `queue` is the queue that was named, if there is one.
     pub fn next(&self, new: &NewCallback, queue: Option<&Queue>, now: DateTime<Utc>) -> Next {
-        let is_for_later = new.desired_time.is_some_and(|wanted| wanted > now || new.always_check_capacity);
+        let is_for_later =
+            new.desired_time.is_some_and(|wanted| wanted > now || new.always_check_capacity || new.hold.is_some());
         match self {
             Self::TooSoon { earliest, .. } => Next { bookable_from: Some(*earliest), ..Next::default() },
             Self::TooFarAhead { latest } => Next {

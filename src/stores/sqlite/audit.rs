@@ -101,6 +101,6 @@ impl AuditStore for SqliteStore {
 
     async fn audit(&self, tenant: TenantId, after: u64, limit: usize) -> Result<AuditPage, StoreError> {
         let after = after.min(i64::MAX.unsigned_abs());
-        self.readers.read(move |reader| reader.audit(tenant, after, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.audit(tenant, after, limit)).await
     }
 }

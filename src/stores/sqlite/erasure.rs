@@ -143,25 +143,25 @@ impl SqliteStore {
         phone: PhoneNumber,
         counted_as: [u8; 16],
     ) -> Result<HeldRows, StoreError> {
-        let Some(key) = self.readers.read(move |reader| reader.tenant_key(tenant)).await? else {
+        let Some(key) = self.readers.read_for(tenant, move |reader| reader.tenant_key(tenant)).await? else {
             return Ok(HeldRows::default());
         };
         let digits = stored(phone.digits());
         let (mut found, mut after) = (HeldRows { tenant: key, ..HeldRows::default() }, Some(Vec::new()));
         while let Some(from) = after {
-            let stretch = self.readers.read(move |reader| reader.callbacks_of(key, digits, &from)).await?;
+            let stretch = self.readers.read_for(tenant, move |reader| reader.callbacks_of(key, digits, &from)).await?;
             found.callbacks.extend(stretch.found);
             after = stretch.next.filter(|_| !found.is_full());
         }
         let ids: Vec<CallbackId> = found.callbacks.iter().map(|it| it.id).collect();
-        let call_ins = self.readers.read(move |reader| reader.call_ins_of(key, digits, &ids));
+        let call_ins = self.readers.read_for(tenant, move |reader| reader.call_ins_of(key, digits, &ids));
         found.call_ins = call_ins.await?;
-        found.values = self.readers.read(move |reader| reader.values_of(key, &counted_as)).await?;
+        found.values = self.readers.read_for(tenant, move |reader| reader.values_of(key, &counted_as)).await?;
         let made = std::sync::Arc::new(found.ids());
         let mut after = (!made.is_empty()).then_some(0);
         while let Some(from) = after {
             let made = made.clone();
-            let stretch = self.readers.read(move |reader| reader.keys_of(key, &made, from)).await?;
+            let stretch = self.readers.read_for(tenant, move |reader| reader.keys_of(key, &made, from)).await?;
             found.keys.extend(stretch.found);
             after = stretch.next;
         }
@@ -198,7 +198,8 @@ impl SqliteStore {
             let details = found.details();
             traces = match traces {
                 Some(mut known) if known.len() + details.len() <= MAX_TRACES => {
-                    known.extend(self.readers.read(move |reader| reader.traces_of(&details)).await?);
+                    known
+                        .extend(self.readers.read_for(erasing.tenant, move |reader| reader.traces_of(&details)).await?);
                     Some(known)
                 }
                 _ => None,
@@ -237,7 +238,7 @@ impl PersonalStore for SqliteStore {
     ) -> Result<HeldRecords, StoreError> {
         let found = self.held_rows(tenant, phone, counted_as).await?;
         let (key, ids) = (found.tenant, found.call_ins.iter().map(|it| it.id.clone()).collect::<Vec<_>>());
-        let call_ins = self.readers.read(move |reader| reader.held_call_ins(key, &ids, at)).await?;
+        let call_ins = self.readers.read_for(tenant, move |reader| reader.held_call_ins(key, &ids, at)).await?;
         Ok(HeldRecords {
             callbacks: found
                 .callbacks
@@ -278,7 +279,7 @@ impl PersonalStore for SqliteStore {
     }
 
     async fn receipt(&self, tenant: TenantId, id: ErasureId) -> Result<Option<Receipt>, StoreError> {
-        self.readers.read(move |reader| reader.receipt(tenant, id)).await
+        self.readers.read_for(tenant, move |reader| reader.receipt(tenant, id)).await
     }
 
     async fn receipts(
@@ -287,7 +288,7 @@ impl PersonalStore for SqliteStore {
         before: Option<ErasureId>,
         limit: usize,
     ) -> Result<Vec<Receipt>, StoreError> {
-        self.readers.read(move |reader| reader.receipts(tenant, before, limit)).await
+        self.readers.read_for(tenant, move |reader| reader.receipts(tenant, before, limit)).await
     }
 }
 

@@ -63,7 +63,7 @@ impl Reader {
 impl ExplainStore for SqliteStore {
     async fn preview(&self, booking: Booking) -> Result<Preview, StoreError> {
         let book = packed_book(booking)?;
-        self.readers.read(move |reader| reader.preview(&book)).await
+        self.readers.read_for(book.callback.tenant, move |reader| reader.preview(&book)).await
     }
 
     async fn why_parked(
@@ -71,6 +71,6 @@ impl ExplainStore for SqliteStore {
         tenant: TenantId,
         id: CallbackId,
     ) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
-        self.readers.read(move |reader| reader.why_parked(tenant, id)).await
+        self.readers.read_for(tenant, move |reader| reader.why_parked(tenant, id)).await
     }
 }

@@ -185,6 +185,6 @@ impl Reader {
 #[async_trait]
 impl SearchStore for SqliteStore {
     async fn search(&self, tenant: TenantId, search: Search) -> Result<Found, StoreError> {
-        self.readers.read(move |reader| reader.search(tenant, &search)).await
+        self.readers.read_for(tenant, move |reader| reader.search(tenant, &search)).await
     }
 }
