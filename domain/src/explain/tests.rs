@@ -52,6 +52,8 @@ fn refusals() -> Vec<(SubmitError, Rule)> {
         (SubmitError::NoAgents, Rule::Agents),
         (SubmitError::CaptchaRefused(TokenRefusal::Used), Rule::Captcha),
         (SubmitError::CaptchaUnavailable, Rule::Captcha),
+        (SubmitError::HoldGone, Rule::Hold),
+        (SubmitError::HoldElsewhere, Rule::Hold),
         (SubmitError::SlotFull { proposals: vec![] }, Rule::Slot),
         (limited(LimitRule::Duplicates), Rule::Duplicates),
         (limited(day), Rule::Day),

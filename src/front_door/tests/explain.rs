@@ -222,6 +222,7 @@ async fn counts_and_times_are_told_in_numbers_and_words() {
     let checks: Vec<&Value> = json["data"]["checks"].as_array().unwrap().iter().skip(15).collect();
     insta::assert_snapshot!(checks.iter().map(|check| format!("{check}\n")).collect::<String>(), @r#"
         {"outcome":"notJudged","rule":"captcha","says":"The provider would be asked about captchaToken; asking uses the token up.","settings":["captcha"]}
+        {"outcome":"passed","rule":"hold","settings":["holdSeconds"]}
         {"limit":9,"number":4,"outcome":"passed","rule":"slot","says":"4 of 9 places are taken in the slot of 2030-01-01T01:00:00.000Z.","settings":["capacityRule","slotCapacity","slotMinutes"],"unit":"places"}
         {"limit":2,"number":1,"outcome":"passed","rule":"duplicates","says":"1 of 2 callbacks wait for the same phoneNumber.","settings":["duplicatePolicy","duplicateLimit"],"unit":"callbacks"}
         {"limit":3,"number":2,"outcome":"passed","rule":"day","says":"2 of 3 immediate callbacks were booked today for the same customerId.","settings":["throttleParameters","throttleDailyLimit","throttleHeaders"],"unit":"bookings"}
