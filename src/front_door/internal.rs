@@ -5,6 +5,7 @@ mod admin;
 mod call_in;
 mod captcha;
 mod credentials;
+mod entry;
 mod errors;
 mod explain;
 mod flow;

@@ -1,12 +1,8 @@
 //! What the operations on settings have in common: whose they are, which revision they were made from, and what
 //! becomes of what is wrong with them.
 
-use std::sync::Arc;
-
-use axum::extract::Request;
 use axum::response::Response;
 use domain::document::Node;
-use domain::ids::TenantId;
 use domain::ports::{ApplyError, StoreError};
 use domain::setting::SettingError;
 use http::header::{ETAG, IF_MATCH};
@@ -14,9 +10,6 @@ use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::work::{check_token, tenant};
-use crate::front_door::body::{self, Media, Whole};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{ErrorResponse, ErrorStatus, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -154,39 +147,6 @@ pub(crate) enum ChangeRefusals {
     /// The server cannot take this now; repeat it.
     #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
     Busy(ErrorResponse),
-}
-
-/// A request about the settings of a tenant, let in.
-pub(super) struct Asked {
-    pub(super) context: Context,
-    pub(super) tenant: TenantId,
-    pub(super) name: Arc<str>,
-    pub(super) headers: HeaderMap,
-    body: axum::body::Body,
-}
-
-impl Asked {
-    /// The first checks of every operation: token, then tenant.
-    pub(super) fn enter(shared: &Shared, request: Request) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let context = context(&mut parts.extensions)?;
-        check_token(shared, &parts.headers)?;
-        let tenant = tenant(shared, &context, &parts.headers)?;
-        let name = shared.door.keys.tenant_name(tenant).unwrap_or_default();
-        Ok(Self { context, tenant, name, headers: parts.headers, body })
-    }
-
-    /// The whole body.
-    pub(super) async fn body(&mut self, shared: &Shared, media: Media) -> Result<Whole, Problem> {
-        let body = std::mem::take(&mut self.body);
-        body::read_as(shared, &self.context, &self.headers, body, media).await
-    }
-
-    /// The body as a tree.
-    pub(super) async fn json(&mut self, shared: &Shared) -> Result<Node, Problem> {
-        let body = self.body(shared, Media::Json).await?;
-        json(&body.bytes)
-    }
 }
 
 /// JSON as a tree. What is wrong is told by its place alone.

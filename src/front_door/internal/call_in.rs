@@ -13,16 +13,15 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::work::{BodyRefusals, WorkRefusals, check_token, tenant};
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
 use crate::front_door::engagement::callbacks::idempotency;
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::call_in::{call_in_id, call_in_query, incoming_call};
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::{body, reply};
 
 /// What a call brings; at least one of `accessCode`, `ani` and `dnis`.
 #[derive(ToSchema)]
@@ -258,12 +257,8 @@ pub(super) fn raw(text: Option<String>) -> Result<Option<Box<RawValue>>, Problem
     security((), ("internalToken" = []))
 )]
 pub(crate) async fn match_call(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
-    let idempotency = idempotency(&parts.headers, &body.bytes)?;
+    let (Asked { context, tenant, headers, .. }, body) = Asked::with_json(&shared, request).await?;
+    let idempotency = idempotency(&headers, &body.bytes)?;
     let call = incoming_call(&body.bytes, idempotency)?;
     let matched = shared.door.call_ins.match_call_in(tenant, call).await;
     let data = match matched.map_err(|error| Problem::matched(error, idempotency.is_some()))? {
@@ -308,10 +303,7 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let (ani, query) = call_in_query(Query::new(query.as_deref()))?;
     let page = shared.door.call_ins.call_ins(tenant, ani, query).await?;
     let CallInPage { call_ins, next, total, total_is_complete } = page;
@@ -338,10 +330,7 @@ pub(crate) async fn cancel(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let id = call_in_id("The id in the path", &id.map(|Path(text)| text).unwrap_or_default())?;
     shared.door.call_ins.cancel_call_in(tenant, id).await?;
     Ok(reply::success(context.corr_id(), CallInRef { id }))

@@ -13,14 +13,14 @@ use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::work::{BodyRefusals, TENANT, WorkRefusals, check_token, tenant};
+use super::entry::{Asked, BodyRefusals, TENANT, WorkRefusals, tenant};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::query::Query;
-use crate::front_door::{body, reply, wire};
+use crate::front_door::{reply, wire};
 
 /// A token to verify.
 #[derive(ToSchema)]
@@ -67,11 +67,7 @@ pub(crate) struct VerifyResponse {
     security((), ("internalToken" = []))
 )]
 pub(crate) async fn verify(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
+    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
     let (site_key, token) = wire::captcha::verify(&body.bytes)?;
     let verified = match shared.door.captcha.verify_token(tenant, &site_key, &token).await {
         Ok(()) => Verified { success: true, reason: None },

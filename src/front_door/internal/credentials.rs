@@ -11,8 +11,8 @@ use domain::secret::CredentialKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin::{AnyDocument, AskRefusals, Asked, ChangeRefusals, ORDER, stored};
-use super::work::{BodyRefusals, WorkRefusals, check_token};
+use super::admin::{AnyDocument, AskRefusals, ChangeRefusals, ORDER, stored};
+use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
 use crate::front_door::body::{self, Media};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
@@ -279,8 +279,8 @@ pub(crate) async fn validate_key(State(shared): State<Arc<Shared>>, request: Req
     let (mut parts, body) = request.into_parts();
     let context = context(&mut parts.extensions)?;
     check_token(&shared, &parts.headers)?;
-    let named = super::work::named_tenant(&parts.headers).ok();
-    let tenant = named.map(|_| super::work::tenant(&shared, &context, &parts.headers)).transpose()?;
+    let named = super::entry::named_tenant(&parts.headers).ok();
+    let tenant = named.map(|_| super::entry::tenant(&shared, &context, &parts.headers)).transpose()?;
     let body = body::read_as(&shared, &context, &parts.headers, body, Media::Json).await?;
     let malformed = |_| Problem::bad("The body", "is not JSON");
     let value: serde_json::Value = serde_json::from_slice(&body.bytes).map_err(malformed)?;

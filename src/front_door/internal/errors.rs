@@ -8,7 +8,8 @@ use domain::ids::CorrelationId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin::{AskRefusals, Asked};
+use super::admin::AskRefusals;
+use super::entry::Asked;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::failures::Failure;

@@ -14,14 +14,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::call_in::TenantRefusals;
-use super::work::{BodyRefusals, WorkRefusals, check_token, path_id, tenant};
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::work::path_id;
+use crate::front_door::body::Media;
 use crate::front_door::engagement::callbacks::read_booking;
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::CreateCallbackRequest;
 use crate::front_door::error::{Kind, Problem};
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::{body, reply};
 
 /// The operations of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -53,12 +54,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
     security((), ("internalToken" = []))
 )]
 pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
-    let read = body::read(&shared, &context, &parts.headers, body).await;
-    let new = match read.and_then(|body| read_booking(&shared, tenant, &parts.headers, &body.bytes)) {
+    let mut asked = Asked::enter(&shared, request)?;
+    let read = asked.body(&shared, Media::Json).await;
+    let Asked { context, tenant, headers, .. } = asked;
+    let new = match read.and_then(|body| read_booking(&shared, tenant, &headers, &body.bytes)) {
         Ok(new) => new,
         // A booking would get the same answer. What is the fault of this very request is not explained but refused.
         Err(problem) if matches!(problem.kind, Kind::BadParameter | Kind::TooLong | Kind::WrongType) => {
@@ -106,10 +105,7 @@ pub(crate) async fn story(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let story = shared.door.explain.story(tenant, path_id(id)?).await?;
     Ok(reply::success(context.corr_id(), Life::from(&story)))
 }

@@ -14,14 +14,14 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::call_in::{TenantRefusals, free_data, raw};
-use super::work::{BodyRefusals, WorkRefusals, check_token, path_id, tenant};
-use crate::front_door::engagement::context;
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::work::path_id;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::flow::attached;
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::{body, reply};
 
 /// A callback with everything that came with it, but for the devices to notify.
 #[derive(Serialize, ToSchema)]
@@ -150,10 +150,7 @@ pub(crate) async fn callback(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let view = shared.door.flow.callback(tenant, path_id(id)?).await?;
     Ok(reply::success(context.corr_id(), shown(view)?))
 }
@@ -182,12 +179,8 @@ pub(crate) async fn attach(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
     let id = path_id(id)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
     let data = attached(&body.bytes)?;
     drop(body);
     shared.door.flow.attach(tenant, id, data).await?;
@@ -213,10 +206,7 @@ pub(crate) async fn watermark(
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let Ok(Path(name)) = name else {
         return Err(Problem::new(Kind::NotFound, "The name in the path names no queue."));
     };

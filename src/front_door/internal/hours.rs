@@ -9,10 +9,10 @@ use domain::hours::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::work::{WorkRefusals, check_token, tenant};
+use super::entry::{Asked, WorkRefusals};
 use crate::front_door::engagement::hours::{asked_instant, calendar};
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
-use crate::front_door::engagement::{context, segment};
+use crate::front_door::engagement::segment;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -72,10 +72,7 @@ pub(crate) async fn status(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let calendar = calendar(&shared, tenant, &segment("name", name)?)?;
     let at = asked_instant(&shared, Query::new(query.as_deref()), "at")?;
     let status = calendar.status(at);

@@ -19,12 +19,11 @@ use schemas::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::work::{BodyRefusals, WorkRefusals, check_token, tenant};
-use crate::front_door::engagement::context;
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
 use crate::front_door::error::{Kind, Problem};
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::news::{self as wire, ListQuery};
-use crate::front_door::{body, reply};
 
 /// The operations of this file.
 pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -42,12 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// The beginning of every operation of this file: token, tenant, body.
 async fn enter(shared: &Shared, request: Request) -> Result<(CorrelationId, TenantId, Bytes), Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(shared, &parts.headers)?;
-    let tenant = tenant(shared, &context, &parts.headers)?;
-    let body = body::read(shared, &context, &parts.headers, body).await?;
-    Ok((context.corr_id(), tenant, body.bytes))
+    let (asked, body) = Asked::with_json(shared, request).await?;
+    Ok((asked.context.corr_id(), asked.tenant, body.bytes))
 }
 
 fn name(endpoint: Result<Path<String>, PathRejection>) -> Result<String, Problem> {

@@ -8,13 +8,12 @@ use domain::number_rules::{NumberRefusal, NumberVerdict};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::work::{BodyRefusals, WorkRefusals, check_token, tenant};
-use crate::front_door::engagement::context;
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::Problem;
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::numbers::question;
-use crate::front_door::{body, reply};
 
 /// A number, and whose rules it is to be judged by.
 #[derive(ToSchema)]
@@ -89,11 +88,7 @@ pub(crate) struct NumberTestResponse {
     security((), ("internalToken" = []))
 )]
 pub(crate) async fn test(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
+    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
     let verdict = shared.door.numbers.judge_number(tenant, &question(&body.bytes)?)?;
     Ok(reply::success(context.corr_id(), shown(verdict)))
 }

@@ -13,14 +13,13 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::call_in::TenantRefusals;
-use super::work::{BodyRefusals, WorkRefusals, check_token, tenant};
-use crate::front_door::engagement::context;
+use super::entry::{Asked, BodyRefusals, WorkRefusals};
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
+use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::search::{self as wire, SearchRequest};
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::{body, reply};
 
 fn state() -> ObjectBuilder {
     let names = domain::callback::State::ALL.map(domain::callback::State::name);
@@ -183,11 +182,7 @@ fn entry(callback: Callback, shows_numbers: bool) -> FoundEntry {
     security((), ("internalToken" = []))
 )]
 pub(crate) async fn search(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
+    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
     let SearchRequest { named, search, shows_numbers } = wire::search(&body.bytes)?;
     let found = shared.door.search.search(tenant, named, search).await;
     let Found { callbacks, next } = found.map_err(|error| match error {

@@ -10,8 +10,8 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin::{AskRefusals, Asked, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, tagged};
-use super::work::{WorkRefusals, check_token};
+use super::admin::{AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, tagged};
+use super::entry::{Asked, WorkRefusals, check_token};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;

@@ -13,10 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admin::{
-    AnyDocument, AskRefusals, Asked, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, changes, json, stored,
-    tagged,
+    AnyDocument, AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, changes, json, stored, tagged,
 };
-use super::work::{WorkRefusals, check_token, named_tenant};
+use super::entry::{Asked, WorkRefusals, check_token, named_tenant};
 use crate::front_door::body::{self, Media};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;

@@ -1,5 +1,4 @@
-//! What routing reports, and what operators do about parked callbacks. The header `ContactCenterID` names the
-//! tenant, by id or by name; the shared token, if one is configured, must come along.
+//! What routing reports, and what operators do about callbacks.
 
 use std::sync::Arc;
 
@@ -7,23 +6,19 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
 use domain::callback::{Canceller, Reply};
-use domain::ids::{CallbackId, TenantId};
+use domain::ids::CallbackId;
 use domain::ports::CancelError;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
-use crate::front_door::guard::Context;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
-use crate::front_door::{body, reply, wire};
-
-pub(super) const TENANT: &str = "contactcenterid";
+use crate::front_door::{reply, wire};
 
 /// Entries of a list unless asked otherwise, and at most.
 const USUAL_ENTRIES: i64 = 100;
@@ -104,24 +99,6 @@ pub(crate) struct ParkedResponse {
     data: ParkedList,
 }
 
-/// Refusals of the internal operations.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what `error` writes")]
-pub(super) enum WorkRefusals {
-    /// The request is malformed.
-    #[response(status = 400)]
-    BadRequest(ErrorResponse),
-    /// The shared token is missing or wrong.
-    #[response(status = 401)]
-    Unauthorized(ErrorResponse),
-    /// The server, or something behind it, failed.
-    #[response(status = 500)]
-    Failed(ErrorResponse),
-    /// The server cannot take this now; repeat it.
-    #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
-    Busy(ErrorResponse),
-}
-
 /// Refusals of internal operations on one callback.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
@@ -132,21 +109,6 @@ pub(super) enum OneRefusals {
     /// The callback is not in a state for this; for a signal: another session, or a stale attempt.
     #[response(status = 409)]
     Conflict(ErrorResponse),
-}
-
-/// Refusals of internal operations with a body.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what `error` writes")]
-pub(super) enum BodyRefusals {
-    /// The body did not arrive in time.
-    #[response(status = 408)]
-    TooSlow(ErrorResponse),
-    /// The body is longer than the configured maximum.
-    #[response(status = 413)]
-    TooLong(ErrorResponse),
-    /// A body that is not JSON.
-    #[response(status = 415)]
-    WrongType(ErrorResponse),
 }
 
 /// Report what happened to an attempt.
@@ -172,12 +134,8 @@ pub(crate) async fn signals(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
     let id = path_id(id)?;
-    let body = body::read(&shared, &context, &parts.headers, body).await?;
     let signal = wire::signal::signal(&body.bytes)?;
     let result = match shared.door.inbox.signal(tenant, id, signal).await? {
         Reply::Done => "done",
@@ -234,10 +192,7 @@ pub(crate) async fn unpark(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let id = path_id(id)?;
     shared.door.parking.unpark(tenant, id).await?;
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
@@ -264,10 +219,7 @@ pub(crate) async fn cancel(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let tenant = tenant(&shared, &context, &parts.headers)?;
+    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
     let id = path_id(id)?;
     shared.door.desk.cancel(tenant, id, Canceller::Admin).await.map_err(|error| match error {
         CancelError::NotCancellable(state) => {
@@ -276,31 +228,6 @@ pub(crate) async fn cancel(
         CancelError::Unserved(unserved) => unserved.into(),
     })?;
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
-}
-
-pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(token) = &shared.internal_token else { return Ok(()) };
-    let presented = headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-    });
-    if presented.is_some_and(|presented| token.admits(presented)) {
-        return Ok(());
-    }
-    Err(Problem::new(Kind::NoToken, "Missing or wrong token in Authorization: Bearer."))
-}
-
-pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
-    let found = shared.door.keys.tenant(named_tenant(headers)?);
-    let (id, name) = found.ok_or_else(|| Problem::new(Kind::NotFound, "ContactCenterID names no known tenant."))?;
-    context.belongs_to(&name);
-    Ok(id)
-}
-
-/// What the header says, whether there is such a tenant or not.
-pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
-    let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
-    if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
 }
 
 pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {

@@ -177,11 +177,13 @@ async fn receipts_and_acts_are_their_tenants() {
         let subject = acts["data"]["entries"].as_array().unwrap().last().unwrap()["subject"].clone();
         assert_eq!(subject, own["id"]);
     }
-    post(&office.house, "demo", ERASE, &number).await;
+    let again = post(&office.house, "demo", ERASE, &number).await.json()["data"].clone();
     let page = get(&office.house, "demo", "/ges/v1/erasures?limit=1").await.json();
     let next = page["data"]["nextCursor"].as_str().unwrap();
     let rest = get(&office.house, "demo", &format!("/ges/v1/erasures?limit=1&cursor={next}")).await.json();
-    assert_eq!(rest["data"]["erasures"], json!([ours]));
+    // Of the same millisecond, which of the two comes first is chance.
+    let pages = [&page, &rest].map(|page| page["data"]["erasures"].as_array().unwrap().clone()).concat();
+    assert!(pages.len() == 2 && [&ours, &again].iter().all(|receipt| pages.contains(receipt)), "{pages:?}");
     let first = get(&office.house, "demo", "/ges/v1/audit?limit=1").await.json()["data"].clone();
     assert_eq!((&first["entries"][0]["seq"], &first["nextCursor"]), (&json!(1), &json!(1)));
 }

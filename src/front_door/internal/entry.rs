@@ -1,0 +1,122 @@
+//! The beginning of the internal operations: the shared token, the tenant that the header `ContactCenterID` names by id
+//! or by name, the body; and how all of them refuse.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use domain::document::Node;
+use domain::ids::TenantId;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use utoipa::IntoResponses;
+
+use crate::front_door::body::{self, Media, Whole};
+use crate::front_door::engagement::context;
+use crate::front_door::engagement::schemas::ErrorResponse;
+use crate::front_door::error::{Kind, Problem};
+use crate::front_door::guard::Context;
+use crate::front_door::router::Shared;
+
+/// The header that names the tenant.
+pub(super) const TENANT: &str = "contactcenterid";
+
+/// Refusals of the internal operations.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(super) enum WorkRefusals {
+    /// The request is malformed.
+    #[response(status = 400)]
+    BadRequest(ErrorResponse),
+    /// The shared token is missing or wrong.
+    #[response(status = 401)]
+    Unauthorized(ErrorResponse),
+    /// The server, or something behind it, failed.
+    #[response(status = 500)]
+    Failed(ErrorResponse),
+    /// The server cannot take this now; repeat it.
+    #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
+    Busy(ErrorResponse),
+}
+
+/// Refusals of internal operations with a body.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(super) enum BodyRefusals {
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    TooSlow(ErrorResponse),
+    /// The body is longer than the configured maximum.
+    #[response(status = 413)]
+    TooLong(ErrorResponse),
+    /// A body that is not JSON.
+    #[response(status = 415)]
+    WrongType(ErrorResponse),
+}
+
+/// A request about a tenant, let in.
+pub(super) struct Asked {
+    pub(super) context: Context,
+    pub(super) tenant: TenantId,
+    /// Name of the tenant.
+    pub(super) name: Arc<str>,
+    pub(super) headers: HeaderMap,
+    body: axum::body::Body,
+}
+
+impl Asked {
+    /// The first checks of every operation: token, then tenant.
+    pub(super) fn enter(shared: &Shared, request: Request) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let context = context(&mut parts.extensions)?;
+        check_token(shared, &parts.headers)?;
+        let tenant = tenant(shared, &context, &parts.headers)?;
+        let name = shared.door.keys.tenant_name(tenant).unwrap_or_default();
+        Ok(Self { context, tenant, name, headers: parts.headers, body })
+    }
+
+    /// The same with the JSON that came along.
+    pub(super) async fn with_json(shared: &Shared, request: Request) -> Result<(Self, Whole), Problem> {
+        let mut asked = Self::enter(shared, request)?;
+        let body = asked.body(shared, Media::Json).await?;
+        Ok((asked, body))
+    }
+
+    /// The whole body.
+    pub(super) async fn body(&mut self, shared: &Shared, media: Media) -> Result<Whole, Problem> {
+        let body = std::mem::take(&mut self.body);
+        body::read_as(shared, &self.context, &self.headers, body, media).await
+    }
+
+    /// The body as a tree.
+    pub(super) async fn json(&mut self, shared: &Shared) -> Result<Node, Problem> {
+        let body = self.body(shared, Media::Json).await?;
+        super::admin::json(&body.bytes)
+    }
+}
+
+/// The shared token, if one is configured, must come along.
+pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(token) = &shared.internal_token else { return Ok(()) };
+    let presented = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    });
+    if presented.is_some_and(|presented| token.admits(presented)) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::NoToken, "Missing or wrong token in Authorization: Bearer."))
+}
+
+/// The tenant that the header names.
+pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) -> Result<TenantId, Problem> {
+    let found = shared.door.keys.tenant(named_tenant(headers)?);
+    let (id, name) = found.ok_or_else(|| Problem::new(Kind::NotFound, "ContactCenterID names no known tenant."))?;
+    context.belongs_to(&name);
+    Ok(id)
+}
+
+/// What the header says, whether there is such a tenant or not.
+pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
+    let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
+    if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
+}
