@@ -103,7 +103,7 @@ fn nobody_is_told_twice_although_fcm_fails_and_the_program_is_killed() {
     let told = assert_told_once(&answers.lock().unwrap());
     let results = assert_results(&feed(&service), &told);
     println!("{} callbacks, {} messages, results {results:?}", booked.len(), answers.lock().unwrap().len());
-    assert!(told.len() > 200 && service.sigterm().success());
+    assert!(told.len() > 100 && service.sigterm().success());
 }
 
 /// Messages that may have reached a customer: each at most once, and none after it. A message that surely was not
