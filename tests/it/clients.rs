@@ -30,7 +30,7 @@ const STRANGER: &str = "stranger";
 const SHOP: &str = "https://shop.example";
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients")
+    Path::new("tests/fixtures/clients").to_path_buf()
 }
 
 /// Every request, by folder and name.

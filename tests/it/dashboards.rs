@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    Path::new(".").join(path)
 }
 
 /// Words in backticks at the beginning of a row of a table: the names that `docs/metrics.md` publishes.

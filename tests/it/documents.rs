@@ -6,7 +6,7 @@ use std::{env, fs};
 /// What stands between the marks `<!-- begin NAME -->` and `<!-- end NAME -->` of a page must be `expected`.
 /// With `UPDATE_DOCS=1` it is put there instead.
 pub(crate) fn assert_holds(page: &str, name: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
+    let path = Path::new("docs").join(page);
     let text = fs::read_to_string(&path).unwrap();
     let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
     let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page} has no mark {begin}"));

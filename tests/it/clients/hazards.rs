@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 const DOOR: &str = "src/front_door/tests.rs";
 const STATUSES: &str = "src/front_door/tests/statuses.rs";
@@ -244,8 +243,7 @@ const CHOICES: &[Row] = &[
 fn every_row_of_the_contracts_prose_has_its_test() {
     let mut named = BTreeSet::new();
     for (what, file, test) in [COMMON, OPERATIONS, CLIENTS, CHOICES].into_iter().flatten() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{what}: {file}: {error}"));
+        let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{what}: {file}: {error}"));
         let is_test = |at: usize| {
             let above = source[..at].rsplit("\n\n").next().unwrap_or_default();
             // A suite and a block of properties say so once, for all that is in them.

@@ -190,7 +190,7 @@ pub(crate) fn start(limits: Limits) -> Fixture {
 
 /// Steps that this program knows.
 fn migrations() -> usize {
-    fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap().count()
+    fs::read_dir("migrations/sqlite").unwrap().count()
 }
 
 fn error(folder: &Path) -> OpenError {
