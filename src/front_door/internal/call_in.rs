@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use crate::front_door::engagement::callbacks::idempotency;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
@@ -165,15 +165,6 @@ struct CallInRef {
 pub(crate) struct CallInCancelResponse {
     status: SuccessStatus,
     data: CallInRef,
-}
-
-/// Refusals of operations of a tenant.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what `error` writes")]
-pub(super) enum TenantRefusals {
-    /// No such tenant.
-    #[response(status = 404)]
-    NotFound(ErrorResponse),
 }
 
 /// Refusals of a cancel.

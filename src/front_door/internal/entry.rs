@@ -38,6 +38,15 @@ pub(super) enum WorkRefusals {
     Busy(ErrorResponse),
 }
 
+/// Refusals where only the tenant can be unknown.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(super) enum TenantRefusals {
+    /// No such tenant.
+    #[response(status = 404)]
+    NotFound(ErrorResponse),
+}
+
 /// Refusals of internal operations with a body.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]

@@ -13,8 +13,7 @@ use lives::{Life, StoryResponse};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::call_in::TenantRefusals;
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use super::work::path_id;
 use crate::front_door::body::Media;
 use crate::front_door::engagement::callbacks::read_booking;

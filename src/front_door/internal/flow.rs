@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::call_in::{TenantRefusals, free_data, raw};
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::call_in::{free_data, raw};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use super::work::path_id;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};

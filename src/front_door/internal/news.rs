@@ -14,12 +14,12 @@ use domain::notices::{Outcome, Sent};
 use domain::ports::{NoticeQuery, Recovered};
 use schemas::{
     DeliveriesResponse, DeliveryEntry, DeliveryList, Done, DoneResponse, EndpointEntry, EndpointList, EndpointRefusals,
-    EndpointsResponse, ExampleRequest, PublishRequest, RecoverRequest, ResendRequest, TenantRefusals,
+    EndpointsResponse, ExampleRequest, PublishRequest, RecoverRequest, ResendRequest,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;

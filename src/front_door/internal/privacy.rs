@@ -11,8 +11,7 @@ use tracing::Instrument as _;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::admin::{AskRefusals, stored};
-use super::call_in::TenantRefusals;
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};

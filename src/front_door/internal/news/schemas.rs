@@ -246,12 +246,3 @@ pub(super) enum EndpointRefusals {
     #[response(status = 409)]
     Conflict(ErrorResponse),
 }
-
-/// Refusals where only the tenant can be unknown.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what `error` writes")]
-pub(super) enum TenantRefusals {
-    /// No such tenant.
-    #[response(status = 404)]
-    NotFound(ErrorResponse),
-}
