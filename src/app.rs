@@ -2,6 +2,7 @@
 //! down in the opposite order.
 
 mod demo;
+mod engine;
 mod program;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use domain::event::Event;
 use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore, TenantStore as _};
 use thiserror::Error;
 
+pub(crate) use engine::stream_settings;
 pub use program::Ges;
 
 use crate::blinds::KeyedBlinds;
@@ -31,9 +33,11 @@ use crate::front_door::{
 use crate::master_key::{KeyUse, MasterKey, SecretFileError};
 use crate::privacy::{DeskEnder, Ender, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
-use crate::routing::simulator::{Journal, OpenError as SimulatorError, Simulator, SimulatorSettings};
+use crate::routing::simulator::OpenError as SimulatorError;
 use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
+
+use engine::Engine;
 
 /// How long requests in flight may take to be answered once the listeners are closed.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
@@ -95,7 +99,7 @@ pub struct Running {
     pub demo_key: Option<String>,
     doors: Doors,
     tree: Tree,
-    simulator: Arc<Simulator>,
+    engine: Engine,
     drain: Duration,
 }
 
@@ -119,7 +123,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let key_ring = Arc::new(KeyRing::new(hashing_key));
     // Whoever needs a secret of a tenant asks the vault.
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
-    let simulator = Simulator::open(simulator_settings(config), &data_dir.join(Journal::FILE_NAME), clock.clone())?;
+    let engine = Engine::open(config, data_dir, clock.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
@@ -137,16 +141,15 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         nodes: store.clone(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(counted_values(&master)),
-        routing: simulator.clone(),
+        routing: engine.routing(),
         captcha: captcha.clone(),
         statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
-        connectors: vec![],
-        probes: vec![store.clone(), simulator.clone()],
+        connectors: engine.connectors(),
+        probes: vec![store.clone(), engine.probe()],
     };
     let tree = Tree::start(ports, tree_settings(config)).await?;
-    simulator.attach(tree.inbox());
     let node_name: Arc<str> = config.data.node_name.as_str().into();
     let health = Health { snapshot: Box::new(tree.health()), node: node_name, started_at: clock.now() };
     let door = Door {
@@ -160,7 +163,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         search: tree.search_desk(),
         hours: tree.hours(),
         numbers: tree.numbers(),
-        inbox: tree.inbox(),
+        inbox: engine.inbox(config, tree.inbox()),
+        reports: engine.reports(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),
         news: tree.news(),
@@ -180,15 +184,15 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let doors = match front_door::serve(door_settings(config), door).await {
         Ok(doors) => doors,
         Err(error) => {
-            simulator.shutdown().await;
             tree.stop(TREE_GRACE).await;
             return Err(error.into());
         }
     };
     let (external, internal) = (doors.external, doors.internal);
+    engine.begin(tree.inbox(), config.listeners.internal_url(internal));
     // The one line that tools read to learn the real ports.
     tracing::info!(%external, %internal, "listening");
-    Ok(Running { external, internal, demo_key, doors, tree, simulator, drain: config.limits.drain })
+    Ok(Running { external, internal, demo_key, doors, tree, engine, drain: config.limits.drain })
 }
 
 impl Running {
@@ -207,7 +211,7 @@ impl Running {
         if cut > 0 {
             tracing::warn!(connections = cut, "connections were cut that did not end in time");
         }
-        self.simulator.shutdown().await;
+        self.engine.shutdown().await;
         self.tree.stop(TREE_GRACE).await;
         tracing::info!("ended");
     }
@@ -290,10 +294,6 @@ async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, A
     let keys = store.keys().await.map_err(demo::DemoError::from)?;
     let fresh = keys.is_empty() && !store.holds_secrets().await.map_err(demo::DemoError::from)?;
     Ok(MasterKey::read_or_create(&config.data.data_dir, fresh)?)
-}
-
-fn simulator_settings(config: &Config) -> SimulatorSettings {
-    SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents }
 }
 
 fn http_settings(config: &Config) -> HttpSettings {

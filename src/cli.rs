@@ -28,6 +28,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Secret, Telemetry};
 use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
+use crate::simulate_ors::SimulateOrsOptions;
 use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
 use banner::Banner;
 
@@ -51,6 +52,9 @@ pub trait Program: Send + Sync {
 
     /// The OpenAPI document as JSON.
     fn openapi(&self) -> Result<String, Failure>;
+
+    /// Stands in for Orchestration until it is asked to end.
+    async fn simulate_ors(&self, options: &SimulateOrsOptions, config: &Config) -> Result<(), Failure>;
 
     /// Measures this machine and prints tables.
     async fn bench(&self, options: &BenchOptions) -> Result<(), Failure>;
@@ -158,6 +162,8 @@ pub enum Command {
     Migrate,
     /// Print the OpenAPI document of the public API
     Openapi,
+    /// Stand in for Orchestration: read the stream of a voice Redis and play a contact centre
+    SimulateOrs(SimulateOrsOptions),
     /// Measure this machine beside the limits of its parts
     Bench(BenchOptions),
     /// The other end of a comparison that `bench` makes
@@ -183,6 +189,9 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
         Command::Openapi => print(&program.openapi()?),
         Command::CheckConfig => check_config(cli.config),
         Command::Serve => serve(program, cli.config),
+        Command::SimulateOrs(options) => {
+            with_log(cli.config, async |config, _| program.simulate_ors(&options, config).await)
+        }
         Command::Bench(options) => on_runtime(program.bench(&options)),
         Command::BenchConstant => {
             let config = quiet_config(cli.config)?;
@@ -260,15 +269,25 @@ fn with_privacy<T>(
 }
 
 fn serve(program: &dyn Program, file: Option<PathBuf>) -> Result<(), Failure> {
+    with_log(file, async |config, guard| {
+        let shown = config.clone();
+        let ready = move |started: Started| first_screen(&started, &shown);
+        program.serve(config, guard.failures(), &ready).await
+    })
+}
+
+/// Does something that goes on and logs.
+fn with_log(
+    file: Option<PathBuf>,
+    work: impl AsyncFnOnce(&Config, &Guard) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let loaded = Config::from_process(file).map_err(|mistakes| Failure::Unusable(mistakes.to_string()))?;
     let config = loaded.config;
     let settings = tracing_settings(&config);
     on_runtime(async {
         let guard = log::install(&settings).map_err(|error| Failure::unusable(&error))?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let shown = config.clone();
-        let ready = move |started: Started| first_screen(&started, &shown);
-        let outcome = program.serve(&config, guard.failures(), &ready).await;
+        let outcome = work(&config, &guard).await;
         end_log(outcome.as_ref().err(), guard).await;
         outcome
     })

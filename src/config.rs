@@ -20,6 +20,7 @@ mod parts;
 mod reader;
 mod secret;
 mod sources;
+mod voice;
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,13 @@ use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
-pub use parts::{Auth, Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry};
+pub use parts::{
+    Accept, Auth, Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry, Voice,
+};
 pub use reader::{Mistake, shape};
 pub use secret::{Key32, Secret};
 pub use sources::{Origin, Sources};
+pub use voice::{Location, VoiceRedisSecret};
 
 /// Everything that can be set. `Debug` never shows a secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +50,8 @@ pub struct Config {
     pub data: Data,
     /// What stands behind the service.
     pub choices: Choices,
+    /// The voice services, for routing through a stream.
+    pub voice: Voice,
     /// The built-in contact centre.
     pub sim: Sim,
     /// How much is let in.
@@ -102,7 +108,12 @@ impl Config {
         catalogue::refuse_reserved(&mut reader);
         let config = Self::read(&mut reader);
         match config {
-            Some(config) if gathered.mistakes.is_empty() => Ok(Loaded { config, warnings: gathered.warnings }),
+            Some(config) if gathered.mistakes.is_empty() => {
+                if config.choices.routing != Routing::Stream && config.voice.redis_host.is_some() {
+                    gathered.warnings.push("GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream".to_owned());
+                }
+                Ok(Loaded { config, warnings: gathered.warnings })
+            }
             _ => Err(Mistakes(gathered.mistakes)),
         }
     }
@@ -112,6 +123,7 @@ impl Config {
         let listeners = Listeners::read(reader);
         let data = Data::read(reader);
         let choices = Choices::read(reader);
+        let voice = Voice::read(reader);
         let sim = Sim::read(reader);
         let limits = Limits::read(reader);
         let outward = Outward::read(reader);
@@ -119,17 +131,25 @@ impl Config {
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let keys = MasterKeySetting::read(reader);
-        let listeners = listeners?;
+        let (listeners, choices, voice) = (listeners?, choices?, voice?);
         if listeners.external_port != 0 && listeners.external_port == listeners.internal_port {
             reader.refuse(
                 "GES_INTERNAL_PORT",
                 "two listeners cannot share one port: it must differ from GES_EXTERNAL_PORT",
             );
         }
+        let named = voice.redis_host.is_some() || voice.ors_redis_location.is_some();
+        if choices.routing == Routing::Stream && !named {
+            reader.refuse(
+                "GES_ROUTING",
+                "stream needs the Redis of the voice services: set GES_VMCS_REDIS_HOST or GES_ORS_REDIS_LOCATION",
+            );
+        }
         Some(Self {
             listeners,
             data: data?,
-            choices: choices?,
+            choices,
+            voice,
             sim: sim?,
             limits: limits?,
             outward: outward?,

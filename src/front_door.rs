@@ -35,7 +35,7 @@ use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, ExplainDesk, FlowDesk, HoursDesk, Inbox,
-    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, SaveError, SearchDesk, SettingsDesk, StatisticsDesk, StoreError,
+    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, QueueReports, SaveError, SearchDesk, SettingsDesk, StatisticsDesk, StoreError,
     WaitDesk,
 };
 
@@ -72,6 +72,8 @@ pub struct Door {
     pub numbers: Arc<dyn NumberDesk>,
     /// Takes what routing reports.
     pub inbox: Arc<dyn Inbox>,
+    /// Takes what routing reports of its queues.
+    pub reports: Arc<dyn QueueReports>,
     /// Answers what operators ask about captchas.
     pub captcha: Arc<dyn CaptchaDesk>,
     /// Answers with statistics.

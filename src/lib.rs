@@ -15,5 +15,6 @@ pub mod privacy;
 pub mod provisioning;
 pub mod routing;
 pub mod shutdown;
+pub mod simulate_ors;
 pub mod stores;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use crate::bench::{self, BenchOptions};
 use crate::cli::keys::KeyCabinet;
@@ -14,6 +15,7 @@ use crate::front_door::{self, generate_key, hash_key};
 use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
 use crate::shutdown;
+use crate::simulate_ors::{self, SimulateOrsOptions};
 
 /// The program as it is shipped.
 pub struct Ges;
@@ -65,6 +67,19 @@ impl Program for Ges {
 
     fn openapi(&self) -> Result<String, Failure> {
         Ok(front_door::openapi())
+    }
+
+    async fn simulate_ors(&self, options: &SimulateOrsOptions, config: &Config) -> Result<(), Failure> {
+        let stop = CancellationToken::new();
+        let asked = stop.clone();
+        tokio::spawn(async move {
+            match shutdown::requested().await {
+                Ok(signal) => tracing::info!(signal, "asked to end"),
+                Err(error) => tracing::error!(%error, "signals of the system cannot be heard"),
+            }
+            asked.cancel();
+        });
+        simulate_ors::run(options, config, stop).await.map_err(|error| Failure::unusable(&error))
     }
 
     async fn bench(&self, options: &BenchOptions) -> Result<(), Failure> {

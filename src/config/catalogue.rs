@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kinds::Kind;
-use super::parts::{Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry};
+use super::parts::{Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry, Voice};
 use super::reader::{Reader, service_link};
 
 /// One setting as it is documented.
@@ -40,6 +40,7 @@ pub fn settings() -> Vec<Setting> {
         Listeners::settings(),
         Data::settings(),
         Choices::settings(),
+        Voice::settings(),
         Sim::settings(),
         Limits::settings(),
         Outward::settings(),
@@ -74,13 +75,6 @@ pub const RESERVED: &[(&str, Reserved)] = &[
     ("GES_REDIS_CLUSTER", Reserved::NoEffect),
     ("GES_REDIS_SENTINEL", Reserved::NoEffect),
     ("GES_REDIS_CACHEKEY", Reserved::NoEffect),
-    ("GES_VMCS_REDIS_HOST", Reserved::NoEffect),
-    ("GES_VMCS_REDIS_PORT", Reserved::NoEffect),
-    ("GES_VMCS_REDIS_CLUSTER_MODE", Reserved::NoEffect),
-    ("GES_VMCS_REDIS_STREAM_NAME", Reserved::NoEffect),
-    ("GES_VOICE_REDIS_ORS_STREAM", Reserved::NoEffect),
-    ("GES_ORS_ACCEPT", Reserved::NoEffect),
-    ("GES_ORS_REDIS_LOCATION", Reserved::NoEffect),
     ("GES_ORS_NODES", Reserved::NoEffect),
     ("GES_URS_NODES", Reserved::NoEffect),
     ("GES_REGION_AFFINITY", Reserved::NoEffect),

@@ -12,6 +12,7 @@ use super::kinds::{
 };
 use super::reader::Reader;
 use super::secret::{Key32, Secret};
+use super::voice::{Host, HostAndPort, Location, VoiceRedis, VoiceRedisSecret};
 
 /// Declares a part: the struct, how it is read, and its entries in the documentation, from one text.
 ///
@@ -91,6 +92,17 @@ part! {
 pub enum Routing {
     /// The built-in contact centre.
     Simulator,
+    /// Orchestration, through the stream in the voice services' Redis.
+    Stream,
+}
+
+/// How an engine takes an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// It asks for it with `accepted`, and does nothing before that is granted.
+    Explicit,
+    /// Its first report of an attempt counts as if it had asked.
+    Implicit,
 }
 
 /// Who says who may use the web interface.
@@ -103,10 +115,38 @@ pub enum Auth {
 part! {
     /// What stands behind the service.
     struct Choices, "What stands behind the service" {
-        /// The routing engine. This version has the built-in simulator only.
-        routing: Routing = value("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator)]), "simulator");
+        /// The routing engine: the built-in simulator, or Orchestration through a Redis stream, which needs
+        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`.
+        routing: Routing =
+            value("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream)]), "simulator");
         /// Where users are known. This version has local accounts only.
         auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
+    }
+}
+
+part! {
+    /// The voice services, for routing through a stream.
+    struct Voice, "Voice services" {
+        /// Host of the Redis that holds the stream; in a cluster any member.
+        redis_host: Option<String> = optional("GES_VMCS_REDIS_HOST", Host);
+        /// Its port, unless the secret names another.
+        redis_port: u16 = value("GES_VMCS_REDIS_PORT", whole::<u16>(1, 65_535), "6379");
+        /// Whether it is a Redis Cluster, whose other members are then found through this one.
+        redis_cluster_mode: bool = value("GES_VMCS_REDIS_CLUSTER_MODE", SWITCH, "false");
+        /// Name of the stream. What reads it has to look under the same name.
+        redis_stream_name: String = value("GES_VMCS_REDIS_STREAM_NAME", Name, "NewCallbackStream");
+        /// Where the Redis of Orchestration is, if not at `GES_VMCS_REDIS_HOST`; it goes before that. Without a port:
+        /// 10000.
+        ors_redis_location: Option<Location> = optional("GES_ORS_REDIS_LOCATION", HostAndPort);
+        /// The secret file `voice-redis-ors-stream` (or `voice_redis_ors_stream`): credentials of that Redis. Its port
+        /// goes before other settings. The connection is encrypted if `servername` or `rejectUnauthorized` is in it;
+        /// with `rejectUnauthorized` false any certificate is taken, and whoever stands between can read along.
+        secret: Option<VoiceRedisSecret> = optional("GES_VOICE_REDIS_ORS_STREAM", VoiceRedis);
+        /// `explicit`: a flow asks for its attempt with `accepted` and does nothing before that is granted. `implicit`,
+        /// for flows that cannot: the first report of an attempt counts as if it had asked. Two flows that were begun
+        /// for one attempt are then told apart only when the second one reports, which may be after it has dialled.
+        accept: Accept =
+            value("GES_ORS_ACCEPT", OneOf(&[("explicit", Accept::Explicit), ("implicit", Accept::Implicit)]), "explicit");
     }
 }
 

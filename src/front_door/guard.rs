@@ -52,6 +52,8 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/health/detail",
     "/metrics",
     "/ges/v1/callbacks/{id}/signals",
+    "/ges/v1/callbacks/signals",
+    "/ges/v1/queues/reports",
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
     "/ges/v1/callbacks/{id}/cancel",

@@ -5,6 +5,7 @@ mod admin;
 mod call_in;
 mod captcha;
 mod credentials;
+mod engine;
 mod entry;
 mod errors;
 mod explain;
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(health::detail))
         .routes(routes!(health::metrics))
         .routes(routes!(work::signals))
+        .routes(routes!(engine::signals))
+        .routes(routes!(engine::reports))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
         .routes(routes!(work::cancel))

@@ -35,6 +35,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
 use tower::ServiceExt as _;
 
+mod reports;
 mod settings;
 mod waits;
 
@@ -96,6 +97,7 @@ pub(crate) struct Fake {
     pub(crate) booked: Mutex<Vec<NewCallback>>,
     pub(crate) asked: Mutex<Vec<Question>>,
     pub(crate) signals: Mutex<Vec<(TenantId, CallbackId, Signal)>>,
+    pub(crate) reports: Arc<reports::Reports>,
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) news: news::News,
     pub(crate) moves: moves::Moves,
@@ -139,6 +141,7 @@ impl Fake {
             booked: Mutex::default(),
             asked: Mutex::default(),
             signals: Mutex::default(),
+            reports: Arc::default(),
             events: Mutex::default(),
             news: news::News::default(),
             moves: moves::Moves::default(),
@@ -284,6 +287,7 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         explain: fake.clone(),
         search: fake.clone(),
         inbox: fake.clone(),
+        reports: fake.reports.clone(),
         captcha: fake.clone(),
         statistics: fake.clone(),
         news: fake.clone(),

@@ -9,6 +9,7 @@ mod explain;
 mod flow;
 mod fuzz;
 mod hours;
+mod engine;
 mod internal;
 mod limits;
 mod moves;

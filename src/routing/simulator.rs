@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::callback::Live;
+use domain::callback::{Live, Signal};
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{AttemptRef, Clock, Inbox, Invitation, Probe, Routing, RoutingError};
 use domain::wait::QueueReport;
@@ -95,6 +95,15 @@ pub struct Simulator {
     driver: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// When an attempt was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// Just now.
+    Now,
+    /// Some time before, it or a higher one.
+    Before,
+}
+
 /// What the ports and the driver share.
 struct Shared {
     core: Mutex<Core>,
@@ -147,6 +156,51 @@ impl Simulator {
             stop: CancellationToken::new(),
             driver: Mutex::new(None),
         }))
+    }
+
+    /// As [`Self::open`], for a simulator that is reached through a stream: nobody waits for the answer to a start, so a
+    /// number that asks for refusals gets all of them as signals.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_behind_stream(
+        settings: SimulatorSettings,
+        journal: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let simulator = Self::open(settings, journal, clock)?;
+        simulator.shared.core().floor.refuse_by_signal();
+        Ok(simulator)
+    }
+
+    /// Takes an invitation as a stream brings it, at once.
+    ///
+    /// # Errors
+    /// As [`Routing::start`], but never *perhaps*.
+    pub fn enter(&self, invitation: &Invitation) -> Result<Entered, RoutingError> {
+        let now = self.shared.now();
+        let admission = self.shared.core().start(invitation, now)?;
+        match admission {
+            Admission::Repeated => Ok(Entered::Before),
+            Admission::Refused { .. } => Err(RoutingError::Refused("the number asks for a refusal".into())),
+            Admission::Closed => Err(RoutingError::Refused("the register is closed".into())),
+            Admission::Full(what) => Err(not_done(what)),
+            Admission::Enters => {
+                self.shared.wake.notify_one();
+                Ok(Entered::Now)
+            }
+        }
+    }
+
+    /// The queues in use, each with its tenant.
+    pub fn queues(&self) -> Vec<(TenantId, QueueName)> {
+        self.shared.core().floor.queues_in_use()
+    }
+
+    /// Where callbacks stand, at most `limit` of them, and from where to ask on: reports that nobody asked for.
+    pub fn whereabouts(&self, from: usize, limit: usize) -> (Vec<(TenantId, CallbackId, Signal)>, usize) {
+        let now = self.shared.now();
+        self.shared.core().floor.whereabouts(from, limit, now.wall_ms)
     }
 
     /// From now on signals go to `inbox`, in place of any earlier one, and the floor moves. The sessions that an
@@ -277,14 +331,8 @@ impl Routing for Simulator {
     /// Idempotent by (callback, attempt); answers at once, except for the numbers whose last digits ask for a
     /// slow answer or none.
     async fn start(&self, invitation: Invitation) -> Result<(), RoutingError> {
-        let now = self.shared.now();
-        let admission = self.shared.core().start(&invitation, now)?;
-        match admission {
-            Admission::Repeated => return Ok(()),
-            Admission::Refused { .. } => return Err(RoutingError::Refused("the number asks for a refusal".into())),
-            Admission::Closed => return Err(RoutingError::Refused("the register is closed".into())),
-            Admission::Full(what) => return Err(not_done(what)),
-            Admission::Enters => self.shared.wake.notify_one(),
+        if self.enter(&invitation)? == Entered::Before {
+            return Ok(());
         }
         let pause = |seconds| tokio::time::sleep(Duration::from_micros(self.times.micros(seconds)));
         match Outcome::of(invitation.phone) {

@@ -1,17 +1,26 @@
-//! The body of `POST /ges/v1/callbacks/{id}/signals`: what routing reports about one attempt.
+//! What routing reports: the bodies of `POST /ges/v1/callbacks/{id}/signals` about one attempt, of its batch form, and
+//! of `POST /ges/v1/queues/reports`.
+
+use std::marker::PhantomData;
 
 use domain::callback::{Live, Reason, Signal, SignalEvent};
-use domain::ids::SessionId;
-use serde::de::MapAccess;
+use domain::ids::{CallbackId, QueueName, SessionId};
+use domain::wait::{MAX_SERVED, QueueReport};
+use serde::de::{Deserialize, Deserializer, MapAccess};
 
-use super::{Loose, Members, object, skip};
+use super::{Loose, Members, ObjectVisitor, object, parse_id, skip};
 use crate::front_door::error::Problem;
 
 /// Highest `seq`: what a double counts exactly.
 const MAX_SEQ: i64 = 1 << 53;
+/// Signals, or reports of queues, in one request.
+const MAX_BATCH: usize = 500;
+/// Longest time in a report, in seconds: a year.
+const MAX_REPORTED_SECONDS: f64 = 31_536_000.0;
 
 #[derive(Default)]
 struct SignalMembers<'a> {
+    callback_id: Loose<'a>,
     attempt: Loose<'a>,
     seq: Loose<'a>,
     event: Loose<'a>,
@@ -24,6 +33,7 @@ struct SignalMembers<'a> {
 impl<'de> Members<'de> for SignalMembers<'de> {
     fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
         match name {
+            "callbackId" => self.callback_id = from.next_value()?,
             "attempt" => self.attempt = from.next_value()?,
             "seq" => self.seq = from.next_value()?,
             "event" => self.event = from.next_value()?,
@@ -39,7 +49,118 @@ impl<'de> Members<'de> for SignalMembers<'de> {
 
 /// Reads one signal.
 pub(crate) fn signal(body: &[u8]) -> Result<Signal, Problem> {
-    let members: SignalMembers<'_> = object(body)?;
+    signal_of(object(body)?)
+}
+
+/// Reads many signals with their callbacks, in their order; each that breaks a rule of form tells that for itself.
+pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<(CallbackId, Signal), Problem>>, Problem> {
+    let members: ListMembers<SignalMembers<'_>> = object(body)?;
+    let read = |Item(mut members): Item<SignalMembers<'_>>| {
+        let id = std::mem::take(&mut members.callback_id).required_text("callbackId", 64)?;
+        Ok((parse_id("callbackId", &id)?, signal_of(members)?))
+    };
+    Ok(members.listed("signals")?.into_iter().map(read).collect())
+}
+
+/// Reads how queues are.
+pub(crate) fn reports(body: &[u8]) -> Result<Vec<(QueueName, QueueReport)>, Problem> {
+    let members: ListMembers<ReportMembers<'_>> = object(body)?;
+    members.listed("queues")?.into_iter().map(|Item(members)| report_of(members)).collect()
+}
+
+/// A body that is a list of objects under one name.
+struct ListMembers<M>(Option<Vec<Item<M>>>);
+
+impl<M> Default for ListMembers<M> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+/// One object of the list.
+struct Item<M>(M);
+
+impl<'de, M: Members<'de>> Deserialize<'de> for Item<M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor::<M>(PhantomData)).map(Self)
+    }
+}
+
+impl<'de, M: Members<'de>> Members<'de> for ListMembers<M> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "signals" | "queues" => self.0 = Some(from.next_value()?),
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+impl<M> ListMembers<M> {
+    fn listed(self, field: &str) -> Result<Vec<Item<M>>, Problem> {
+        let list = self.0.ok_or_else(|| Problem::bad(field, "is required"))?;
+        if list.len() > MAX_BATCH {
+            return Err(Problem::bad(field, format!("must have at most {MAX_BATCH} entries")));
+        }
+        Ok(list)
+    }
+}
+
+#[derive(Default)]
+struct ReportMembers<'a> {
+    queue: Loose<'a>,
+    agents: Loose<'a>,
+    free_agents: Loose<'a>,
+    waiting: Loose<'a>,
+    on_hold: Loose<'a>,
+    served: Loose<'a>,
+    served_over_seconds: Loose<'a>,
+    mean_busy_seconds: Loose<'a>,
+    expected_wait_seconds: Loose<'a>,
+}
+
+impl<'de> Members<'de> for ReportMembers<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+        match name {
+            "queue" => self.queue = from.next_value()?,
+            "agents" => self.agents = from.next_value()?,
+            "freeAgents" => self.free_agents = from.next_value()?,
+            "waiting" => self.waiting = from.next_value()?,
+            "onHold" => self.on_hold = from.next_value()?,
+            "served" => self.served = from.next_value()?,
+            "servedOverSeconds" => self.served_over_seconds = from.next_value()?,
+            "meanBusySeconds" => self.mean_busy_seconds = from.next_value()?,
+            "expectedWaitSeconds" => self.expected_wait_seconds = from.next_value()?,
+            _ => skip(from)?,
+        }
+        Ok(())
+    }
+}
+
+fn report_of(members: ReportMembers<'_>) -> Result<(QueueName, QueueReport), Problem> {
+    let queue = members.queue.required_text("queue", 255)?;
+    let queue = QueueName::new(&queue).map_err(|_| Problem::bad("queue", "must not contain control characters"))?;
+    let count = |member: Loose<'_>, field: &str, max: u32| {
+        let number = member.whole(field, 0, i64::from(max))?;
+        Ok::<_, Problem>(number.map(|number| u32::try_from(number).unwrap_or(u32::MAX)))
+    };
+    let seconds = |member: Loose<'_>, field: &str| member.number(field, 0.0, MAX_REPORTED_SECONDS);
+    let most_served = u32::try_from(MAX_SERVED).unwrap_or(u32::MAX);
+    let expected = members.expected_wait_seconds.whole("expectedWaitSeconds", 0, MAX_REPORTED_SECONDS as i64)?;
+    let report = QueueReport {
+        agents: count(members.agents, "agents", u32::MAX)?,
+        free_agents: count(members.free_agents, "freeAgents", u32::MAX)?.unwrap_or_default(),
+        waiting: count(members.waiting, "waiting", u32::MAX)?.unwrap_or_default(),
+        on_hold: count(members.on_hold, "onHold", u32::MAX)?.unwrap_or_default(),
+        served: count(members.served, "served", most_served)?.unwrap_or_default(),
+        served_over_seconds: seconds(members.served_over_seconds, "servedOverSeconds")?.unwrap_or_default(),
+        mean_busy_seconds: seconds(members.mean_busy_seconds, "meanBusySeconds")?,
+        expected_wait_seconds: expected.and_then(|seconds| i32::try_from(seconds).ok()),
+    };
+    Ok((queue, report))
+}
+
+fn signal_of(members: SignalMembers<'_>) -> Result<Signal, Problem> {
     let missing = |field: &str| Problem::bad(field, "is required");
     let attempt = members.attempt.whole("attempt", 1, i64::from(u32::MAX))?.ok_or_else(|| missing("attempt"))?;
     let seq = members.seq.whole("seq", 0, MAX_SEQ)?.ok_or_else(|| missing("seq"))?;

@@ -113,6 +113,16 @@ pub(super) struct Floor {
     stamps: u32,
     /// When the registers are next searched for expired ones.
     tidy_at_ms: i64,
+    refusals: Refusals,
+}
+
+/// How a number is refused that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusals {
+    /// Odd attempts in the answer to the start, even ones by a signal.
+    ByTurns,
+    /// All of them by a signal.
+    BySignal,
 }
 
 /// Registers are searched for expired ones this often, in milliseconds.
@@ -135,7 +145,13 @@ impl Floor {
             lines: Vec::new(),
             stamps: 0,
             tidy_at_ms: 0,
+            refusals: Refusals::ByTurns,
         }
+    }
+
+    /// From now on nobody is refused in the answer to a start.
+    pub(super) fn refuse_by_signal(&mut self) {
+        self.refusals = Refusals::BySignal;
     }
 
     /// Goes on from what an earlier process left behind.
@@ -157,7 +173,7 @@ impl Floor {
     /// Judges a start and writes the lines that have to be durable before it is carried out. Changes nothing.
     pub(super) fn admit(&self, invitation: &Invitation, wall_ms: i64, lines: &mut Vec<u8>) -> Admission {
         let outcome = Outcome::of(invitation.phone);
-        let refused = outcome.refuses_start(invitation.attempt);
+        let refused = self.refusals == Refusals::ByTurns && outcome.refuses_start(invitation.attempt);
         let known = self.registers.get(&invitation.id);
         let highest = known.map_or(0, |register| register.attempt);
         if invitation.attempt <= highest {

@@ -1,12 +1,12 @@
 //! What the floor is asked: after attempts, for expected waits and for places in the line.
 
-use domain::callback::Live;
+use domain::callback::{Live, Signal, SignalEvent};
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::AttemptRef;
 use domain::wait::QueueReport;
 
 use super::{Floor, Phase, Queue, Report, Stage};
-use crate::routing::simulator::session::SERVED;
+use crate::routing::simulator::session::{SERVED, Session};
 use crate::routing::simulator::timeline::Micros;
 
 impl Floor {
@@ -90,6 +90,40 @@ impl Floor {
         let until_desired = (session.desired_ms - wall_ms).max(0).saturating_add(999) / 1000;
         let wait = self.wait_behind(queue, ahead).max(i32::try_from(until_desired).unwrap_or(i32::MAX));
         Some(Live { position: i32::try_from(ahead + 1).unwrap_or(i32::MAX), estimated_wait_seconds: wait })
+    }
+
+    /// The queues that were ever used.
+    pub(in super::super) fn queues_in_use(&self) -> Vec<(TenantId, QueueName)> {
+        self.queues.iter().map(|queue| (queue.tenant, queue.name.clone())).collect()
+    }
+
+    /// Reports of where callbacks stand whose attempts were granted, from place `from` on and at most `limit`; and the
+    /// place to go on from, 0 after the last.
+    pub(in super::super) fn whereabouts(
+        &self,
+        from: usize,
+        limit: usize,
+        wall_ms: i64,
+    ) -> (Vec<(TenantId, CallbackId, Signal)>, usize) {
+        let mut found = Vec::new();
+        for (place, session) in self.sessions.iter().enumerate().skip(from) {
+            if found.len() >= limit {
+                return (found, place);
+            }
+            let Some(session) = session.as_ref().filter(|it| it.phase == Phase::Waiting || it.holds_agent()) else {
+                continue;
+            };
+            if let Some(live) = self.live(session.callback, wall_ms) {
+                let signal = Signal {
+                    attempt: session.attempt,
+                    seq: 0,
+                    session: Session::name_of(session.callback, session.attempt),
+                    event: SignalEvent::Position(live),
+                };
+                found.push((session.tenant, session.callback, signal));
+            }
+        }
+        (found, 0)
     }
 
     /// Real seconds until an agent is free for somebody behind `ahead` others: every agent takes the next

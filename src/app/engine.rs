@@ -1,0 +1,138 @@
+//! The routing engine that was chosen, with everything that depends on the choice.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::ports::{Clock, Connector, Inbox, NoReports, Probe, QueueReports, Routing};
+
+use crate::config::{Accept, Config, Routing as Choice};
+use crate::routing::implicit::ImplicitAccept;
+use crate::routing::ors_stream::{Layout, OrsStream, QUIET, RedisSettings, ReportBoard, StreamSettings, TlsSettings, Verify};
+use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
+
+/// See the module.
+pub(super) enum Engine {
+    /// The built-in contact centre.
+    Simulator(Arc<Simulator>),
+    /// Orchestration, through a stream.
+    Stream(Arc<OrsStream>, Arc<ReportBoard>),
+}
+
+impl Engine {
+    /// Prepares it; nothing goes out before [`Self::begin`].
+    pub(super) fn open(config: &Config, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        match config.choices.routing {
+            Choice::Simulator => {
+                let settings =
+                    SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents };
+                Simulator::open(settings, &data_dir.join(Journal::FILE_NAME), clock).map(Self::Simulator)
+            }
+            Choice::Stream => {
+                let reports = Arc::new(ReportBoard::default());
+                let stream = OrsStream::new(&stream_settings(config), reports.clone(), clock);
+                Ok(Self::Stream(Arc::new(stream), reports))
+            }
+        }
+    }
+
+    pub(super) fn routing(&self) -> Arc<dyn Routing> {
+        match self {
+            Self::Simulator(simulator) => simulator.clone(),
+            Self::Stream(stream, _) => stream.clone(),
+        }
+    }
+
+    pub(super) fn probe(&self) -> Arc<dyn Probe> {
+        match self {
+            Self::Simulator(simulator) => simulator.clone(),
+            Self::Stream(stream, _) => stream.clone(),
+        }
+    }
+
+    pub(super) fn connectors(&self) -> Vec<Arc<dyn Connector>> {
+        match self {
+            Self::Simulator(_) => vec![],
+            Self::Stream(stream, _) => vec![stream.clone()],
+        }
+    }
+
+    /// Where the door hands reports of queues to.
+    pub(super) fn reports(&self) -> Arc<dyn QueueReports> {
+        match self {
+            Self::Simulator(_) => Arc::new(NoReports),
+            Self::Stream(_, reports) => reports.clone(),
+        }
+    }
+
+    /// The inbox as the door hands signals to it.
+    pub(super) fn inbox(&self, config: &Config, inbox: Arc<dyn Inbox>) -> Arc<dyn Inbox> {
+        match (self, config.voice.accept) {
+            (Self::Stream(..), Accept::Implicit) => Arc::new(ImplicitAccept::new(inbox)),
+            _ => inbox,
+        }
+    }
+
+    /// From now on signals can be taken: from within by `inbox`, from outside under `internal_url`.
+    pub(super) fn begin(&self, inbox: Arc<dyn Inbox>, internal_url: String) {
+        match self {
+            Self::Simulator(simulator) => simulator.attach(inbox),
+            Self::Stream(stream, _) => stream.reply_to(internal_url),
+        }
+    }
+
+    /// Ends what is within this process.
+    pub(super) async fn shutdown(&self) {
+        if let Self::Simulator(simulator) = self {
+            simulator.shutdown().await;
+        }
+    }
+}
+
+/// What the settings come to. The secret goes before the location, and that before host and port.
+pub(crate) fn stream_settings(config: &Config) -> StreamSettings {
+    let voice = &config.voice;
+    let secret = voice.secret.clone().unwrap_or_default();
+    let (host, port) = match (&voice.ors_redis_location, &voice.redis_host) {
+        (Some(location), _) => (location.host.clone(), location.port),
+        (None, host) => (host.clone().unwrap_or_default(), voice.redis_port),
+    };
+    let encrypted = secret.servername.is_some() || secret.reject_unauthorized.is_some();
+    let verify = if secret.reject_unauthorized == Some(false) { Verify::No } else { Verify::Yes };
+    let tls = TlsSettings { server_name: secret.servername, verify, ca_files: config.outward.ca_files.clone() };
+    let redis = RedisSettings {
+        host,
+        port: secret.port.unwrap_or(port),
+        layout: if voice.redis_cluster_mode { Layout::Cluster } else { Layout::Single },
+        password: secret.password,
+        tls: encrypted.then_some(tls),
+    };
+    StreamSettings { redis, stream: voice.redis_stream_name.clone(), quiet: QUIET }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn settings(values: &[(&str, &str)]) -> RedisSettings {
+        let environment = values.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let loaded = Config::load(Sources { environment, file: None }).unwrap();
+        stream_settings(&loaded.config).redis
+    }
+
+    #[test]
+    fn the_secret_goes_before_the_location_and_that_before_the_host() {
+        let host = ("GES_VMCS_REDIS_HOST", "vmcs");
+        let secret = ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"p","port":7000,"servername":"redis.voice"}"#);
+        let plain = settings(&[host, ("GES_VMCS_REDIS_PORT", "6400")]);
+        assert_eq!((plain.host.as_str(), plain.port, plain.tls), ("vmcs", 6400, None));
+        let located = settings(&[host, ("GES_ORS_REDIS_LOCATION", "ors")]);
+        assert_eq!((located.host.as_str(), located.port), ("ors", 10_000));
+        let secured = settings(&[host, secret, ("GES_VMCS_REDIS_CLUSTER_MODE", "true")]);
+        assert_eq!((secured.host.as_str(), secured.port, secured.layout), ("vmcs", 7000, Layout::Cluster));
+        let tls = secured.tls.unwrap();
+        assert_eq!((tls.server_name.as_deref(), tls.verify), (Some("redis.voice"), Verify::Yes));
+        let trusting = settings(&[host, ("GES_VOICE_REDIS_ORS_STREAM", r#"{"rejectUnauthorized":false}"#)]);
+        assert_eq!(trusting.tls.map(|tls| tls.verify), Some(Verify::No));
+    }
+}

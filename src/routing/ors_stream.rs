@@ -1,0 +1,303 @@
+//! Orchestration (ORS) behind a stream in the Redis of the voice services: starts, cancels and questions go out as
+//! entries, signals come back over HTTP to the internal listener.
+//!
+//! ```text
+//!   start ──▶ start script ─┐
+//!   close ──▶ close script ─┼─▶ {stream} + {stream}:cb:<id> ─▶ ORS ─▶ POST /ges/v1/callbacks/{id}/signals
+//!   ping  ──▶ ping script ──┘
+//! ```
+//!
+//! The client is a [`Connector`]: an actor opens it, looks after it, closes it and opens it anew, for ever. Between two
+//! looks the client connects again by itself. Nothing here is waited for on the way of a booking, and nothing polls.
+//! What the stream and the registers hold may vanish: the register only saves work, the fence is the conditional write
+//! of `accepted`.
+
+mod client;
+mod entry;
+mod keys;
+mod reports;
+mod scripts;
+mod unverified;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::callback::Live;
+use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ports::{AttemptRef, Clock, Connector, Invitation, Probe, Routing, RoutingError};
+use domain::wait::{Mode, QueueReport};
+use fred::clients::Client;
+use fred::interfaces::{ClientLike as _, EventInterface as _, LuaInterface as _, StreamsInterface as _};
+use fred::types::config::Options;
+use fred::types::scripts::Script;
+use fred::types::{ClientState, Value};
+use tokio::time::Instant;
+
+pub(crate) use client::{Use, open, told};
+pub use client::{Layout, RedisSettings, TlsSettings, Verify};
+pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
+pub use reports::ReportBoard;
+
+use entry::{Fields, instant};
+use keys::Keys;
+
+/// The stream's usual name.
+pub const USUAL_STREAM: &str = "NewCallbackStream";
+/// One ping asks after at most so many attempts.
+pub const MAX_PING: usize = 500;
+/// A register lives until the end of its callback's life and this much longer.
+const KEEP_REGISTER: chrono::Duration = chrono::Duration::hours(24);
+/// A register of a callback whose end of life is not known lives for so long: longer than any record.
+const KEEP_UNKNOWN: chrono::Duration = chrono::Duration::days(15);
+/// An entry of such a callback is of use for so long.
+const UNKNOWN_LIFE: chrono::Duration = chrono::Duration::hours(24);
+/// Usual value of [`StreamSettings::quiet`].
+pub const QUIET: Duration = Duration::from_secs(60);
+/// A question has been read or never will be after this; its entry is taken away with a later question.
+const QUESTION_LIFE: Duration = Duration::from_secs(120);
+/// Questions whose entries are remembered to be taken away; those beyond go when their time is over.
+const MAX_QUESTIONS: usize = 1_000;
+/// Entries of questions that one question takes away at most.
+const MAX_TAKEN_AWAY: usize = 100;
+
+/// What the adapter needs to know.
+#[derive(Debug, Clone)]
+pub struct StreamSettings {
+    /// Where the stream is.
+    pub redis: RedisSettings,
+    /// Its name, without braces.
+    pub stream: String,
+    /// Nothing is asked after in this time after the connection came back: who reads the stream is only coming back,
+    /// too. [`QUIET`] everywhere but in tests.
+    pub quiet: Duration,
+}
+
+/// The adapter.
+pub struct OrsStream {
+    redis: RedisSettings,
+    quiet: Duration,
+    keys: Keys,
+    client: ArcSwapOption<Opened>,
+    clock: Arc<dyn Clock>,
+    reports: Arc<ReportBoard>,
+    reply_to: OnceLock<String>,
+    /// Entries of questions, oldest first.
+    questions: Mutex<VecDeque<(Instant, String)>>,
+}
+
+/// An open client.
+struct Opened {
+    client: Client,
+    /// When it was connected last.
+    connected_at: Arc<Mutex<Instant>>,
+}
+
+impl OrsStream {
+    /// Prepares the adapter. Nothing is opened before the connector's actor does it, and nothing goes out before
+    /// [`Self::reply_to`] has been said.
+    pub fn new(settings: &StreamSettings, reports: Arc<ReportBoard>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            redis: settings.redis.clone(),
+            quiet: settings.quiet,
+            keys: Keys::new(&settings.stream),
+            client: ArcSwapOption::empty(),
+            clock,
+            reports,
+            reply_to: OnceLock::new(),
+            questions: Mutex::default(),
+        }
+    }
+
+    /// Says where signals are to go: the base URL of the internal listener. The first word counts.
+    pub fn reply_to(&self, url: String) {
+        let _said_before = self.reply_to.set(url);
+    }
+
+    fn where_to_reply(&self) -> Result<&str, RoutingError> {
+        self.reply_to.get().map(String::as_str).ok_or_else(|| not_done("the listener for signals is not open yet"))
+    }
+
+    /// The client, if its connection stands. Whatever fails before this was surely not done.
+    fn connected(&self) -> Result<Arc<Opened>, RoutingError> {
+        let opened = self.client.load_full().ok_or_else(|| not_done("the voice Redis is not connected"))?;
+        match opened.client.state() {
+            ClientState::Connected => Ok(opened),
+            _ => Err(not_done("the voice Redis is being connected again")),
+        }
+    }
+
+    /// Runs a script by its hash; a server that does not know it is given it.
+    async fn run<T>(&self, script: &Script, keys: Vec<String>, arguments: Vec<Value>) -> Result<T, RoutingError>
+    where
+        T: fred::types::FromValue,
+    {
+        let opened = self.connected()?;
+        let once = Options { max_attempts: Some(1), fail_fast: true, ..Options::default() };
+        let client = opened.client.with_options(&once);
+        match client.evalsha(script.sha1().clone(), keys.clone(), arguments.clone()).await {
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                let lua = script.lua().cloned().unwrap_or_default();
+                client.eval(lua, keys, arguments).await.map_err(|error| client::failed(&error))
+            }
+            result => result.map_err(|error| client::failed(&error)),
+        }
+    }
+
+    /// Entries of questions that nobody needs any more.
+    fn old_questions(&self) -> Vec<String> {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut old = Vec::new();
+        while old.len() < MAX_TAKEN_AWAY && questions.front().is_some_and(|(at, _)| at.elapsed() > QUESTION_LIFE) {
+            old.extend(questions.pop_front().map(|(_, id)| id));
+        }
+        old
+    }
+
+    fn remember_question(&self, id: String) {
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if questions.len() < MAX_QUESTIONS {
+            questions.push_back((Instant::now(), id));
+        }
+    }
+
+    async fn asks(&self) -> Result<(), String> {
+        let opened = self.connected().map_err(|error| error.to_string())?;
+        // The stream's own server answers, and a key that is no stream is noticed.
+        let length: Result<u64, _> = opened.client.xlen(self.keys.stream()).await;
+        length.map(drop).map_err(|error| told(&error))
+    }
+}
+
+fn not_done(why: &str) -> RoutingError {
+    RoutingError::NotDone(why.to_owned())
+}
+
+fn unwritable(error: &serde_json::Error) -> RoutingError {
+    RoutingError::NotDone(format!("the entry cannot be written: {error}"))
+}
+
+fn values(fields: Fields) -> impl Iterator<Item = Value> {
+    fields.into_iter().flat_map(|(name, value)| [Value::from(name), Value::from(value)])
+}
+
+/// Milliseconds from `now` until `until`, at least one day.
+fn life_ms(now: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
+    (until - now).max(KEEP_REGISTER).num_milliseconds()
+}
+
+#[async_trait]
+impl Routing for OrsStream {
+    async fn start(&self, invitation: Invitation) -> Result<(), RoutingError> {
+        let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
+        let fields = entry::start(&invitation, reply_to, now).map_err(|error| unwritable(&error))?;
+        let mut arguments: Vec<Value> = vec![
+            i64::from(invitation.attempt).into(),
+            life_ms(now, invitation.not_after + KEEP_REGISTER).into(),
+            instant(now).into(),
+            instant(invitation.not_after).into(),
+        ];
+        arguments.extend(values(fields));
+        let keys = vec![self.keys.stream().to_owned(), self.keys.register(invitation.id)];
+        match self.run::<i64>(&scripts::START, keys, arguments).await? {
+            -1 => Err(RoutingError::Refused("the register is closed".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+        let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
+        let mut arguments: Vec<Value> =
+            vec![KEEP_UNKNOWN.num_milliseconds().into(), instant(now).into(), instant(now + UNKNOWN_LIFE).into()];
+        arguments.extend(values(entry::cancel(tenant, id, reply_to, now)));
+        let keys = vec![self.keys.stream().to_owned(), self.keys.register(id)];
+        self.run::<i64>(&scripts::CLOSE, keys, arguments).await.map(drop)
+    }
+
+    async fn ping(&self, attempts: Vec<AttemptRef>) -> Result<(), RoutingError> {
+        if attempts.len() > MAX_PING {
+            return Err(not_done("too many attempts in one ping"));
+        }
+        let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
+        let connected_at = *self.connected()?.connected_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if connected_at.elapsed() < self.quiet {
+            return Err(not_done("the voice Redis has only just come back"));
+        }
+        let fields = entry::ping(&attempts, reply_to, now).map_err(|error| unwritable(&error))?;
+        let old = self.old_questions();
+        let mut arguments: Vec<Value> =
+            vec![instant(now).into(), i64::try_from(old.len()).unwrap_or_default().into()];
+        arguments.extend(old.into_iter().map(Value::from));
+        arguments.extend(values(fields));
+        let id: String = self.run(&scripts::PING, vec![self.keys.stream().to_owned()], arguments).await?;
+        self.remember_question(id);
+        Ok(())
+    }
+
+    /// The engine's own figure, else what its other figures come to.
+    fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32> {
+        let report = self.reports.of(tenant, queue)?;
+        report.estimate(Mode::Reported, false).or_else(|_| report.estimate(Mode::Agents, false)).ok()
+    }
+
+    fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport> {
+        self.reports.of(tenant, queue)
+    }
+
+    /// Never: where callbacks stand comes in signals and is on the board of the tree.
+    fn live(&self, _id: CallbackId) -> Option<Live> {
+        None
+    }
+}
+
+/// The name of both the client and the dependency.
+const NAME: &str = "ors-redis";
+
+#[async_trait]
+impl Connector for OrsStream {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn open(&self) -> Result<(), String> {
+        let client = client::open(&self.redis, Use::Commands).await?;
+        let connected_at = Arc::new(Mutex::new(Instant::now()));
+        let noted = Arc::clone(&connected_at);
+        // Ends with the client.
+        drop(client.on_reconnect(move |_| {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            async { Ok(()) }
+        }));
+        self.client.store(Some(Arc::new(Opened { client, connected_at })));
+        self.asks().await
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.asks().await
+    }
+
+    async fn close(&self) {
+        if let Some(opened) = self.client.swap(None) {
+            // What cannot be closed in good order is dropped.
+            let _ = opened.client.quit().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Probe for OrsStream {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn required(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.asks().await
+    }
+}

@@ -1,0 +1,127 @@
+//! `ges simulate-ors`: the built-in contact centre as a process of its own that speaks the protocols of Orchestration.
+//! It reads the stream in the voice Redis, sends signals over HTTP until they are answered, and keeps its journal, so
+//! that it can be killed and started again. With it several nodes can be tried, and loaded, without other software.
+//!
+//! ```text
+//!   stream ──XREADGROUP──▶ reader ──▶ Simulator ──▶ signals ──HTTP──▶ replyTo
+//!                                        └──▶ reports, every few seconds ──HTTP──▶ replyTo
+//! ```
+
+mod addresses;
+mod reader;
+mod reports;
+mod signals;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use domain::ports::Clock;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, Secret};
+use crate::routing::ors_stream::{Layout, RedisSettings, StreamSettings, TlsSettings, Verify};
+use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
+
+pub use reader::entries;
+
+use addresses::Addresses;
+use reader::Reader;
+use signals::{HttpInbox, Poster};
+
+/// How the process is run. What is not said here is taken from the settings of the service.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateOrsOptions {
+    /// The voice Redis: redis://[:password@]host[:port], or rediss:// for an encrypted connection
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    /// The Redis is a cluster
+    #[arg(long)]
+    pub cluster: bool,
+    /// Folder of the journal; `simulate-ors` in the data folder of the service if absent
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Divides the simulator's own durations
+    #[arg(long)]
+    pub speed: Option<f64>,
+    /// Agents of each virtual queue
+    #[arg(long)]
+    pub agents: Option<u32>,
+    /// Seed of everything that is left to chance
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// Why it cannot begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Nobody said where the stream is.
+    #[error("--redis, GES_VMCS_REDIS_HOST or GES_ORS_REDIS_LOCATION has to say where the voice Redis is")]
+    NoRedis,
+    /// The URL is none.
+    #[error("--redis is not a URL such as redis://127.0.0.1:6379")]
+    BadUrl,
+    /// The folder cannot be used.
+    #[error("cannot use the folder {0}")]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// The simulator cannot begin.
+    #[error(transparent)]
+    Simulator(#[from] OpenError),
+    /// Calls cannot be made.
+    #[error("cannot set up calls to the service")]
+    Http(#[from] reqwest::Error),
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// [`StartError`]; a Redis or a service that is not there is waited for.
+pub async fn run(options: &SimulateOrsOptions, config: &Config, stop: CancellationToken) -> Result<(), StartError> {
+    let stream = stream_settings(options, config)?;
+    let folder = options.data.clone().unwrap_or_else(|| config.data.data_dir.join("simulate-ors"));
+    std::fs::create_dir_all(&folder).map_err(|error| StartError::Folder(folder.clone(), error))?;
+    let settings = SimulatorSettings {
+        speed: options.speed.unwrap_or(config.sim.speed),
+        seed: options.seed.unwrap_or(config.sim.seed),
+        agents: options.agents.unwrap_or(config.sim.agents),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let simulator = Simulator::open_behind_stream(settings, &folder.join(Journal::FILE_NAME), clock)?;
+    let addresses = Arc::new(Addresses::open(folder.join("reply-to")));
+    let token = config.listeners.internal_token.as_ref().map(Secret::reveal);
+    let poster = Arc::new(Poster::new(addresses.clone(), token)?);
+    simulator.attach(Arc::new(HttpInbox::new(poster.clone())));
+    let reporting = tokio::spawn(reports::report(simulator.clone(), poster, stop.clone()));
+    tracing::info!(stream = stream.stream, folder = %folder.display(), "standing in for Orchestration");
+    Reader::new(stream, simulator.clone(), addresses).run(stop).await;
+    // Stopped by the same token; a panic of it has been reported.
+    let _ = reporting.await;
+    simulator.shutdown().await;
+    Ok(())
+}
+
+/// Where the stream is: as the arguments say, else as the service itself is told.
+fn stream_settings(options: &SimulateOrsOptions, config: &Config) -> Result<StreamSettings, StartError> {
+    let told = crate::app::stream_settings(config);
+    let Some(url) = &options.redis else {
+        return if told.redis.host.is_empty() { Err(StartError::NoRedis) } else { Ok(told) };
+    };
+    let url = reqwest::Url::parse(url).map_err(|_| StartError::BadUrl)?;
+    let tls = match url.scheme() {
+        "redis" => None,
+        "rediss" => {
+            Some(TlsSettings { server_name: None, verify: Verify::Yes, ca_files: config.outward.ca_files.clone() })
+        }
+        _ => return Err(StartError::BadUrl),
+    };
+    let redis = RedisSettings {
+        host: url.host_str().ok_or(StartError::BadUrl)?.to_owned(),
+        port: url.port().unwrap_or(6379),
+        layout: if options.cluster { Layout::Cluster } else { Layout::Single },
+        password: url.password().map(Secret::new),
+        tls,
+    };
+    Ok(StreamSettings { redis, ..told })
+}
