@@ -15,7 +15,7 @@ use super::signals::{Poster, WireSignal};
 use crate::routing::simulator::Simulator;
 
 /// Pause between two rounds.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(5);
 /// Signals, or reports, in one request, the most that the service takes.
 const BATCH: usize = 500;
 

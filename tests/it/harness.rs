@@ -14,6 +14,7 @@ pub(crate) mod load;
 pub(crate) mod outside;
 pub(crate) mod poll;
 pub(crate) mod receiver;
+pub(crate) mod redis;
 pub(crate) mod service;
 pub(crate) mod tenants;
 

@@ -8,4 +8,5 @@
 
 mod bench;
 mod clauses;
+mod ors_stream;
 mod simulator;
