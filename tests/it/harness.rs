@@ -11,11 +11,13 @@ pub(crate) mod gws;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;
+pub(crate) mod ors;
 pub(crate) mod outside;
 pub(crate) mod poll;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod service;
+pub(crate) mod stand_in;
 pub(crate) mod tenants;
 
 /// Milliseconds since 1970 by the clock on the wall, as the database and the journal count them.

@@ -37,6 +37,7 @@ mod limits;
 mod metrics;
 mod moves;
 mod numbers;
+mod ors_stream;
 mod places;
 mod privacy;
 mod push;
