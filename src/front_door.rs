@@ -35,8 +35,8 @@ use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, ExplainDesk, FlowDesk, HoursDesk, Inbox,
-    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, QueueReports, SaveError, SearchDesk, SettingsDesk, StatisticsDesk, StoreError,
-    WaitDesk,
+    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, QueueReports, SaveError, SearchDesk, SettingsDesk,
+    StatisticsDesk, StoreError, WaitDesk,
 };
 
 use crate::privacy::Privacy;

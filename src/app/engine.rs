@@ -7,7 +7,9 @@ use domain::ports::{Clock, Connector, Inbox, NoReports, Probe, QueueReports, Rou
 
 use crate::config::{Accept, Config, Routing as Choice};
 use crate::routing::implicit::ImplicitAccept;
-use crate::routing::ors_stream::{Layout, OrsStream, QUIET, RedisSettings, ReportBoard, StreamSettings, TlsSettings, Verify};
+use crate::routing::ors_stream::{
+    Layout, OrsStream, QUIET, RedisSettings, ReportBoard, StreamSettings, TlsSettings, Verify,
+};
 use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
 
 /// See the module.

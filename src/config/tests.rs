@@ -79,11 +79,12 @@ fn secrets_never_print() {
         ("GES_MASTER_KEY", key),
         ("GES_INTERNAL_TOKEN", "planted-internal-token"),
         ("GES_DEMO_API_KEY", "planted-demo-api-key"),
+        ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"planted-password"}"#),
     ])
     .unwrap();
     let shown = config.redacted();
     assert!(!shown.contains("planted") && !shown.contains(key) && !shown.contains("112, 108"), "{shown}");
-    assert_eq!(shown.matches("(set)").count(), 3, "{shown}");
+    assert_eq!(shown.matches("(set)").count(), 4, "{shown}");
     assert_eq!(config.keys.master_key.unwrap().reveal(), b"planted-planted-planted-planted!");
     assert_eq!(config.data.demo_api_key.unwrap().reveal(), "planted-demo-api-key");
 }
@@ -91,14 +92,24 @@ fn secrets_never_print() {
 #[test]
 fn what_this_version_cannot_do_is_refused_or_named() {
     let told = |name, value| load(&[(name, value)]).unwrap_err().to_string();
-    for (name, value) in
-        [("GES_DB_HOST", "db"), ("GES_TLS_CERT", "c.pem"), ("GES_ROUTING", "stream"), ("GES_AUTH", "gws")]
-    {
+    for (name, value) in [("GES_DB_HOST", "db"), ("GES_TLS_CERT", "c.pem"), ("GES_AUTH", "gws")] {
         let text = told(name, value);
         assert!(text.contains(name) && text.contains("in this version"), "{text}");
     }
     let warnings = load(&[("GES_REDIS_HOST", "redis")]).unwrap().warnings;
     assert_eq!(warnings, ["GES_REDIS_HOST (from the environment) has no effect in this version"]);
+}
+
+#[test]
+fn a_stream_needs_an_address_and_an_address_without_it_is_named() {
+    let stream = ("GES_ROUTING", "stream");
+    let told = load(&[stream]).unwrap_err().to_string();
+    assert!(told.contains("GES_ROUTING") && told.contains("GES_VMCS_REDIS_HOST"), "{told}");
+    for address in [("GES_VMCS_REDIS_HOST", "redis.voice"), ("GES_ORS_REDIS_LOCATION", "10.0.0.1:6379")] {
+        assert_eq!(load(&[stream, address]).unwrap().warnings, Vec::<String>::new());
+    }
+    let warnings = load(&[("GES_VMCS_REDIS_HOST", "redis.voice")]).unwrap().warnings;
+    assert_eq!(warnings, ["GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream"]);
 }
 
 #[test]

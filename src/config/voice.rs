@@ -92,7 +92,9 @@ impl Kind for VoiceRedis {
     const SECRET: bool = true;
 
     fn read(&self, text: &str) -> Option<VoiceRedisSecret> {
-        let members: Members = serde_json::from_str(text).ok()?;
+        // An object: the library would read a list, too.
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+        let members: Members = serde_json::from_value(object.into()).ok()?;
         let servername = members.servername.filter(|name| !name.is_empty());
         if servername.as_ref().is_some_and(|name| Host.read(name).is_none()) {
             return None;
@@ -161,14 +163,16 @@ mod tests {
     #[test]
     fn the_secret_is_read_as_installations_write_it() {
         let of = |text| VoiceRedis.read(text);
-        let whole = of(r#"{"password":"p","rejectUnauthorized":false,"servername":"redis.voice","port":6380}"#).unwrap();
+        let whole =
+            of(r#"{"password":"p","rejectUnauthorized":false,"servername":"redis.voice","port":6380}"#).unwrap();
         assert_eq!(whole.password.as_ref().map(Secret::reveal), Some("p"));
         assert_eq!((whole.reject_unauthorized, whole.port), (Some(false), Some(6380)));
         assert_eq!(whole.servername.as_deref(), Some("redis.voice"));
         let texts = of(r#"{"password":"","rejectUnauthorized":"true","port":"6380","more":[]}"#).unwrap();
         assert_eq!((texts.password, texts.reject_unauthorized, texts.port), (None, Some(true), Some(6380)));
         assert_eq!(of("{}"), Some(VoiceRedisSecret::default()));
-        for wrong in ["p", "[]", r#"{"port":0}"#, r#"{"port":"x"}"#, r#"{"rejectUnauthorized":1}"#, r#"{"password":1}"#] {
+        for wrong in ["p", "[]", r#"{"port":0}"#, r#"{"port":"x"}"#, r#"{"rejectUnauthorized":1}"#, r#"{"password":1}"#]
+        {
             assert_eq!(of(wrong), None, "{wrong}");
         }
         assert!(!format!("{whole:?}").contains("\"p\""));

@@ -37,8 +37,8 @@ use fred::types::scripts::Script;
 use fred::types::{ClientState, Value};
 use tokio::time::Instant;
 
-pub(crate) use client::{Use, open, told};
 pub use client::{Layout, RedisSettings, TlsSettings, Verify};
+pub(crate) use client::{Use, open, told};
 pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
@@ -228,8 +228,7 @@ impl Routing for OrsStream {
         }
         let fields = entry::ping(&attempts, reply_to, now).map_err(|error| unwritable(&error))?;
         let old = self.old_questions();
-        let mut arguments: Vec<Value> =
-            vec![instant(now).into(), i64::try_from(old.len()).unwrap_or_default().into()];
+        let mut arguments: Vec<Value> = vec![instant(now).into(), i64::try_from(old.len()).unwrap_or_default().into()];
         arguments.extend(old.into_iter().map(Value::from));
         arguments.extend(values(fields));
         let id: String = self.run(&scripts::PING, vec![self.keys.stream().to_owned()], arguments).await?;

@@ -39,7 +39,12 @@ impl Poster {
     }
 
     /// The status of the answer and its text; none if there was no answer.
-    pub(super) async fn post(&self, tenant: TenantId, path: &str, body: &impl Serialize) -> Option<(StatusCode, String)> {
+    pub(super) async fn post(
+        &self,
+        tenant: TenantId,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Option<(StatusCode, String)> {
         let address = self.addresses.current()?;
         let body = serde_json::to_vec(body).ok()?;
         let mut request = self.client.post(format!("{}{path}", address.trim_end_matches('/')));

@@ -120,7 +120,8 @@ fn waits_positions_and_cancels_go_between_the_service_and_its_engine() {
     let service = Service::start(options(&redis));
     let mut client = api::client(service.external());
     let mut internal = Client::new(service.internal()).with_header("ContactCenterID", "demo");
-    let body = json!({"serviceName": api::QUEUE, "phoneNumber": "+14165550000", "userData": {"note": "x".repeat(10_000)}});
+    let body =
+        json!({"serviceName": api::QUEUE, "phoneNumber": "+14165550000", "userData": {"note": "x".repeat(10_000)}});
     let first = api::id_of(&api::create(&mut client, None, &body.to_string()).unwrap()).unwrap();
     let (second, third) = (book(&mut client, 2001), book(&mut client, 2002));
 

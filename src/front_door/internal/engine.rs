@@ -176,11 +176,7 @@ pub(crate) async fn signals(State(shared): State<Arc<Shared>>, request: Request)
 /// Signals of one callback, with their places in the batch.
 type Line = Vec<(usize, Signal)>;
 
-async fn take_all(
-    inbox: &Arc<dyn Inbox>,
-    tenant: TenantId,
-    batch: Vec<Result<(CallbackId, Signal), Problem>>,
-) -> Vec<Outcome> {
+async fn take_all(inbox: &Arc<dyn Inbox>, tenant: TenantId, batch: Vec<wire::signal::Batched>) -> Vec<Outcome> {
     // Whoever is not heard of below has panicked, and nobody knows how far it came.
     let mut outcomes = vec![busy(); batch.len()];
     let mut lines: HashMap<CallbackId, Line> = HashMap::new();

@@ -41,7 +41,8 @@ async fn each_signal_of_a_batch_is_answered_for_itself() {
     .await;
     assert_eq!((answer.status, statuses(&answer)), (200, vec![200, 400, 400, 400, 200]));
     assert_eq!(answer.json()["data"]["results"][2]["message"], "callbackId is required.");
-    let taken: Vec<_> = house.fake.signals.lock().unwrap().iter().map(|(_, who, it)| (*who, it.event.clone())).collect();
+    let taken: Vec<_> =
+        house.fake.signals.lock().unwrap().iter().map(|(_, who, it)| (*who, it.event.clone())).collect();
     assert_eq!(taken, [(id(), SignalEvent::Accepted), (id(), SignalEvent::Queued)], "in their order");
     for (error, status) in [
         (SignalError::Refused(StepError::OtherSession), 409),

@@ -52,8 +52,11 @@ pub(crate) fn signal(body: &[u8]) -> Result<Signal, Problem> {
     signal_of(object(body)?)
 }
 
+/// One signal of many with its callback, or why it cannot be read.
+pub(crate) type Batched = Result<(CallbackId, Signal), Problem>;
+
 /// Reads many signals with their callbacks, in their order; each that breaks a rule of form tells that for itself.
-pub(crate) fn batch(body: &[u8]) -> Result<Vec<Result<(CallbackId, Signal), Problem>>, Problem> {
+pub(crate) fn batch(body: &[u8]) -> Result<Vec<Batched>, Problem> {
     let members: ListMembers<SignalMembers<'_>> = object(body)?;
     let read = |Item(mut members): Item<SignalMembers<'_>>| {
         let id = std::mem::take(&mut members.callback_id).required_text("callbackId", 64)?;

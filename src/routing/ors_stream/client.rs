@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn only_a_refusal_means_surely_not_done() {
-        let surely = |kind, details: &'static str| matches!(failed(&Error::new(kind, details)), RoutingError::NotDone(_));
+        let surely =
+            |kind, details: &'static str| matches!(failed(&Error::new(kind, details)), RoutingError::NotDone(_));
         assert!(surely(ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'."));
         assert!(surely(ErrorKind::Unknown, "READONLY You can't write against a read only replica."));
         assert!(surely(ErrorKind::Auth, "NOAUTH Authentication required."));

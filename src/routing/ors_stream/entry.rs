@@ -176,10 +176,8 @@ pub(super) fn cancel(tenant: TenantId, id: CallbackId, reply_to: &str, now: Date
 
 /// The entry of a question after attempts.
 pub(super) fn ping(attempts: &[AttemptRef], reply_to: &str, now: DateTime<Utc>) -> Result<Fields, serde_json::Error> {
-    let asked: Vec<Asked> = attempts
-        .iter()
-        .map(|it| Asked { tenant: it.tenant, callback_id: it.id, attempt: it.attempt })
-        .collect();
+    let asked: Vec<Asked> =
+        attempts.iter().map(|it| Asked { tenant: it.tenant, callback_id: it.id, attempt: it.attempt }).collect();
     Ok(vec![
         ("v", VERSION.to_owned()),
         ("action", "ping".to_owned()),

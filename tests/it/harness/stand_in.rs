@@ -58,10 +58,5 @@ impl Drop for StandIn {
 
 fn spawn(folder: &Folder, arguments: &[String], run: u32) -> Child {
     let log = File::create(folder.beside(&format!("stand-in.{run}"))).unwrap();
-    command(folder, &Options::default())
-        .args(arguments)
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    command(folder, &Options::default()).args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }

@@ -12,9 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{
-    AttemptRef, Clock, Connector, Details, Invitation, Probe, QueueReports, Routing, RoutingError,
-};
+use domain::ports::{AttemptRef, Clock, Connector, Details, Invitation, Probe, QueueReports, Routing, RoutingError};
 use domain::wait::QueueReport;
 use ges::routing::ors_stream::{
     self, Action, Layout, MAX_PING, MAX_USER_DATA_BYTES, OrsStream, RedisSettings, ReportBoard, StreamSettings,
@@ -259,8 +257,20 @@ async fn entries_hold_what_the_contract_says_and_registers_outlive_their_callbac
     assert_eq!(
         names,
         [
-            "action", "attempt", "callbackId", "desiredTime", "language", "notAfter", "options", "phoneNumber",
-            "replyTo", "tenant", "ts", "userData", "v", "virtualQueue"
+            "action",
+            "attempt",
+            "callbackId",
+            "desiredTime",
+            "language",
+            "notAfter",
+            "options",
+            "phoneNumber",
+            "replyTo",
+            "tenant",
+            "ts",
+            "userData",
+            "v",
+            "virtualQueue"
         ]
     );
     assert_eq!((fields["userData"].as_str(), fields["phoneNumber"].as_str()), ("", "+15551230000"));
@@ -450,8 +460,14 @@ async fn a_connection_is_encrypted_and_verified_unless_told_otherwise() {
     let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
     let port = 19_000 + rand::random_range(0..900);
     let redis = Redis::start_with(&[
-        "--tls-port", &port.to_string(), "--tls-cert-file", &file("server.pem"), "--tls-key-file", &file("server.key"),
-        "--tls-auth-clients", "no",
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("server.pem"),
+        "--tls-key-file",
+        &file("server.key"),
+        "--tls-auth-clients",
+        "no",
     ]);
     let with = |server_name: Option<&str>, verify, ca_files: Vec<std::path::PathBuf>| {
         let mut settings = settings(&redis);
@@ -515,5 +531,4 @@ async fn what_queues_report_is_known_for_two_minutes() {
     board.take(tenant(), queue.clone(), own).unwrap();
     assert_eq!(stream.expected_wait(tenant(), &queue), Some(7), "the engine's own figure goes before");
     assert_eq!(stream.queue_report(tenant(), &queue), Some(own));
-
 }
