@@ -34,7 +34,7 @@ use signals::{HttpInbox, Poster};
 /// How the process is run. What is not said here is taken from the settings of the service.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateOrsOptions {
-    /// The voice Redis: redis://[:password@]host[:port], or rediss:// for an encrypted connection
+    /// The voice Redis, such as redis://127.0.0.1:6379; a password goes before the @, and rediss:// encrypts
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
     /// The Redis is a cluster

@@ -11,6 +11,7 @@
 //! Sessions are volatile and die with the process. The registers, which make a start idempotent by (callback,
 //! attempt), are kept by the journal. `docs/simulator.md` has the tables.
 
+mod behind_stream;
 mod dice;
 mod driver;
 mod floor;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::callback::{Live, Signal};
+use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{AttemptRef, Clock, Inbox, Invitation, Probe, Routing, RoutingError};
 use domain::wait::QueueReport;
@@ -37,6 +38,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use behind_stream::Entered;
 pub use journal::{Journal, JournalEntry, JournalError, JournalEvent};
 
 use floor::{Admission, Bounds, Floor, Now};
@@ -95,15 +97,6 @@ pub struct Simulator {
     driver: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// When an attempt was entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entered {
-    /// Just now.
-    Now,
-    /// Some time before, it or a higher one.
-    Before,
-}
-
 /// What the ports and the driver share.
 struct Shared {
     core: Mutex<Core>,
@@ -156,51 +149,6 @@ impl Simulator {
             stop: CancellationToken::new(),
             driver: Mutex::new(None),
         }))
-    }
-
-    /// As [`Self::open`], for a simulator that is reached through a stream: nobody waits for the answer to a start, so a
-    /// number that asks for refusals gets all of them as signals.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_behind_stream(
-        settings: SimulatorSettings,
-        journal: &Path,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Arc<Self>, OpenError> {
-        let simulator = Self::open(settings, journal, clock)?;
-        simulator.shared.core().floor.refuse_by_signal();
-        Ok(simulator)
-    }
-
-    /// Takes an invitation as a stream brings it, at once.
-    ///
-    /// # Errors
-    /// As [`Routing::start`], but never *perhaps*.
-    pub fn enter(&self, invitation: &Invitation) -> Result<Entered, RoutingError> {
-        let now = self.shared.now();
-        let admission = self.shared.core().start(invitation, now)?;
-        match admission {
-            Admission::Repeated => Ok(Entered::Before),
-            Admission::Refused { .. } => Err(RoutingError::Refused("the number asks for a refusal".into())),
-            Admission::Closed => Err(RoutingError::Refused("the register is closed".into())),
-            Admission::Full(what) => Err(not_done(what)),
-            Admission::Enters => {
-                self.shared.wake.notify_one();
-                Ok(Entered::Now)
-            }
-        }
-    }
-
-    /// The queues in use, each with its tenant.
-    pub fn queues(&self) -> Vec<(TenantId, QueueName)> {
-        self.shared.core().floor.queues_in_use()
-    }
-
-    /// Where callbacks stand, at most `limit` of them, and from where to ask on: reports that nobody asked for.
-    pub fn whereabouts(&self, from: usize, limit: usize) -> (Vec<(TenantId, CallbackId, Signal)>, usize) {
-        let now = self.shared.now();
-        self.shared.core().floor.whereabouts(from, limit, now.wall_ms)
     }
 
     /// From now on signals go to `inbox`, in place of any earlier one, and the floor moves. The sessions that an

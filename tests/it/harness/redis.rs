@@ -213,7 +213,7 @@ pub(crate) fn cluster() -> Vec<Redis> {
 }
 
 /// One that is free now, and low enough for the second port of a member of a cluster (10,000 above).
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = rand::random_range(20_000..30_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
