@@ -25,6 +25,8 @@ pub(crate) struct Grant {
 struct Entry {
     grant: Grant,
     live: Option<Live>,
+    /// `seq` of these values. Positions have an order of their own, beside that of other signals.
+    live_seq: u64,
     heard_at: Option<DateTime<Utc>>,
 }
 
@@ -50,10 +52,11 @@ impl LiveBoard {
         if shard.len() >= FOLLOWED && !shard.contains_key(&id) {
             forget_silent_half(&mut shard);
         }
-        shard.insert(id, Entry { grant, live: None, heard_at });
+        shard.insert(id, Entry { grant, live: None, live_seq: 0, heard_at });
     }
 
-    /// Takes in a report of a session: that it was heard and, in a `position`, its values. False if the board
+    /// Takes in a report of a session: that it was heard and, in a `position`, its values, unless later ones are known; a
+    /// `seq` of 0 says nothing of the order. False if the board
     /// does not follow this callback under this attempt and session.
     pub(crate) fn hear(&self, id: CallbackId, tenant: TenantId, signal: &Signal, now: DateTime<Utc>) -> bool {
         let Some(mut shard) = self.shard(id) else { return false };
@@ -63,8 +66,11 @@ impl LiveBoard {
             && (signal.session.is_none() || signal.session == entry.grant.session);
         if granted {
             entry.heard_at = Some(now);
-            if let SignalEvent::Position(live) = signal.event {
+            if let SignalEvent::Position(live) = signal.event
+                && (signal.seq == 0 || signal.seq >= entry.live_seq)
+            {
                 entry.live = Some(live);
+                entry.live_seq = signal.seq.max(entry.live_seq);
             }
         }
         granted
@@ -135,6 +141,24 @@ mod tests {
         assert_eq!((board.live(id(7)), board.heard_at(id(7))), (Some(live), Some(late)), "repeating changes nothing");
         board.forget(id(7));
         assert_eq!(board.live(id(7)), None);
+    }
+
+    #[test]
+    fn positions_have_an_order_of_their_own() {
+        let board = LiveBoard::default();
+        let tenant = TenantId::from_name("a");
+        board.follow(id(7), grant(1), None);
+        let told = |seq, position| {
+            let live = Live { position, estimated_wait_seconds: 0 };
+            let signal = Signal { seq, ..signal(1, Some("s"), SignalEvent::Position(live)) };
+            assert!(board.hear(id(7), tenant, &signal, EARLY), "it was heard, whatever its values are worth");
+            board.live(id(7)).map(|live| live.position)
+        };
+        assert_eq!(told(5, 3), Some(3));
+        assert_eq!(told(4, 9), Some(3), "overtaken on its way");
+        assert_eq!(told(5, 2), Some(2), "the same number again: the last one counts");
+        assert_eq!(told(0, 7), Some(7), "without an order the last one counts");
+        assert_eq!(told(6, 1), Some(1));
     }
 
     #[test]
