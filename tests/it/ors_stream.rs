@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::harness::http::Client;
 use crate::harness::journal::{self, What};
-use crate::harness::redis::Redis;
+use crate::harness::redis::{self, Redis};
 use crate::harness::service::{Folder, Options, Service, run_to_end};
 use crate::harness::stand_in::StandIn;
 use crate::harness::{api, poll};
@@ -128,6 +128,7 @@ fn waits_positions_and_cancels_go_between_the_service_and_its_engine() {
     poll::until("the start of the first", SOON, || {
         let entries = redis.entries(STREAM);
         let start = entries.iter().find(|(_, it)| it.get("callbackId") == Some(&first.to_string()))?;
+        assert_eq!(start.1["replyTo"], format!("http://{}", service.internal()));
         assert_eq!(start.1["userData"], "", "it is too long to go along");
         Some(())
     });
@@ -158,6 +159,20 @@ fn waits_positions_and_cancels_go_between_the_service_and_its_engine() {
     let (entries, _) = journal::read(&stand_in.journal_folder());
     assert!(!entries.iter().any(|it| it.callback == third && it.event == What::Dialled), "nobody rings who cancelled");
     assert_eq!(state(&mut client, third), ("COMPLETED".into(), "CANCELLED".into()));
+}
+
+/// Whichever member of the cluster is named: the stream is on another one in two cases of three.
+#[test]
+fn a_cluster_is_found_through_any_of_its_members() {
+    let servers = redis::cluster();
+    let stand_in = StandIn::start_with(&servers[1], 100, 50, &["--cluster"]);
+    let service = Service::start(options(&servers[2]).with("GES_VMCS_REDIS_CLUSTER_MODE", "true"));
+    let mut client = api::client(service.external());
+    let ids: Vec<Uuid> = (0..30).map(|number| book(&mut client, 2000 + number)).collect();
+    for id in ids {
+        assert_eq!(until_ended(&mut client, id, SOON), "AGENT_CONNECTED");
+    }
+    assert!(!stand_in.everything_written().contains("panicked"));
 }
 
 #[test]

@@ -18,9 +18,15 @@ pub(crate) struct StandIn {
 impl StandIn {
     /// Starts one that reads the stream of `redis`.
     pub(crate) fn start(redis: &Redis, speed: u32, agents: u32) -> Self {
+        Self::start_with(redis, speed, agents, &[])
+    }
+
+    /// Starts one with further arguments.
+    pub(crate) fn start_with(redis: &Redis, speed: u32, agents: u32, more: &[&str]) -> Self {
         let folder = Folder::new();
-        let arguments = ["simulate-ors", "--redis", &redis.url(), "--speed", &speed.to_string(), "--agents"];
-        let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).chain([agents.to_string()]).collect();
+        let (url, speed, agents) = (redis.url(), speed.to_string(), agents.to_string());
+        let arguments = ["simulate-ors", "--redis", &url, "--speed", &speed, "--agents", &agents];
+        let arguments: Vec<String> = arguments.iter().chain(more).map(|it| (*it).to_owned()).collect();
         let child = spawn(&folder, &arguments, 1);
         Self { folder, arguments, starts: 1, child }
     }
