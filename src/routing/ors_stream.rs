@@ -30,7 +30,6 @@ use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::{AttemptRef, Clock, Connector, Invitation, Probe, Routing, RoutingError};
 use domain::wait::{Mode, QueueReport};
-use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, EventInterface as _, LuaInterface as _, StreamsInterface as _};
 use fred::types::config::Options;
 use fred::types::scripts::Script;
@@ -38,7 +37,7 @@ use fred::types::{ClientState, Value};
 use tokio::time::Instant;
 
 pub use client::{Layout, RedisSettings, TlsSettings, Verify};
-pub(crate) use client::{Use, open, told};
+pub(crate) use client::{Link, Use, open, told};
 pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
@@ -91,7 +90,7 @@ pub struct OrsStream {
 
 /// An open client.
 struct Opened {
-    client: Client,
+    link: Link,
     /// When it was connected last.
     connected_at: Arc<Mutex<Instant>>,
 }
@@ -124,7 +123,7 @@ impl OrsStream {
     /// The client, if its connection stands. Whatever fails before this was surely not done.
     fn connected(&self) -> Result<Arc<Opened>, RoutingError> {
         let opened = self.client.load_full().ok_or_else(|| not_done("the voice Redis is not connected"))?;
-        match opened.client.state() {
+        match opened.link.client().state() {
             ClientState::Connected => Ok(opened),
             _ => Err(not_done("the voice Redis is being connected again")),
         }
@@ -137,7 +136,7 @@ impl OrsStream {
     {
         let opened = self.connected()?;
         let once = Options { max_attempts: Some(1), fail_fast: true, ..Options::default() };
-        let client = opened.client.with_options(&once);
+        let client = opened.link.client().with_options(&once);
         match client.evalsha(script.sha1().clone(), keys.clone(), arguments.clone()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let lua = script.lua().cloned().unwrap_or_default();
@@ -167,7 +166,7 @@ impl OrsStream {
     async fn asks(&self) -> Result<(), String> {
         let opened = self.connected().map_err(|error| error.to_string())?;
         // The stream's own server answers, and a key that is no stream is noticed.
-        let length: Result<u64, _> = opened.client.xlen(self.keys.stream()).await;
+        let length: Result<u64, _> = opened.link.client().xlen(self.keys.stream()).await;
         length.map(drop).map_err(|error| told(&error))
     }
 }
@@ -262,15 +261,15 @@ impl Connector for OrsStream {
     }
 
     async fn open(&self) -> Result<(), String> {
-        let client = client::open(&self.redis, Use::Commands).await?;
+        let link = client::open(&self.redis, Use::Commands).await?;
         let connected_at = Arc::new(Mutex::new(Instant::now()));
         let noted = Arc::clone(&connected_at);
         // Ends with the client.
-        drop(client.on_reconnect(move |_| {
+        drop(link.client().on_reconnect(move |_| {
             *noted.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             async { Ok(()) }
         }));
-        self.client.store(Some(Arc::new(Opened { client, connected_at })));
+        self.client.store(Some(Arc::new(Opened { link, connected_at })));
         self.asks().await
     }
 
@@ -280,8 +279,7 @@ impl Connector for OrsStream {
 
     async fn close(&self) {
         if let Some(opened) = self.client.swap(None) {
-            // What cannot be closed in good order is dropped.
-            let _ = opened.client.quit().await;
+            opened.link.quit().await;
         }
     }
 }

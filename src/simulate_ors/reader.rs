@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::ports::{Routing as _, RoutingError};
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::{ClientLike as _, StreamsInterface as _};
+use fred::interfaces::StreamsInterface as _;
 use fred::types::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -58,9 +58,9 @@ impl Reader {
     pub(super) async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let read = async {
-                let client = ors_stream::open(&self.settings.redis, Use::BlockingReads).await?;
-                let ended = self.read(&client).await;
-                let _ = timeout(PAUSE, client.quit()).await;
+                let link = ors_stream::open(&self.settings.redis, Use::BlockingReads).await?;
+                let ended = self.read(link.client()).await;
+                link.quit().await;
                 ended
             };
             let ended: Result<(), String> = tokio::select! {

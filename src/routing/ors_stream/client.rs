@@ -19,6 +19,9 @@ use fred::types::config::{
     TlsHostMapping, UnresponsiveConfig,
 };
 
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
 use super::unverified::Unverified;
 
 /// From the first packet to an open connection.
@@ -27,6 +30,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 const COMMAND: Duration = Duration::from_secs(3);
 /// A connection on which an answer is overdue by this is closed and opened again.
 const UNRESPONSIVE: Duration = Duration::from_secs(5);
+/// How long a server may take to be told that a connection ends.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// Commands that wait for the connection or for their answers; more are refused, surely not done.
 const MAX_COMMANDS: usize = 10_000;
 /// Pauses between attempts to connect again, in milliseconds; there is no last attempt.
@@ -85,11 +90,30 @@ pub(crate) enum Use {
     BlockingReads,
 }
 
+/// An open client. Dropped, it is gone, whatever its server does: else its task would connect again and again for ever,
+/// with nobody to use it.
+pub(crate) struct Link {
+    client: Client,
+    _connection: AbortOnDropHandle<Result<(), Error>>,
+}
+
+impl Link {
+    /// Commands go here.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Says goodbye to the server, if it still listens.
+    pub(crate) async fn quit(&self) {
+        let _ = timeout(GOODBYE, self.client.quit()).await;
+    }
+}
+
 /// Opens a client.
 ///
 /// # Errors
 /// A text without secrets: a certificate file cannot be used, or the server cannot be reached or lets nobody in.
-pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Client, String> {
+pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Link, String> {
     let config = Config { server: server(settings), tls: tls(settings)?, ..Config::default() };
     let config = Config { password: settings.password.as_ref().map(|it| it.reveal().to_owned()), ..config };
     let mut builder = Builder::from_config(config);
@@ -114,12 +138,11 @@ pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Clie
         // Without a policy a lost connection would never come back, and commands would wait for ever.
         .set_policy(ReconnectPolicy::new_exponential(0, RECONNECT_MS.0, RECONNECT_MS.1, 2));
     let client = builder.build().map_err(|error| told(&error))?;
-    match client.init().await {
-        Ok(_connection) => Ok(client),
-        Err(error) => {
-            let _ = client.quit().await;
-            Err(told(&error))
-        }
+    let connection = AbortOnDropHandle::new(client.connect());
+    let link = Link { client, _connection: connection };
+    match link.client.wait_for_connect().await {
+        Ok(()) => Ok(link),
+        Err(error) => Err(told(&error)),
     }
 }
 

@@ -78,3 +78,22 @@ async fn scripts_and_registers_may_vanish() {
     let refused = stream.start(invited(1, 3)).await;
     assert!(matches!(refused, Err(RoutingError::Refused(_))), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_closed_leaves_no_connection_behind() {
+    let redis = Redis::start();
+    let stream = opened(&redis).await;
+    for _ in 0..3 {
+        // A server that answers nothing: it can neither be told goodbye nor opened anew.
+        redis.stop();
+        Connector::close(stream.as_ref()).await;
+        assert!(stream.open().await.is_err());
+        Connector::close(stream.as_ref()).await;
+        redis.go_on();
+        stream.open().await.unwrap();
+    }
+    crate::harness::poll::until("one connection and the one that asks", Duration::from_secs(15), || {
+        (redis.ask(&["CLIENT", "LIST"]).text().lines().count() == 2).then_some(())
+    });
+    assert_eq!(stream.start(invited(1, 1)).await, Ok(()));
+}
