@@ -90,6 +90,8 @@ fn nothing_is_lost_doubled_or_early_whatever_dies() {
     let mut faults: Vec<Fault> = FAULTS.iter().copied().cycle().take(FAULTS.len() * ROUNDS).collect();
     rand::seq::SliceRandom::shuffle(&mut faults[..], &mut dice);
     for fault in &faults {
+        // Printed as they come: a run that fails half-way tells how far it was.
+        println!("{} {fault:?}", now_ms());
         house.strike(*fault, &mut dice);
         house.load.wait_for_answers(dice.random_range(50..400));
     }
