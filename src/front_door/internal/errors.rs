@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::admin::AskRefusals;
 use super::entry::Asked;
+use super::parameters::TenantHeader;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::failures::Failure;
@@ -61,12 +62,11 @@ pub(crate) struct FailuresResponse {
 #[utoipa::path(
     get, path = "/ges/v1/errors", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("corrId" = Option<String>, Query, description = "Only the call of this correlation id.", format = Uuid),
         ("limit" = Option<u32>, Query, description = "1 to 10,000; 100 if absent.", minimum = 1, maximum = 10_000),
     ),
     responses((status = 200, description = "Newest first.", body = FailuresResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,

@@ -12,6 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use super::admin::{AskRefusals, stored};
 use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::parameters::{PageLimit, TenantHeader};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
@@ -149,7 +150,7 @@ impl From<PrivacyError> for Problem {
 /// callbacks is told in pages. That it was told stands in the audit log, without the number.
 #[utoipa::path(
     post, path = "/ges/v1/personal-data/export", tag = "Settings", operation_id = "exportNumber",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(content = ExportRequest, example = json!({"phoneNumber": "+14165550107"})),
     responses(
         (status = 200, description = "Everything, or a page of it.", body = ExportResponse),
@@ -157,7 +158,6 @@ impl From<PrivacyError> for Problem {
         TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -175,7 +175,7 @@ pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
 /// and the receipt is in the list. Erasing again gives another receipt.
 #[utoipa::path(
     post, path = "/ges/v1/personal-data/erase", tag = "Settings", operation_id = "eraseNumber",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(content = EraseRequest, example = json!({"phoneNumber": "+14165550107", "unfinished": "cancel"})),
     responses(
         (status = 200, description = "It is erased.", body = ReceiptResponse),
@@ -184,7 +184,6 @@ pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
         EraseRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn erase(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -202,12 +201,11 @@ pub(crate) async fn erase(State(shared): State<Arc<Shared>>, request: Request) -
 #[utoipa::path(
     get, path = "/ges/v1/erasures", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before.", format = Uuid),
-        ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000),
+        PageLimit,
     ),
     responses((status = 200, description = "Newest first.", body = ReceiptListResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn receipts(
     State(shared): State<Arc<Shared>>,
@@ -229,10 +227,9 @@ pub(crate) async fn receipts(
     get, path = "/ges/v1/erasures/{id}", tag = "Settings",
     params(
         ("id" = String, Path, description = "Id of the receipt.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses((status = 200, description = "The receipt.", body = ReceiptResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn receipt(
     State(shared): State<Arc<Shared>>,
@@ -252,13 +249,12 @@ pub(crate) async fn receipt(
 #[utoipa::path(
     get, path = "/ges/v1/audit", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("cursor" = Option<u64>, Query, description = "Entries behind this number; `nextCursor` of the page before.",
             minimum = 0, maximum = 9_007_199_254_740_992_i64),
-        ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000),
+        PageLimit,
     ),
     responses((status = 200, description = "Oldest first.", body = AuditResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn audit(
     State(shared): State<Arc<Shared>>,

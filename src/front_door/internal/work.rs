@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
+use super::parameters::{CallbackPath, PageLimit, TenantHeader};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
@@ -116,10 +117,7 @@ pub(super) enum OneRefusals {
 /// 200 once it is durable, and for a repetition. Repeat it until it is answered with anything but 503.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/signals", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     request_body = SignalRequest,
     responses(
         (status = 200, description = "Taken.", body = SignalResponse),
@@ -127,7 +125,6 @@ pub(super) enum OneRefusals {
         OneRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn signals(
     State(shared): State<Arc<Shared>>,
@@ -147,9 +144,8 @@ pub(crate) async fn signals(
 /// List callbacks that were set aside because work on them failed again and again.
 #[utoipa::path(
     get, path = "/ges/v1/callbacks/parked", tag = "Internal",
-    params(("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000)),
+    params(PageLimit),
     responses((status = 200, description = "Oldest first, of every tenant.", body = ParkedResponse), WorkRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn parked(
     State(shared): State<Arc<Shared>>,
@@ -176,16 +172,12 @@ pub(crate) async fn parked(
 /// Take a parked callback up again: it is due at once.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/unpark", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "It is due; the same id is echoed.", body = CancelCallbackResponse),
         WorkRefusals,
         OneRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn unpark(
     State(shared): State<Arc<Shared>>,
@@ -203,16 +195,12 @@ pub(crate) async fn unpark(
 /// Cancelling again what was cancelled answers 200 again.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/cancel", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "It is cancelled; the same id is echoed.", body = CancelCallbackResponse),
         WorkRefusals,
         OneRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn cancel(
     State(shared): State<Arc<Shared>>,
