@@ -26,8 +26,10 @@ pub(crate) mod waits;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use domain::ids::CallbackId;
+use domain::numbers::Region;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::{Kind, Problem};
@@ -180,6 +182,12 @@ impl<'a> Loose<'a> {
         self.text(field, max)?.ok_or_else(|| Problem::bad(field, rule))
     }
 
+    /// A country.
+    pub(crate) fn country(self, field: &str) -> Result<Option<Region>, Problem> {
+        let country = self.text(field, 2)?.map(|text| text.parse()).transpose();
+        country.map_err(|_| Problem::bad(field, "must be two upper-case letters of ISO 3166-1, such as US"))
+    }
+
     /// A number between `min` and `max`.
     pub(crate) fn number(self, field: &str, min: f64, max: f64) -> Result<Option<f64>, Problem> {
         match self {
@@ -239,8 +247,8 @@ pub(crate) fn callback_id(body: &[u8]) -> Result<CallbackId, Problem> {
     }
 }
 
-/// Reads a callback id out of `field`.
-pub(crate) fn parse_id(field: &str, text: &str) -> Result<CallbackId, Problem> {
+/// Reads an id that is a UUID out of `field`.
+pub(crate) fn parse_id<I: FromStr>(field: &str, text: &str) -> Result<I, Problem> {
     text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
 }
 

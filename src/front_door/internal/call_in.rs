@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
 use super::parameters::{PageLimit, TenantHeader};
 use crate::front_door::engagement::callbacks::idempotency;
 use crate::front_door::engagement::schemas::{ErrorResponse, IdempotencyRefusals, SuccessStatus, example_status};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
-use crate::front_door::wire::call_in::{call_in_id, call_in_query, incoming_call};
+use crate::front_door::wire::call_in::{call_in_query, incoming_call};
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
@@ -320,7 +320,7 @@ pub(crate) async fn cancel(
     request: Request,
 ) -> Result<Response, Problem> {
     let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let id = call_in_id("The id in the path", &id.map(|Path(text)| text).unwrap_or_default())?;
+    let id = path_id(id)?;
     shared.door.call_ins.cancel_call_in(tenant, id).await?;
     Ok(reply::success(context.corr_id(), CallInRef { id }))
 }

@@ -12,10 +12,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::admin::{AnyDocument, AskRefusals, ChangeRefusals, ORDER, stored};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, check_token};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, admit, named_tenant, tenant};
 use super::parameters::TenantHeader;
 use crate::front_door::body::{self, Media};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -274,11 +273,9 @@ async fn forget(
     ),
 )]
 pub(crate) async fn validate_key(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let named = super::entry::named_tenant(&parts.headers).ok();
-    let tenant = named.map(|_| super::entry::tenant(&shared, &context, &parts.headers)).transpose()?;
+    let (context, parts, body) = admit(&shared, request)?;
+    let named = named_tenant(&parts.headers).ok();
+    let tenant = named.map(|_| tenant(&shared, &context, &parts.headers)).transpose()?;
     let body = body::read_as(&shared, &context, &parts.headers, body, Media::Json).await?;
     let malformed = |_| Problem::bad("The body", "is not JSON");
     let value: serde_json::Value = serde_json::from_slice(&body.bytes).map_err(malformed)?;

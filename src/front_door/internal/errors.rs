@@ -16,12 +16,13 @@ use crate::front_door::error::Problem;
 use crate::front_door::failures::Failure;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::parse_id;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
 /// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 10_000;
+const USUAL_ENTRIES: u32 = 100;
+const MAX_ENTRIES: u32 = 10_000;
 
 /// A call that failed.
 #[derive(Serialize, ToSchema)]
@@ -75,10 +76,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let query = Query::new(query.as_deref());
-    let not_an_id = |_| Problem::bad("corrId", "must be a UUID in the form 8-4-4-4-12");
-    let corr_id = query.text(&["corrId"], 64)?.map(|text| text.parse().map_err(not_an_id)).transpose()?;
-    let limit = query.whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    let limit = usize::try_from(limit).unwrap_or_default();
+    let corr_id = query.text(&["corrId"], 64)?.map(|text| parse_id("corrId", &text)).transpose()?;
+    let limit = query.limit(USUAL_ENTRIES, MAX_ENTRIES)?;
     let failures = shared.door.failures.of(&asked.name, corr_id, limit, shared.door.clock.now());
     let entry = |it: Failure| FailureEntry {
         corr_id: it.corr_id,

@@ -13,9 +13,8 @@ use lives::{Life, StoryResponse};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
 use super::parameters::{CallbackPath, TenantHeader};
-use super::work::path_id;
 use crate::front_door::body::Media;
 use crate::front_door::engagement::callbacks::read_booking;
 use crate::front_door::engagement::schemas::CreateCallbackRequest;

@@ -14,9 +14,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::call_in::{free_data, raw};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
 use super::parameters::{CallbackPath, TenantHeader};
-use super::work::path_id;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;

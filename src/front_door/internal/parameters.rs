@@ -14,7 +14,7 @@ pub(super) struct TenantHeader {
 
 /// Which callback of the tenant.
 #[derive(IntoParams)]
-#[expect(dead_code, reason = "describes what `work` reads")]
+#[expect(dead_code, reason = "describes what `entry` reads")]
 #[into_params(parameter_in = Path)]
 pub(super) struct CallbackPath {
     /// The callback.

@@ -11,23 +11,20 @@ use tracing::Instrument as _;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::admin::{AskRefusals, stored};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
 use super::parameters::{PageLimit, TenantHeader};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::parse_id;
 use crate::front_door::wire::privacy::{erase as read_erase, export as read_export};
 use crate::front_door::wire::query::Query;
 use crate::privacy::{AuditDocument, ExportDocument, PrivacyError, ReceiptDocument};
 
 /// Who acts over this listener, as the audit log tells it.
 const ACTOR: &str = "api";
-
-/// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 1_000;
 
 /// Largest number of an entry that can be named: what a double holds exactly.
 const MAX_SEQ: i64 = 9_007_199_254_740_992;
@@ -214,8 +211,8 @@ pub(crate) async fn receipts(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let query = Query::new(query.as_deref());
-    let before = query.text(&["cursor"], 64)?.map(|text| erasure_id("cursor", &text)).transpose()?;
-    let limit = limit(query)?;
+    let before = query.text(&["cursor"], 64)?.map(|text| parse_id("cursor", &text)).transpose()?;
+    let limit = query.page_limit()?;
     let found = shared.door.privacy.receipts(asked.tenant, before, limit).await.map_err(stored)?;
     let next_cursor = found.last().map(|receipt| receipt.id).filter(|_| found.len() == limit);
     let erasures = found.into_iter().map(Into::into).collect();
@@ -237,7 +234,7 @@ pub(crate) async fn receipt(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    let id = erasure_id("The id in the path", &id.map(|Path(text)| text).unwrap_or_default())?;
+    let id = path_id(id)?;
     let found = shared.door.privacy.receipt(asked.tenant, id).await.map_err(stored)?;
     let receipt = found.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such receipt."))?;
     Ok(reply::success(asked.context.corr_id(), ReceiptDocument::from(receipt)))
@@ -265,16 +262,6 @@ pub(crate) async fn audit(
     let query = Query::new(query.as_deref());
     let after = query.whole(&["cursor"], 0, MAX_SEQ)?.unwrap_or_default();
     let after = u64::try_from(after).unwrap_or_default();
-    let page = shared.door.privacy.audit(asked.tenant, after, limit(query)?).await.map_err(stored)?;
+    let page = shared.door.privacy.audit(asked.tenant, after, query.page_limit()?).await.map_err(stored)?;
     Ok(reply::success(asked.context.corr_id(), AuditDocument::from(page)))
-}
-
-/// How many entries are asked for.
-fn limit(query: Query<'_>) -> Result<usize, Problem> {
-    let limit = query.whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    usize::try_from(limit).map_err(|_| Problem::bad("limit", "must be a whole number"))
-}
-
-fn erasure_id(field: &str, text: &str) -> Result<ErasureId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
 }

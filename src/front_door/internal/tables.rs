@@ -11,10 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admin::{AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, tagged};
-use super::entry::{Asked, WorkRefusals, check_token};
+use super::entry::{Asked, WorkRefusals, admit};
 use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::Media;
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -86,9 +85,7 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
     responses((status = 200, description = "They are in force.", body = RefreshedResponse), WorkRefusals),
 )]
 pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, ..) = admit(&shared, request)?;
     let at = shared.door.settings.refresh().await?;
     Ok(reply::success(context.corr_id(), Refreshed { in_force_at: Stamp(at) }))
 }

@@ -15,10 +15,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::admin::{
     AnyDocument, AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, changes, json, stored, tagged,
 };
-use super::entry::{Asked, WorkRefusals, check_token, named_tenant};
+use super::entry::{Asked, WorkRefusals, admit, named_tenant};
 use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::{self, Media};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -28,8 +27,8 @@ use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
 /// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 20;
-const MAX_ENTRIES: i64 = 100;
+const USUAL_ENTRIES: u32 = 20;
+const MAX_ENTRIES: u32 = 100;
 
 /// A tenant in a list.
 #[derive(Serialize, ToSchema)]
@@ -99,9 +98,7 @@ struct EntryPath {
     responses((status = 200, description = "By name.", body = TenantsResponse), WorkRefusals),
 )]
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, ..) = admit(&shared, request)?;
     let tenants = shared.door.provisioning.list().await.map_err(stored)?;
     let entry = |it: crate::provisioning::Listed| TenantEntry {
         id: it.id,
@@ -144,9 +141,7 @@ pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) ->
     responses((status = 200, description = "Applied.", body = ChangesResponse), ChangeRefusals),
 )]
 pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, parts, body) = admit(&shared, request)?;
     let named = named_tenant(&parts.headers)?;
     let known = shared.door.keys.tenant(named);
     if let Some((_, name)) = &known {
@@ -208,8 +203,7 @@ pub(crate) async fn revisions(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    let limit = Query::new(query.as_deref()).whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    let limit = usize::try_from(limit).unwrap_or_default();
+    let limit = Query::new(query.as_deref()).limit(USUAL_ENTRIES, MAX_ENTRIES)?;
     let revisions = shared.door.provisioning.revisions(asked.tenant, limit).await.map_err(stored)?;
     let entry =
         |it: domain::ports::Revision| RevisionEntry { revision: it.revision, at: Stamp(it.at), actor: it.actor };

@@ -11,19 +11,14 @@ use domain::ports::CancelError;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
+use super::entry::{Asked, BodyRefusals, WorkRefusals, admit, path_id};
 use super::parameters::{CallbackPath, PageLimit, TenantHeader};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::router::Shared;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::{reply, wire};
-
-/// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 1_000;
 
 /// What routing reports.
 #[derive(ToSchema)]
@@ -152,10 +147,9 @@ pub(crate) async fn parked(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let parked = shared.door.parking.parked(limit(query.as_deref())?).await?;
+    let (context, ..) = admit(&shared, request)?;
+    let limit = Query::new(query.as_deref()).page_limit()?;
+    let parked = shared.door.parking.parked(limit).await?;
     let entries = parked.into_iter().map(|entry| ParkedEntry {
         id: entry.id,
         tenant: shared
@@ -216,15 +210,4 @@ pub(crate) async fn cancel(
         CancelError::Unserved(unserved) => unserved.into(),
     })?;
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
-}
-
-pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
-    let text = id.map(|Path(text)| text).unwrap_or_default();
-    wire::parse_id("The id in the path", &text)
-}
-
-/// How many entries are asked for.
-fn limit(query: Option<&str>) -> Result<usize, Problem> {
-    let limit = Query::new(query).whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    usize::try_from(limit).map_err(|_| Problem::bad("limit", "must be a whole number"))
 }

@@ -2,7 +2,7 @@
 
 use domain::call_in::{Codes, Presented, State};
 use domain::callback::Idempotency;
-use domain::ids::{CallInGroupName, CallInId};
+use domain::ids::CallInGroupName;
 use domain::ports::{CallInOrder, CallInQuery, IncomingCall, NewCallIn};
 use serde::de::MapAccess;
 
@@ -16,9 +16,6 @@ use crate::front_door::error::Problem;
 pub(crate) const MAX_GROUP_CHARS: usize = CallInGroupName::MAX_CHARS;
 /// Longest code that is read at all, in characters: whatever a caller may have typed.
 pub(crate) const MAX_CODE_CHARS: usize = 64;
-/// Requests of a list unless asked otherwise, and at most.
-pub(crate) const USUAL_ENTRIES: usize = 100;
-pub(crate) const MAX_ENTRIES: usize = 1_000;
 /// Longest word in a query; a UUID has 36 characters.
 const MAX_WORD_CHARS: usize = 64;
 
@@ -130,16 +127,10 @@ pub(crate) fn call_in_query(query: Query<'_>) -> Result<(Option<String>, CallInQ
         Some("created") => CallInOrder::OldestFirst,
         Some(_) => return Err(Problem::bad("sort", "must be created or -created")),
     };
-    let after = word("cursor")?.map(|text| call_in_id("cursor", &text)).transpose()?;
-    let max = i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX);
-    let limit = query.whole(&["limit"], 1, max)?.and_then(|limit| usize::try_from(limit).ok());
+    let after = word("cursor")?.map(|text| parse_id("cursor", &text)).transpose()?;
+    let limit = query.page_limit()?;
     let ani = query.text(&["ani"], MAX_PHONE_CHARS)?.map(Into::into);
-    Ok((ani, CallInQuery { state, group, caller: None, order, after, limit: limit.unwrap_or(USUAL_ENTRIES) }))
+    Ok((ani, CallInQuery { state, group, caller: None, order, after, limit }))
 }
 
 const STATE_RULE: &str = "must be one of WAITING, MATCHED, EXPIRED, CANCELLED";
-
-/// Reads the id of a call-in request out of `field`.
-pub(crate) fn call_in_id(field: &str, text: &str) -> Result<CallInId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
-}

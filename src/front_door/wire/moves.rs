@@ -54,11 +54,7 @@ pub(super) fn hold_of(member: Loose<'_>, desired_time: Option<DateTime<Utc>>) ->
     if desired_time.is_none() {
         return Err(Problem::bad("desiredTime", "is required with holdId"));
     }
-    parse_hold("holdId", &text).map(Some)
-}
-
-fn parse_hold(field: &str, text: &str) -> Result<HoldId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
+    parse_id("holdId", &text).map(Some)
 }
 
 #[derive(Default)]
@@ -84,7 +80,7 @@ impl<'de> Members<'de> for MoveMembers<'de> {
 
 /// Reads which hold is given up: `{"id": "<uuid>"}`.
 pub(crate) fn hold_id(body: &[u8]) -> Result<HoldId, Problem> {
-    parse_hold("id", &object::<MoveMembers<'_>>(body)?.id.required_text("id", MAX_ID_CHARS)?)
+    parse_id("id", &object::<MoveMembers<'_>>(body)?.id.required_text("id", MAX_ID_CHARS)?)
 }
 
 /// Reads which callback is moved, and to when.

@@ -16,8 +16,8 @@ use super::{Loose, Members, object, skip, time};
 use crate::front_door::error::Problem;
 
 /// Events in an answer unless asked otherwise, and at most.
-const USUAL_EVENTS: i64 = 100;
-const MAX_EVENTS: i64 = 500;
+const USUAL_EVENTS: u32 = 100;
+const MAX_EVENTS: u32 = 500;
 /// Longest wait for an event, in seconds.
 const MAX_WAIT_SECONDS: i64 = 20;
 /// Longest place in a feed, in digits: more than any feed will ever have.
@@ -43,12 +43,8 @@ pub(crate) fn feed_query(raw: Option<&str>) -> Result<FeedQuery, Problem> {
         Some(text) => FeedFrom::After(place("after", text)?),
     };
     let seconds = query.whole(&["wait"], 0, MAX_WAIT_SECONDS)?.unwrap_or_default();
-    let limit = query.whole(&["limit"], 1, MAX_EVENTS)?.unwrap_or(USUAL_EVENTS);
-    Ok(FeedQuery {
-        from,
-        limit: usize::try_from(limit).unwrap_or_default(),
-        wait: Duration::from_secs(seconds.unsigned_abs()),
-    })
+    let limit = query.limit(USUAL_EVENTS, MAX_EVENTS)?;
+    Ok(FeedQuery { from, limit, wait: Duration::from_secs(seconds.unsigned_abs()) })
 }
 
 /// How much of a list is asked for.
@@ -62,8 +58,8 @@ pub(crate) struct ListQuery {
 pub(crate) fn list_query(raw: Option<&str>) -> Result<ListQuery, Problem> {
     let query = Query::new(raw);
     let before = query.text(&["before"], MAX_WORD_CHARS)?.map(|text| happening("before", &text)).transpose()?;
-    let limit = query.whole(&["limit"], 1, MAX_EVENTS)?.unwrap_or(USUAL_EVENTS);
-    Ok(ListQuery { before, limit: usize::try_from(limit).unwrap_or_default() })
+    let limit = query.limit(USUAL_EVENTS, MAX_EVENTS)?;
+    Ok(ListQuery { before, limit })
 }
 
 /// Reads `event`, which names one.

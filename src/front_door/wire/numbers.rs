@@ -40,8 +40,6 @@ pub(crate) fn question(body: &[u8]) -> Result<NumberQuestion, Problem> {
         (None, Some(rule)) => JudgedBy::Rule(rule.into_owned()),
         (None, None) => JudgedBy::Defaults,
     };
-    let country = members.country.text("country", 2)?.map(|text| text.parse()).transpose();
-    let country =
-        country.map_err(|_| Problem::bad("country", "must be two upper-case letters of ISO 3166-1, such as US"))?;
+    let country = members.country.country("country")?;
     Ok(NumberQuestion { number, by, country })
 }

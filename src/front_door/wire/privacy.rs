@@ -34,9 +34,7 @@ impl<'de> Members<'de> for NumberMembers<'de> {
 
 fn phone(number_text: Loose<'_>, country: Loose<'_>) -> Result<PhoneNumber, Problem> {
     let text = number_text.required_text("phoneNumber", MAX_PHONE_CHARS)?;
-    let rule = "must be two upper-case letters of ISO 3166-1, such as US";
-    let country = country.text("country", 2)?.map(|text| text.parse()).transpose();
-    let country = country.map_err(|_| Problem::bad("country", rule))?;
+    let country = country.country("country")?;
     number(&text, country.unwrap_or(Region::US))
         .map_err(|_| Problem::new(Kind::NotANumber, "phoneNumber is not a valid number."))
 }
