@@ -2,21 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::booking::{Outlook, judge};
-use crate::callback::{Callback, HandOff, NewCallback, Options, Originated, Terms};
+use crate::callback::{Callback, HandOff, NewCallback, Originated, Terms};
 use crate::captcha::TokenRefusal;
-use crate::hours::{BusinessHours, Range, Week};
 use crate::ids::{Incarnation, QueueName, TenantId};
 use crate::number_rules::NumberRefusal;
 use crate::numbers::PhoneNumber;
 use crate::ports::Unserved;
 use crate::queue::{Queue, QueueSettings};
+use crate::samples::{booking, office, utc};
 use crate::tenant::TenantDocument;
 use crate::throttle::LimitReached;
 use chrono::TimeDelta;
-
-fn utc(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
 
 fn now() -> DateTime<Utc> {
     utc("2030-03-04T17:00:00Z")
@@ -127,27 +123,6 @@ fn what_is_there_already_is_decided_by_who_finds_it() {
     for how in [How::Booked, How::Replaced] {
         let verdict = Ok(WouldBe { how, id: None, ends: None, booked: None });
         assert_eq!(Explanation::new(verdict, vec![], None).decider(), None);
-    }
-}
-
-fn office() -> QueueSettings {
-    let week = Week::working_days(Range::new("09:00", "17:00").unwrap());
-    let hours = BusinessHours::weekly(chrono_tz::Tz::America__New_York, week).into();
-    QueueSettings { hours, ..QueueSettings::default() }
-}
-
-fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
-    NewCallback {
-        service_name: "support".to_owned(),
-        phone_number: "(416) 555-0100".to_owned(),
-        desired_time,
-        always_check_capacity: false,
-        user_data: None,
-        options: Options::default(),
-        idempotency: None,
-        counted_headers: Vec::new(),
-        captcha: None,
-        hold: None,
     }
 }
 
