@@ -15,7 +15,7 @@ use domain::throttle::LimitRule;
 use domain::wait::QueueReport;
 use serde_json::{Value, json};
 
-use super::support::{SOON, Service, pass, seconds};
+use super::support::{SOON, Service, at, pass, seconds};
 
 /// A situation in which a booking is refused.
 struct Situation {
@@ -67,10 +67,6 @@ fn merge(into: &mut Value, from: &Value) {
     for (name, value) in from.as_object().unwrap() {
         into[name] = value.clone();
     }
-}
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
 }
 
 /// The clock of every world begins at half past this minute.
