@@ -5,7 +5,9 @@
 //! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
 
 mod call;
+mod choices;
 pub mod product;
+mod slot_minutes;
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, RangeInclusive};
@@ -23,56 +25,8 @@ use crate::numbers::Region;
 use crate::setting::Checks;
 use crate::slots::Layout;
 pub use call::CallOptions;
-
-/// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum WhenClosed {
-    /// Keep it and start it at the next opening.
-    #[default]
-    WaitForOpening,
-    /// End it with `FAIL_TIMEOUT_TTL`.
-    Expire,
-}
-
-/// Who calls whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CallDirection {
-    /// We call the customer.
-    #[default]
-    UserTerminated,
-    /// The customer calls in after a push.
-    UserOriginated,
-}
-
-/// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`] callbacks
-/// waiting in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DuplicatePolicy {
-    /// It is booked all the same.
-    Allow,
-    /// The id of the newest one is answered; nothing is booked.
-    ReturnExisting,
-    /// It is booked, and the oldest one is cancelled in the same write.
-    Replace,
-    /// It is refused.
-    #[default]
-    Refuse,
-}
-
-/// At most so many bookings of a queue in a window of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ThrottleWindow {
-    /// Bookings in the window, 0 to 1,000,000.
-    #[schemars(range(max = 1_000_000))]
-    pub limit: u32,
-    /// Length of the window in seconds, 1 to 86,400.
-    #[schemars(range(min = 1, max = 86_400))]
-    pub seconds: u32,
-}
+pub use choices::{CallDirection, DuplicatePolicy, Overridable, ThrottleWindow, WhenClosed};
+pub use slot_minutes::{BadSlotMinutes, SlotMinutes};
 
 /// One queue as its document has it. Field docs name the product's key, the unit, the range and the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -226,23 +180,6 @@ pub struct QueueSettings {
     pub routing_options: BTreeMap<String, String>,
 }
 
-/// An option of the queue that a booking may override.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Overridable {
-    /// Language of prompts.
-    #[serde(rename = "language")]
-    Language,
-    /// Initial priority.
-    #[serde(rename = "priority")]
-    Priority,
-    /// Routing point of the outbound call.
-    #[serde(rename = "routePoint")]
-    RoutePoint,
-    /// Routing point of the survey.
-    #[serde(rename = "surveyRP")]
-    SurveyRoutePoint,
-}
-
 /// One queue as it works: its settings with everything that they name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
@@ -284,52 +221,6 @@ impl Deref for Queue {
 
     fn deref(&self) -> &QueueSettings {
         &self.settings
-    }
-}
-
-/// A slot length that divides the day evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "u32", into = "u32")]
-#[schemars(extend("enum" = Self::ALLOWED))]
-pub struct SlotMinutes(u32);
-
-impl SlotMinutes {
-    /// The lengths there are, in minutes.
-    pub const ALLOWED: [u32; 7] = [5, 10, 15, 20, 30, 60, 120];
-
-    /// Checks that the length is one of [`Self::ALLOWED`].
-    pub fn new(minutes: u32) -> Result<Self, BadSlotMinutes> {
-        if Self::ALLOWED.contains(&minutes) { Ok(Self(minutes)) } else { Err(BadSlotMinutes(minutes)) }
-    }
-
-    /// Minutes.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for SlotMinutes {
-    fn default() -> Self {
-        Self(5)
-    }
-}
-
-/// Not a slot length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a slot has 5, 10, 15, 20, 30, 60 or 120 minutes, not {0}")]
-pub struct BadSlotMinutes(u32);
-
-impl TryFrom<u32> for SlotMinutes {
-    type Error = BadSlotMinutes;
-
-    fn try_from(minutes: u32) -> Result<Self, BadSlotMinutes> {
-        Self::new(minutes)
-    }
-}
-
-impl From<SlotMinutes> for u32 {
-    fn from(slot: SlotMinutes) -> Self {
-        slot.0
     }
 }
 
