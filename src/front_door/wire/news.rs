@@ -180,7 +180,6 @@ pub(crate) fn publish(body: &[u8]) -> Result<Publishing, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

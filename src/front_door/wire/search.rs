@@ -255,7 +255,6 @@ fn properties(object: Object<'_>) -> Result<Vec<(String, String)>, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

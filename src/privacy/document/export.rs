@@ -159,7 +159,6 @@ pub struct ExportDocument {
     pub(in crate::privacy) next_cursor: Option<String>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
