@@ -266,6 +266,13 @@ async fn nobody_hoards() {
     hold(&service, new_hold(wanted)).await.unwrap();
     let fourth = hold(&service, of("+14155550103")).await;
     assert_eq!(fourth, Err(HoldError::TooMany(HoldsReached { bound: HoldBound::Queue, limit: 3, until })));
+    let refused = |bound| {
+        let told = move |event: &Event| matches!(event, Event::HoldRefused { bound: told, .. } if *told == bound);
+        service.world.recorder.count(told)
+    };
+    assert_eq!([HoldBound::Number, HoldBound::Queue].map(refused), [1, 1]);
+    let Err(HoldError::Refused(_)) = hold(&service, of("+1900")).await else { panic!("no such number") };
+    assert_eq!(service.world.recorder.count(|event| matches!(event, Event::NumberRefused { .. })), 1);
     desk(&service).release(tenant_id(), first.id).await.unwrap();
     hold(&service, of("+14155550101")).await.unwrap();
     service.world.settings.put(tenant(QueueSettings { hold_limit: 0, ..slots_of(30, 9) }));
