@@ -187,7 +187,8 @@ impl Provisioning {
         Ok((kept.revision, entry.ok_or(ProvisioningError::UnknownEntry)?))
     }
 
-    /// What becomes of a document with another entry, or without one. Nothing is changed.
+    /// What becomes of a document with another entry, or without one. Nothing is changed, and nothing can be once the
+    /// document has another revision.
     ///
     /// # Errors
     /// As [`Self::plan`], and [`ProvisioningError::UnknownEntry`] if there is nothing to take out.
@@ -209,7 +210,8 @@ impl Provisioning {
             Some(entry) => entries.put(name, entry),
             None => drop(entries.take(name).ok_or(ProvisioningError::UnknownEntry)?),
         }
-        self.plan_of(tenant, &kept.document.tenant, document, order).await
+        let plan = self.plan_of(tenant, &kept.document.tenant, document, order).await?;
+        Ok(plan.expecting(Expected::Revision(kept.revision)))
     }
 
     /// What a document said in an older revision.

@@ -272,6 +272,33 @@ async fn parts_are_read_put_and_removed() {
     assert!(unknown.message().starts_with("The section in the path must be one of queues, "), "{unknown:?}");
 }
 
+/// Whatever is there may be changed, but not undone: the answer 200 is true of every part.
+#[tokio::test]
+async fn changes_of_parts_at_once_undo_nothing() {
+    let office = Office::new().await;
+    for round in 0..20 {
+        let put = async |queue: &str| {
+            let path = format!("/ges/v1/tenant/queues/{queue}{round}");
+            let answer = office.ask("PUT", &path).json(&json!({"paused": true})).matching("*").send().await;
+            assert!([200, 412].contains(&answer.status), "{answer:?}");
+            (answer.status == 200).then_some(path)
+        };
+        let table = async || {
+            let table = format!("queue,paused\ntable{round},yes\n");
+            let ask = office.ask("PUT", "/ges/v1/callback-settings").header("content-type", "text/csv").body(table);
+            let answer = ask.matching("*").send().await;
+            assert!([200, 412].contains(&answer.status), "{answer:?}");
+            (answer.status == 200).then(|| format!("/ges/v1/tenant/queues/table{round}"))
+        };
+        let (first, second, third) = tokio::join!(put("a"), table(), put("b"));
+        let done: Vec<_> = [first, second, third].into_iter().flatten().collect();
+        assert!(!done.is_empty(), "one of them wins");
+        for path in done {
+            assert_eq!(office.ask("GET", &path).send().await.status, 200, "{path} was there");
+        }
+    }
+}
+
 #[tokio::test]
 async fn queues_go_out_and_come_in_as_a_table() {
     let office = Office::new().await;
