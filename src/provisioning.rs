@@ -2,6 +2,7 @@
 //! change, takes their secrets in, and applies them in one transaction. The command line and the admin API are
 //! two ways in; a running service hears of what either has done by the epoch of the settings.
 
+mod conversion;
 mod credentials;
 mod csv;
 mod diff;
@@ -29,6 +30,7 @@ use domain::setting::SettingError;
 use domain::tenant::{self, TenantDocument};
 use thiserror::Error;
 
+pub use conversion::PlannedConversion;
 pub use credentials::{CredentialError, secret_of_body};
 pub use csv::CsvError;
 pub use diff::Difference;
@@ -201,6 +203,18 @@ impl Provisioning {
         order: &Order<'_>,
     ) -> Result<Plan, ProvisioningError> {
         let kept = self.current(tenant).await?;
+        self.plan_entry_of(&kept, tenant, (section, name), entry, order).await
+    }
+
+    /// As [`Self::plan_entry`], from what was read before and only if it is still kept then.
+    async fn plan_entry_of(
+        &self,
+        kept: &Kept,
+        tenant: TenantId,
+        (section, name): (&str, &str),
+        entry: Option<Node>,
+        order: &Order<'_>,
+    ) -> Result<Plan, ProvisioningError> {
         let mut document = export::to_node(&kept.document);
         if document.get(section).is_none() {
             document.put(section, Node::empty());

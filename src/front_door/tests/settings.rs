@@ -1,5 +1,7 @@
 //! Tenants as code over HTTP, with a real store behind the door.
 
+mod conversion;
+
 use axum::body::Body;
 use domain::ids::TenantId;
 use domain::ports::TenantStore as _;
@@ -188,7 +190,7 @@ async fn tenants_are_walls() {
 }
 
 /// Every operation that is about one tenant.
-const OPERATIONS: [(&str, &str); 23] = [
+const OPERATIONS: [(&str, &str); 25] = [
     ("GET", "/ges/v1/tenant"),
     ("PUT", "/ges/v1/tenant"),
     ("POST", "/ges/v1/tenant/validate"),
@@ -197,6 +199,8 @@ const OPERATIONS: [(&str, &str); 23] = [
     ("GET", "/ges/v1/tenant/queues/a"),
     ("PUT", "/ges/v1/tenant/queues/a"),
     ("DELETE", "/ges/v1/tenant/queues/a"),
+    ("GET", "/ges/v1/tenant/capacityRules/a/convert?slotMinutes=30"),
+    ("POST", "/ges/v1/tenant/capacityRules/a/convert?slotMinutes=30"),
     ("GET", "/ges/v1/callback-settings"),
     ("PUT", "/ges/v1/callback-settings"),
     ("GET", "/ges/v1/credentials"),
