@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod callbacks {
+    mod ahead;
     mod captcha;
     mod explain;
     mod failing;

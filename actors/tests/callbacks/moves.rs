@@ -120,7 +120,7 @@ async fn a_refused_move_leaves_everything_as_it_was() {
     let late = service.now() + TimeDelta::days(15);
     let past = service.now() - TimeDelta::seconds(1);
     for (to, expected) in [
-        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14) }),
+        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14), max_ahead_days: 14 }),
         (past, SubmitError::TooSoon { earliest: service.now(), lead_seconds: 0 }),
     ] {
         assert_eq!(reschedule(&service, id, to).await, Err(RescheduleError::Refused(expected)));

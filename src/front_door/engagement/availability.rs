@@ -23,8 +23,8 @@ use crate::front_door::wire::query::Query;
 ///
 /// Give at most one of `start` and `startMS`, and at most one of `end`, `endMS` and `numberOfDays`. Without a start
 /// the window begins now, and one in the past is moved up to now; without an end it ends where it begins, and holds
-/// the one slot of that instant. Slots beyond the 14 days that can be booked are not listed. Nothing is reserved by
-/// the answer. Long answers are compressed for clients that accept `gzip`.
+/// the one slot of that instant. Slots that are further ahead than the service takes bookings (14 days, or fewer) are
+/// not listed. Nothing is reserved by the answer. Long answers are compressed for clients that accept `gzip`.
 #[utoipa::path(
     get,
     path = "/engagement/v3/callbacks/availability/{service-name}",
