@@ -298,7 +298,7 @@ async fn long_answers_are_compressed_for_who_asks() {
     }
     *house.fake.availability.lock().unwrap() = Ok(free(3));
     let request =
-        Request::get(&format!("{PATH}?maxTimeSlots=3")).header("x-api-key", KEY).header("accept-encoding", "gzip");
+        Request::get(format!("{PATH}?maxTimeSlots=3")).header("x-api-key", KEY).header("accept-encoding", "gzip");
     let short = house.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!((short.headers.get("content-encoding"), short.headers.get("vary")), (None, None));
     assert_eq!(short.json()["data"]["slots"].as_array().unwrap().len(), 3);
