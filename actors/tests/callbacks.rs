@@ -8,6 +8,7 @@
 )]
 
 mod callbacks {
+    mod ahead;
     mod captcha;
     mod explain;
     mod failing;

@@ -17,6 +17,7 @@ use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::booking::MAX_AHEAD;
 use crate::captcha::QueueCaptcha;
 use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
@@ -58,6 +59,9 @@ pub struct QueueSettings {
     /// Default 0.
     #[schemars(range(min = 0, max = 604_800))]
     pub min_lead_seconds: u32,
+    /// `_reject_future_desired_time`: how many days of 24 hours ahead a booking may be for, 1 to 14. Default 14.
+    #[schemars(range(min = 1, max = 14))]
+    pub max_ahead_days: u32,
     /// Default region of numbers without a country code (`_default_country`), ISO 3166-1 alpha-2. Default `US`.
     pub default_region: Region,
     /// Name of the number rule that judges its numbers. Default none: premium and impossible numbers are refused.
@@ -237,6 +241,7 @@ impl Default for QueueSettings {
             immediate_blackout_seconds: 0,
             logged_in_check: false,
             min_lead_seconds: 0,
+            max_ahead_days: *Self::MAX_AHEAD_DAYS.end(),
             default_region: Region::US,
             number_rule: None,
             refuse_premium_numbers: true,
@@ -308,6 +313,11 @@ impl QueueSettings {
         Duration::seconds(self.ttl_seconds.into())
     }
 
+    /// How far ahead it can be booked: [`Self::max_ahead_days`], never more than [`MAX_AHEAD`].
+    pub fn max_ahead(&self) -> Duration {
+        Duration::days(self.max_ahead_days.into()).min(MAX_AHEAD)
+    }
+
     /// How long before the desired time routing has to start, for an expected wait of `wait_seconds`
     /// (unknown or negative counts as none), at most [`crate::callback::Limits::LEAD`].
     pub fn lead(&self, wait_seconds: Option<i32>) -> Duration {
@@ -328,6 +338,8 @@ impl QueueSettings {
     pub const MAX_THROTTLE_PARAMETERS: usize = 8;
     /// Allowed times to live, in seconds: a minute to 14 days.
     pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
+    /// Allowed days that a booking may be ahead, up to [`MAX_AHEAD`].
+    pub const MAX_AHEAD_DAYS: RangeInclusive<u32> = 1..=14;
     /// Allowed execution buffers, in seconds: none to an hour.
     pub const EXECUTION_BUFFER_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// Allowed hand-off limits.
@@ -338,6 +350,7 @@ impl QueueSettings {
         const DAY: u32 = 86_400;
         checks.within("immediateBlackoutSeconds", self.immediate_blackout_seconds, 0..=DAY);
         checks.within("minLeadSeconds", self.min_lead_seconds, 0..=7 * DAY);
+        checks.within("maxAheadDays", self.max_ahead_days, Self::MAX_AHEAD_DAYS);
         checks.within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY);
         crate::throttle::check(self, checks);
         checks.within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS);

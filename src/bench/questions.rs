@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http::Request;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderValue, Request};
 use http_body_util::Full;
 
 use super::load::{self, HearAnswer, MakeRequest, Seen, Until};
@@ -46,6 +47,17 @@ impl Question {
     fn whole() -> Self {
         Self::of_service("availability, 14 days, all free slots", 3.0, WHOLE)
     }
+
+    /// The same as browsers and most clients ask for it.
+    fn whole_compressed() -> Self {
+        let make: MakeRequest = Arc::new(|_| {
+            let mut request = seed::ask(WHOLE);
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            request
+        });
+        let name = "availability, 14 days, all free slots, gzip";
+        Self { name, aim: Some(3.0), of: Of::Service, make }
+    }
 }
 
 const WHOLE: &str = "/engagement/v3/callbacks/availability/bench?numberOfDays=14";
@@ -74,6 +86,7 @@ fn questions(ids: Arc<[String]>, bytes: usize) -> Vec<Question> {
             "/engagement/v3/callbacks/availability/bench?numberOfDays=14&maxTimeSlots=100",
         ),
         Question::whole(),
+        Question::whole_compressed(),
         Question::of_service(
             "availability, 14 days, busy too, local times",
             3.0,

@@ -74,6 +74,7 @@ pub(crate) struct Asked {
     pub(crate) caller: Arc<Caller>,
     /// What stands behind `?` in the URL.
     pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
 }
 
 /// The first checks of every question: key, scope. A body, if there is one, is not looked at.
@@ -81,7 +82,7 @@ pub(crate) fn ask(shared: &Shared, request: Request, scope: Scope) -> Result<Ask
     let (mut parts, _) = request.into_parts();
     let (context, caller) = admit(shared, &mut parts, scope)?;
     context.body_is_read();
-    Ok(Asked { context, caller, query: parts.uri.query().map(str::to_owned) })
+    Ok(Asked { context, caller, query: parts.uri.query().map(str::to_owned), headers: parts.headers })
 }
 
 /// The last segment of a path, decoded. `parameter` is its name in the document.

@@ -3,6 +3,7 @@
 
 mod admin;
 mod call_in;
+mod capacity;
 mod captcha;
 mod credentials;
 mod entry;
@@ -78,6 +79,7 @@ fn settings() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(tenants::revisions))
         .routes(routes!(tenants::revision))
         .routes(routes!(tenants::read_part, tenants::write_part, tenants::remove_part))
+        .routes(routes!(capacity::preview, capacity::convert))
         .routes(routes!(tables::read, tables::write))
         .routes(routes!(tables::refresh))
         .routes(routes!(credentials::list))

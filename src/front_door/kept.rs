@@ -9,14 +9,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use chrono_tz::Tz;
 use domain::availability::Question;
 use domain::ids::TenantId;
 use domain::ports::Mark;
 
-/// Shorter ones are sooner written than kept.
-const SHORT_BYTES: usize = 4 << 10;
+use super::reply::written::{Coding, SHORT_BYTES, Written};
+
 /// Most bytes that are kept, all answers together: fifteen whole fortnights of slots of five minutes.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -27,6 +26,7 @@ pub(crate) struct Asked {
     pub(crate) question: Question,
     /// Of local times.
     pub(crate) zone: Tz,
+    pub(crate) coding: Coding,
 }
 
 /// Answers of one listener.
@@ -35,7 +35,7 @@ pub(crate) struct Kept(Mutex<Answers>);
 
 #[derive(Default)]
 struct Answers {
-    by: HashMap<Asked, (Mark, Bytes)>,
+    by: HashMap<Asked, (Mark, Written)>,
     bytes: usize,
 }
 
@@ -54,7 +54,7 @@ impl Kept {
     }
 
     /// The answer, if it is still true.
-    pub(crate) fn find(&self, asked: &Asked, now: &Mark) -> Option<Bytes> {
+    pub(crate) fn find(&self, asked: &Asked, now: &Mark) -> Option<Written> {
         let answers = self.lock();
         let (mark, data) = answers.by.get(asked)?;
         (mark == now).then(|| data.clone())
@@ -62,8 +62,9 @@ impl Kept {
 
     /// Keeps an answer that was made after `mark` was taken. When all is full everything goes: what is asked often is
     /// soon there again, and nobody can keep a place.
-    pub(crate) fn keep(&self, asked: Asked, mark: Mark, data: &Bytes) {
-        if data.len() < SHORT_BYTES || data.len() > MAX_BYTES {
+    pub(crate) fn keep(&self, asked: Asked, mark: Mark, data: &Written) {
+        let short = matches!(data, Written::Plain(plain) if plain.len() < SHORT_BYTES);
+        if short || data.len() > MAX_BYTES {
             return;
         }
         let mut answers = self.lock();
@@ -80,6 +81,7 @@ impl Kept {
 mod tests {
     use std::sync::Arc;
 
+    use bytes::Bytes;
     use domain::availability::{Busy, End, Show};
     use domain::tenant::{Tenant, TenantDocument};
 
@@ -92,11 +94,11 @@ mod tests {
     fn asked(service_name: &str) -> Asked {
         let show = Show { max_free: None, busy: Busy::Hidden };
         let question = Question { service_name: service_name.to_owned(), start: None, end: End::AtStart, show };
-        Asked { tenant: TenantId::from_name("demo"), question, zone: Tz::UTC }
+        Asked { tenant: TenantId::from_name("demo"), question, zone: Tz::UTC, coding: Coding::Identity }
     }
 
-    fn long(bytes: usize) -> Bytes {
-        Bytes::from(vec![b'x'; bytes])
+    fn long(bytes: usize) -> Written {
+        Written::Plain(Bytes::from(vec![b'x'; bytes]))
     }
 
     #[test]
@@ -110,14 +112,16 @@ mod tests {
             Mark { writes: 8, ..mark.clone() },
             Mark { second: 2, ..mark.clone() },
         ] {
-            assert_eq!(kept.find(&asked("a"), &changed), None, "{changed:?}");
+            assert!(kept.find(&asked("a"), &changed).is_none(), "{changed:?}");
         }
         let of_another = Asked { tenant: TenantId::from_name("other"), ..asked("a") };
-        for other in [asked("b"), of_another, Asked { zone: Tz::Asia__Tokyo, ..asked("a") }] {
-            assert_eq!(kept.find(&other, &mark), None, "{other:?}");
+        let (elsewhere, packed) =
+            (Asked { zone: Tz::Asia__Tokyo, ..asked("a") }, Asked { coding: Coding::Gzip, ..asked("a") });
+        for other in [asked("b"), of_another, elsewhere, packed] {
+            assert!(kept.find(&other, &mark).is_none(), "{other:?}");
         }
         kept.keep(asked("short"), mark.clone(), &long(SHORT_BYTES - 1));
-        assert_eq!(kept.find(&asked("short"), &mark), None);
+        assert!(kept.find(&asked("short"), &mark).is_none());
     }
 
     #[test]

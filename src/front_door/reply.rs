@@ -1,6 +1,7 @@
 //! Writes answers: the envelope around data and around refusals, and problem documents for who asks for them.
 
 pub(crate) mod slots;
+pub(crate) mod written;
 
 use std::array;
 use std::convert::Infallible;
@@ -13,7 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::ids::CorrelationId;
-use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use serde::ser::SerializeMap;
@@ -22,11 +23,13 @@ use serde::{Serialize, Serializer};
 use super::error::Problem;
 use super::internal::Mistake;
 use super::wire::time::Stamp;
+use written::{SHORT_BYTES, Written};
 
 /// Room for an ordinary answer, so that writing one allocates once.
 const USUAL_BYTES: usize = 384;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 #[derive(Serialize)]
@@ -52,7 +55,7 @@ pub(crate) fn success<D: Serialize>(corr_id: CorrelationId, data: D) -> Response
 
 /// 200 with data that is written already and may be somebody else's answer too, as [`slots::written`] does: the brace
 /// behind it closes the envelope. The body keeps its share of the memory until it is sent.
-pub(crate) fn success_written(corr_id: CorrelationId, data: Bytes, share: Option<Share>) -> Response {
+pub(crate) fn success_written(corr_id: CorrelationId, data: Written, share: Option<Share>) -> Response {
     let status = Status { code: 0, message: "Successful", corr_id };
     let mut head = Vec::with_capacity(USUAL_BYTES);
     head.extend_from_slice(b"{\"status\":");
@@ -61,17 +64,28 @@ pub(crate) fn success_written(corr_id: CorrelationId, data: Bytes, share: Option
         return json(StatusCode::INTERNAL_SERVER_ERROR, JSON, &());
     }
     head.extend_from_slice(b",\"data\":");
-    let length = head.len() + data.len();
-    let body = Pieces { left: [Bytes::from(head), data].into_iter(), _share: share };
-    let mut response = Response::new(Body::new(body));
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let may_differ = data.len() >= SHORT_BYTES;
+    let (pieces, coding) = match data {
+        Written::Plain(data) => ([Bytes::from(head), data, Bytes::new()], None),
+        Written::Deflated(data) => (data.behind(&head), Some(GZIP)),
+    };
+    let length = pieces.iter().map(Bytes::len).sum::<usize>();
+    let mut response = Response::new(Body::new(Pieces { left: pieces.into_iter(), _share: share }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if may_differ || coding.is_some() {
+        headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    }
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, coding);
+    }
     response
 }
 
 /// A body that is there already, piece by piece.
 struct Pieces {
-    left: array::IntoIter<Bytes, 2>,
+    left: array::IntoIter<Bytes, 3>,
     _share: Option<Share>,
 }
 
@@ -80,11 +94,11 @@ impl hyper::body::Body for Pieces {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.left.next().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.left.find(|piece| !piece.is_empty()).map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.as_slice().is_empty()
+        self.left.as_slice().iter().all(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -108,7 +108,7 @@ async fn a_refused_move_leaves_everything_as_it_was() {
     let late = service.now() + TimeDelta::days(15);
     let past = service.now() - TimeDelta::seconds(1);
     for (to, expected) in [
-        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14) }),
+        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14), max_ahead_days: 14 }),
         (past, SubmitError::TooSoon { earliest: service.now(), lead_seconds: 0 }),
     ] {
         assert_eq!(reschedule(&service, id, to).await, Err(RescheduleError::Refused(expected)));
@@ -255,6 +255,13 @@ async fn nobody_hoards() {
     hold(&service, new_hold(wanted)).await.unwrap();
     let fourth = hold(&service, of("+14155550103")).await;
     assert_eq!(fourth, Err(HoldError::TooMany(HoldsReached { bound: HoldBound::Queue, limit: 3, until })));
+    let refused = |bound| {
+        let told = move |event: &Event| matches!(event, Event::HoldRefused { bound: told, .. } if *told == bound);
+        service.world.recorder.count(told)
+    };
+    assert_eq!([HoldBound::Number, HoldBound::Queue].map(refused), [1, 1]);
+    let Err(HoldError::Refused(_)) = hold(&service, of("+1900")).await else { panic!("no such number") };
+    assert_eq!(service.world.recorder.count(|event| matches!(event, Event::NumberRefused { .. })), 1);
     desk(&service).release(tenant_id(), first.id).await.unwrap();
     hold(&service, of("+14155550101")).await.unwrap();
     service.world.settings.put(tenant(QueueSettings { hold_limit: 0, ..slots_of(30, 9) }));

@@ -38,7 +38,7 @@ fn refusals() -> Vec<(SubmitError, Rule)> {
         (SubmitError::ImpossibleNumber, Rule::Number),
         (SubmitError::NumberNotAllowed { rule: NumberRefusal::Premium }, Rule::NumberRule),
         (SubmitError::TooSoon { earliest: now(), lead_seconds: 60 }, Rule::MinLead),
-        (SubmitError::TooFarAhead { latest: now() }, Rule::MaxAhead),
+        (SubmitError::TooFarAhead { latest: now(), max_ahead_days: 14 }, Rule::MaxAhead),
         (SubmitError::ClosesSoon { closes_at: now(), blackout_seconds: 60 }, Rule::Closing),
         (SubmitError::Closed { next_opening: None }, Rule::Hours),
         (
@@ -168,7 +168,10 @@ fn times_are_told_with_what_they_were_held_against() {
     assert_eq!(told(SubmitError::TooSoon { earliest, lead_seconds: 900 }, &later), Some((60, 900)));
     let far = booking(Some(now() + TimeDelta::days(20)));
     let days = |days: i64| days * 86_400;
-    assert_eq!(told(SubmitError::TooFarAhead { latest: now() }, &far), Some((days(20), days(14))));
+    for limit in [3, 14] {
+        let refused = SubmitError::TooFarAhead { latest: now(), max_ahead_days: limit };
+        assert_eq!(told(refused, &far), Some((days(20), days(limit.into()))));
+    }
     let closes_at = now() + TimeDelta::seconds(30);
     assert_eq!(told(SubmitError::ClosesSoon { closes_at, blackout_seconds: 600 }, &booking(None)), Some((30, 600)));
     let slot_end = now() + TimeDelta::seconds(300);

@@ -14,6 +14,7 @@ use crate::front_door::body;
 use crate::front_door::error::Problem;
 use crate::front_door::kept;
 use crate::front_door::reply;
+use crate::front_door::reply::written::{Coding, Written};
 use crate::front_door::router::Shared;
 use crate::front_door::wire::availability;
 use crate::front_door::wire::query::Query;
@@ -22,8 +23,8 @@ use crate::front_door::wire::query::Query;
 ///
 /// Give at most one of `start` and `startMS`, and at most one of `end`, `endMS` and `numberOfDays`. Without a start
 /// the window begins now, and one in the past is moved up to now; without an end it ends where it begins, and holds
-/// the one slot of that instant. Slots beyond the 14 days that can be booked are not listed. Nothing is reserved by
-/// the answer.
+/// the one slot of that instant. Slots that are further ahead than the service takes bookings (14 days, or fewer) are
+/// not listed. Nothing is reserved by the answer. Long answers are compressed for clients that accept `gzip`.
 #[utoipa::path(
     get,
     path = "/engagement/v3/callbacks/availability/{service-name}",
@@ -80,10 +81,11 @@ pub(crate) async fn availability(
     service: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, caller, query } = ask(&shared, request, Scope::AvailabilityRead)?;
+    let Asked { context, caller, query, headers } = ask(&shared, request, Scope::AvailabilityRead)?;
     let service = segment("service-name", service)?;
     let availability::Asked { question, zone } = availability::asked(&service, Query::new(query.as_deref()))?;
-    let asked = kept::Asked { tenant: caller.tenant, question, zone };
+    let coding = Coding::asked_by(&headers);
+    let asked = kept::Asked { tenant: caller.tenant, question, zone, coding };
     let mark = shared.door.availability.mark(caller.tenant);
     if let Some(data) = mark.as_ref().and_then(|now| shared.kept.find(&asked, now)) {
         let share = body::share(&shared, &context, data.len())?;
@@ -91,7 +93,7 @@ pub(crate) async fn availability(
     }
     let found = shared.door.availability.availability(caller.tenant, asked.question.clone()).await?;
     let share = body::share(&shared, &context, reply::slots::bytes(&found))?;
-    let data = reply::slots::written(&found, zone);
+    let data = Written::new(reply::slots::written(&found, zone), coding);
     if let Some(mark) = mark {
         shared.kept.keep(asked, mark, &data);
     }

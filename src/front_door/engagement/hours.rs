@@ -76,7 +76,7 @@ pub(crate) async fn open_for(
     service: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, caller, query } = ask(&shared, request, Scope::AvailabilityRead)?;
+    let Asked { context, caller, query, .. } = ask(&shared, request, Scope::AvailabilityRead)?;
     let calendar = calendar(&shared, caller.tenant, &segment("service-name", service)?)?;
     let start = asked_instant(&shared, Query::new(query.as_deref()), "start")?;
     Ok(reply::success(context.corr_id(), OpenFor { open_for: calendar.open_for_seconds(start) }))

@@ -241,7 +241,7 @@ pub(crate) struct CreateCallbackRequest {
 fn desired_time() -> Schema {
     time_of_day(
         "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Absent, or \
-         not in the future, means now. At most 14 days ahead.",
+         not in the future, means now. At most as many days ahead as the service takes bookings: 14, or fewer.",
     )
 }
 
@@ -249,7 +249,7 @@ fn desired_time() -> Schema {
 fn required_time() -> Schema {
     time_of_day(
         "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Not in the \
-         past, and at most 14 days ahead.",
+         past, and at most as many days ahead as the service takes bookings: 14, or fewer.",
     )
 }
 

@@ -126,7 +126,7 @@ pub(crate) async fn estimated_wait_time(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, caller, query } = ask(&shared, request, Scope::WaitsRead)?;
+    let Asked { context, caller, query, .. } = ask(&shared, request, Scope::WaitsRead)?;
     let question = waits::question(Query::new(query.as_deref()))?;
     let names: Vec<&str> = question.queues.iter().map(String::as_str).collect();
     let found = shared.door.waits.expected_waits(caller.tenant, &names, question.mode, question.with_on_hold)?;

@@ -82,9 +82,12 @@ impl From<SubmitError> for Problem {
                     Stamp(earliest)
                 ),
             ),
-            SubmitError::TooFarAhead { latest } => Self::bad(
+            SubmitError::TooFarAhead { latest, max_ahead_days } => Self::bad(
                 "desiredTime",
-                format!("is too far ahead; the latest that can be booked is {}", Stamp(latest)),
+                format!(
+                    "is too far ahead: maxAheadDays is {max_ahead_days}, and the latest that can be booked is {}",
+                    Stamp(latest)
+                ),
             ),
             SubmitError::Closed { next_opening } => {
                 let mut message = String::from("The office is closed at desiredTime");

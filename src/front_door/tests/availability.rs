@@ -1,12 +1,16 @@
 //! Questions about free times: every parameter and every rule between them, and the answer.
 
+use std::io::Read as _;
+
 use axum::body::Body;
 use chrono::TimeDelta;
 use domain::availability::{Availability, Busy, End, Question, Show};
 use domain::event::Event;
 use domain::ports::{AvailabilityError, Mark, Unserved};
 use domain::slots::FreeSlot;
+use flate2::read::GzDecoder;
 use http::Request;
+use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 
 use crate::front_door::DoorLimits;
@@ -266,6 +270,38 @@ async fn a_long_answer_is_given_again_while_it_is_true() {
     *house.fake.mark.lock().unwrap() = Some(mark(2));
     let later = read(PATH).await;
     assert_eq!((asked(), later.json()["data"]["slots"].as_array().unwrap().len()), (5, 999));
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_who_asks() {
+    let house = answering(1_000);
+    let settings = house.fake.tenant.lock().unwrap().clone().unwrap();
+    *house.fake.mark.lock().unwrap() = Some(Mark { settings, writes: 1, second: 1 });
+    let plain = ask(&house, PATH).await;
+    assert_eq!(plain.headers.get("content-encoding"), None);
+    assert_eq!(plain.headers["vary"], "accept-encoding", "caches have to know");
+    // The second one is given again.
+    for asked in [2, 2] {
+        let request = Request::get(PATH).header("x-api-key", KEY).header("accept-encoding", "deflate, gzip");
+        let response = house.begin(request.body(Body::empty()).unwrap()).await;
+        let headers = response.headers().clone();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(house.fake.asked.lock().unwrap().len(), asked);
+        assert_eq!(headers["content-encoding"], "gzip");
+        assert_eq!(headers["vary"], "accept-encoding");
+        assert_eq!(headers["content-length"], body.len().to_string().as_str());
+        assert!(body.len() * 10 < plain.text.len(), "{} of {}", body.len(), plain.text.len());
+        let mut text = String::new();
+        GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+        let unpacked = Answer { status: 200, headers: plain.headers.clone(), text };
+        assert_eq!(unpacked.redacted(), plain.redacted());
+    }
+    *house.fake.availability.lock().unwrap() = Ok(free(3));
+    let request =
+        Request::get(format!("{PATH}?maxTimeSlots=3")).header("x-api-key", KEY).header("accept-encoding", "gzip");
+    let short = house.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!((short.headers.get("content-encoding"), short.headers.get("vary")), (None, None));
+    assert_eq!(short.json()["data"]["slots"].as_array().unwrap().len(), 3);
 }
 
 proptest! {

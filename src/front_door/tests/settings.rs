@@ -1,5 +1,6 @@
 //! Tenants as code over HTTP, with a real store behind the door.
 
+mod conversion;
 mod credentials;
 
 use axum::body::Body;
@@ -190,7 +191,7 @@ async fn tenants_are_walls() {
 }
 
 /// Every operation that is about one tenant.
-const OPERATIONS: [(&str, &str); 23] = [
+const OPERATIONS: [(&str, &str); 25] = [
     ("GET", "/ges/v1/tenant"),
     ("PUT", "/ges/v1/tenant"),
     ("POST", "/ges/v1/tenant/validate"),
@@ -199,6 +200,8 @@ const OPERATIONS: [(&str, &str); 23] = [
     ("GET", "/ges/v1/tenant/queues/a"),
     ("PUT", "/ges/v1/tenant/queues/a"),
     ("DELETE", "/ges/v1/tenant/queues/a"),
+    ("GET", "/ges/v1/tenant/capacityRules/a/convert?slotMinutes=30"),
+    ("POST", "/ges/v1/tenant/capacityRules/a/convert?slotMinutes=30"),
     ("GET", "/ges/v1/callback-settings"),
     ("PUT", "/ges/v1/callback-settings"),
     ("GET", "/ges/v1/credentials"),
@@ -272,6 +275,33 @@ async fn parts_are_read_put_and_removed() {
     let unknown = office.ask("GET", "/ges/v1/tenant/captcha/keys").send().await;
     assert_eq!(unknown.refusal(), (400, 501));
     assert!(unknown.message().starts_with("The section in the path must be one of queues, "), "{unknown:?}");
+}
+
+/// Whatever is there may be changed, but not undone: the answer 200 is true of every part.
+#[tokio::test]
+async fn changes_of_parts_at_once_undo_nothing() {
+    let office = Office::new().await;
+    for round in 0..20 {
+        let put = async |queue: &str| {
+            let path = format!("/ges/v1/tenant/queues/{queue}{round}");
+            let answer = office.ask("PUT", &path).json(&json!({"paused": true})).matching("*").send().await;
+            assert!([200, 412].contains(&answer.status), "{answer:?}");
+            (answer.status == 200).then_some(path)
+        };
+        let table = async || {
+            let table = format!("queue,paused\ntable{round},yes\n");
+            let ask = office.ask("PUT", "/ges/v1/callback-settings").header("content-type", "text/csv").body(table);
+            let answer = ask.matching("*").send().await;
+            assert!([200, 412].contains(&answer.status), "{answer:?}");
+            (answer.status == 200).then(|| format!("/ges/v1/tenant/queues/table{round}"))
+        };
+        let (first, second, third) = tokio::join!(put("a"), table(), put("b"));
+        let done: Vec<_> = [first, second, third].into_iter().flatten().collect();
+        assert!(!done.is_empty(), "one of them wins");
+        for path in done {
+            assert_eq!(office.ask("GET", &path).send().await.status, 200, "{path} was there");
+        }
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,9 @@ impl Observer for Metrics {
                 to.cb_ttl_limit_reached.add(1, &[labelled("tenant", &tenant)]);
                 to.bookings_throttled.add(1, &[labelled("tenant", &tenant), KeyValue::new("rule", rule)]);
             }
+            Event::HoldRefused { tenant, bound } => {
+                to.holds_refused.add(1, &[labelled("tenant", &tenant), KeyValue::new("bound", bound.name())]);
+            }
             Event::OverRate { tenant } => to.requests_over_rate.add(1, &[labelled("tenant", &tenant)]),
             Event::OverShare { tenant } => to.requests_over_share.add(1, &[labelled("tenant", &tenant)]),
             Event::BatchesWaited { batches } => to.commit_batches_waited.record(rough(batches), &[]),

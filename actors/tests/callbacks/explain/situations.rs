@@ -184,7 +184,7 @@ pub(super) fn situations() -> Vec<Situation> {
         ruled("+1 416 555 0101"),
         ruled("+999 12345"),
         Situation::of(json!({"minLeadSeconds": 900}), later(10)),
-        Situation::of(json!({}), later(15 * 24 * 60)),
+        Situation::of(json!({"maxAheadDays": 3}), later(4 * 24 * 60)),
         Situation::of(json!({"hours": office, "immediateBlackoutSeconds": 36_000}), booking(None)),
         Situation::of(json!({"hours": office}), later(10 * 60)),
         Situation {
