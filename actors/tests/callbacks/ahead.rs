@@ -1,6 +1,6 @@
 //! How far ahead a queue takes bookings: whichever way a time is chosen.
 
-use actors::testing::{World, booking, plain_queue, tenant, tenant_id};
+use actors::testing::{booking, plain_queue, tenant, tenant_id};
 use chrono::TimeDelta;
 use domain::availability::{Busy, End, Question, Show};
 use domain::explain::Rule;
@@ -16,9 +16,7 @@ fn three_days() -> QueueSettings {
 
 #[tokio::test(start_paused = true)]
 async fn no_time_beyond_the_days_of_the_queue_is_given_to_anybody() {
-    let world = World::new();
-    world.settings.put(tenant(three_days()));
-    let service = Service::start(world).await;
+    let service = Service::with(three_days()).await;
     let latest = service.now() + TimeDelta::days(3);
     let (last, fourth) = (latest - TimeDelta::minutes(1), latest + TimeDelta::hours(1));
 
@@ -60,9 +58,7 @@ async fn no_time_beyond_the_days_of_the_queue_is_given_to_anybody() {
 
 #[tokio::test(start_paused = true)]
 async fn fewer_days_leave_what_is_booked_where_it_is() {
-    let world = World::new();
-    world.settings.put(tenant(plain_queue()));
-    let service = Service::start(world).await;
+    let service = Service::with(plain_queue()).await;
     let id = service.schedule(service.now() + TimeDelta::days(10)).await;
     let before = service.row(id);
     service.world.settings.put(tenant(three_days()));

@@ -9,10 +9,11 @@ use domain::capacity::{CapacityRule, Effect};
 use domain::ids::QueueName;
 use domain::queue::SlotMinutes;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::admin::{AskRefusals, ChangeRefusals, Expected, ORDER, tagged};
 use super::entry::Asked;
+use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
@@ -81,6 +82,25 @@ pub(crate) struct ConversionResponse {
     data: RuleConversion,
 }
 
+/// Which rule.
+#[derive(IntoParams)]
+#[expect(dead_code, reason = "describes what is read")]
+#[into_params(parameter_in = Path)]
+struct RulePath {
+    /// Name of the rule.
+    name: String,
+}
+
+/// How long its slots shall be.
+#[derive(IntoParams)]
+#[expect(dead_code, reason = "describes what is read")]
+#[into_params(parameter_in = Query)]
+struct NewLength {
+    /// The new length: 5, 10, 15, 20, 30 or 60.
+    #[param(rename = "slotMinutes", minimum = 5, maximum = 60)]
+    slot_minutes: u32,
+}
+
 type Name = Result<Path<String>, PathRejection>;
 
 /// Shows what a capacity rule becomes with slots of another length.
@@ -89,13 +109,8 @@ type Name = Result<Path<String>, PathRejection>;
 /// changed. The ETag is the document's revision: with it in If-Match, what was shown is what is done.
 #[utoipa::path(
     get, path = "/ges/v1/tenant/capacityRules/{name}/convert", tag = "Settings",
-    params(
-        ("name" = String, Path, description = "Name of the rule."),
-        ("slotMinutes" = u32, Query, description = "The new length: 5, 10, 15, 20, 30 or 60.", minimum = 5, maximum = 60),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(RulePath, NewLength, TenantHeader),
     responses((status = 200, description = "It could be done.", body = ConversionResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn preview(
     State(shared): State<Arc<Shared>>,
@@ -117,14 +132,8 @@ pub(crate) async fn preview(
 /// document is changed as by any other operation; unfinished bookings move to the new slots and lose no place.
 #[utoipa::path(
     post, path = "/ges/v1/tenant/capacityRules/{name}/convert", tag = "Settings",
-    params(
-        ("name" = String, Path, description = "Name of the rule."),
-        ("slotMinutes" = u32, Query, description = "The new length: 5, 10, 15, 20, 30 or 60.", minimum = 5, maximum = 60),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-        ("If-Match" = Option<String>, Header, description = "ETag of what was read, or * for whatever is there."),
-    ),
+    params(RulePath, NewLength, TenantHeader, IfMatch),
     responses((status = 200, description = "Applied.", body = ConversionResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn convert(
     State(shared): State<Arc<Shared>>,
