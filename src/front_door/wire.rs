@@ -110,6 +110,28 @@ pub(crate) trait Members<'de>: Default {
     fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error>;
 }
 
+/// What one kind of body keeps, each member behind the name by which it comes; others are passed over.
+macro_rules! members {
+    ($(#[$about:meta])* struct $kind:ident<$life:lifetime> { $($name:literal => $field:ident: $value:ty,)+ }) => {
+        $(#[$about])*
+        #[derive(Default)]
+        struct $kind<$life> {
+            $($field: $value,)+
+        }
+
+        impl<$life> $crate::front_door::wire::Members<$life> for $kind<$life> {
+            fn take<A: serde::de::MapAccess<$life>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+                match name {
+                    $($name => self.$field = from.next_value()?,)+
+                    _ => $crate::front_door::wire::skip(from)?,
+                }
+                Ok(())
+            }
+        }
+    };
+}
+use members;
+
 /// Visits an object member by member.
 pub(crate) struct ObjectVisitor<M>(pub(crate) PhantomData<M>);
 
@@ -222,19 +244,10 @@ impl<'a> Loose<'a> {
     }
 }
 
-/// The body of cancel and retrieve.
-#[derive(Default)]
-struct IdMembers<'a> {
-    id: Loose<'a>,
-}
-
-impl<'de> Members<'de> for IdMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => self.id = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    /// The body of cancel and retrieve.
+    struct IdMembers<'de> {
+        "id" => id: Loose<'de>,
     }
 }
 

@@ -4,12 +4,11 @@ use domain::call_in::{Codes, Presented, State};
 use domain::callback::Idempotency;
 use domain::ids::CallInGroupName;
 use domain::ports::{CallInOrder, CallInQuery, IncomingCall, NewCallIn};
-use serde::de::MapAccess;
 
 use super::create::{MAX_PHONE_CHARS, user_data};
 use super::query::Query;
 use super::user_data::UserData;
-use super::{Loose, Members, object, parse_id, skip};
+use super::{Loose, members, object, parse_id};
 use crate::front_door::error::Problem;
 
 /// Longest name of a group in characters.
@@ -19,24 +18,12 @@ pub(crate) const MAX_CODE_CHARS: usize = 64;
 /// Longest word in a query; a UUID has 36 characters.
 const MAX_WORD_CHARS: usize = 64;
 
-#[derive(Default)]
-struct CallInMembers<'a> {
-    group_name: Loose<'a>,
-    from_phone_number: Loose<'a>,
-    user_data: UserData,
-    callback_service_id: Loose<'a>,
-}
-
-impl<'de> Members<'de> for CallInMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "groupName" => self.group_name = from.next_value()?,
-            "fromPhoneNumber" => self.from_phone_number = from.next_value()?,
-            "userData" => self.user_data = from.next_value()?,
-            "callbackServiceId" => self.callback_service_id = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct CallInMembers<'de> {
+        "groupName" => group_name: Loose<'de>,
+        "fromPhoneNumber" => from_phone_number: Loose<'de>,
+        "userData" => user_data: UserData,
+        "callbackServiceId" => callback_service_id: Loose<'de>,
     }
 }
 
@@ -57,24 +44,12 @@ fn text(member: Loose<'_>, field: &str, max: usize) -> Result<Option<String>, Pr
     Ok(member.text(field, max)?.map(Into::into))
 }
 
-#[derive(Default)]
-struct MatchMembers<'a> {
-    group_name: Loose<'a>,
-    access_code: Loose<'a>,
-    ani: Loose<'a>,
-    dnis: Loose<'a>,
-}
-
-impl<'de> Members<'de> for MatchMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "groupName" => self.group_name = from.next_value()?,
-            "accessCode" => self.access_code = from.next_value()?,
-            "ani" => self.ani = from.next_value()?,
-            "dnis" => self.dnis = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct MatchMembers<'de> {
+        "groupName" => group_name: Loose<'de>,
+        "accessCode" => access_code: Loose<'de>,
+        "ani" => ani: Loose<'de>,
+        "dnis" => dnis: Loose<'de>,
     }
 }
 

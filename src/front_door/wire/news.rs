@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::create::push_target;
 use super::query::Query;
-use super::{Loose, Members, object, skip, time};
+use super::{Loose, Members, members, object, skip, time};
 use crate::front_door::error::Problem;
 
 /// Events in an answer unless asked otherwise, and at most.
@@ -78,25 +78,13 @@ fn happening(field: &str, text: &str) -> Result<HappeningId, Problem> {
     uuid.map(HappeningId::from_uuid).ok_or_else(|| Problem::bad(field, "must be the id of an event"))
 }
 
-/// A body with at most one member that counts, all of them texts.
-#[derive(Default)]
-struct Words<'a> {
-    event_id: Loose<'a>,
-    since: Loose<'a>,
-    after: Loose<'a>,
-    r#type: Loose<'a>,
-}
-
-impl<'de> Members<'de> for Words<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "eventId" => self.event_id = from.next_value()?,
-            "since" => self.since = from.next_value()?,
-            "after" => self.after = from.next_value()?,
-            "type" => self.r#type = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    /// A body with at most one member that counts, all of them texts.
+    struct Words<'de> {
+        "eventId" => event_id: Loose<'de>,
+        "since" => since: Loose<'de>,
+        "after" => after: Loose<'de>,
+        "type" => r#type: Loose<'de>,
     }
 }
 
