@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use chrono::{DateTime, DurationRound as _, FixedOffset, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::America::Toronto;
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use super::models::BY_ID;
@@ -69,8 +70,14 @@ impl Replay {
         let request = self.request(file);
         let mut connection = BufReader::new(connect(self.address).unwrap());
         connection.get_mut().write_all(&request).unwrap();
-        let answer = read_answer(&mut connection, Instant::now() + DEADLINE).unwrap();
+        let mut answer = read_answer(&mut connection, Instant::now() + DEADLINE).unwrap();
         self.sent.insert(file.to_owned());
+        // Whoever asks for it unpacks it, and both clients do so before they read.
+        if answer.header("content-encoding") == Some("gzip") {
+            let mut plain = Vec::new();
+            GzDecoder::new(answer.body.as_slice()).read_to_end(&mut plain).unwrap();
+            answer.body = plain;
+        }
         answer
     }
 
