@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use super::QueueSettings;
+
 /// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -25,7 +28,7 @@ pub enum CallDirection {
     UserOriginated,
 }
 
-/// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`](super::QueueSettings::duplicate_limit) callbacks
+/// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`] callbacks
 /// waiting in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
