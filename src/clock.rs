@@ -12,7 +12,7 @@ pub struct SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "this adapter is the one place that asks the machine")]
+    #[expect(clippy::disallowed_methods, reason = "this adapter is the one place that asks the machine")]
     fn now(&self) -> DateTime<Utc> {
         let now_us = Utc::now().timestamp_micros();
         let latest = self.latest_us.fetch_max(now_us, Ordering::Relaxed).max(now_us);

@@ -2,6 +2,7 @@
 //! change, takes their secrets in, and applies them in one transaction. The command line and the admin API are
 //! two ways in; a running service hears of what either has done by the epoch of the settings.
 
+mod conversion;
 mod credentials;
 mod csv;
 mod diff;
@@ -29,6 +30,7 @@ use domain::setting::SettingError;
 use domain::tenant::{self, TenantDocument};
 use thiserror::Error;
 
+pub use conversion::PlannedConversion;
 pub use credentials::{CredentialError, secret_of_body};
 pub use csv::CsvError;
 pub use diff::Difference;
@@ -187,7 +189,8 @@ impl Provisioning {
         Ok((kept.revision, entry.ok_or(ProvisioningError::UnknownEntry)?))
     }
 
-    /// What becomes of a document with another entry, or without one. Nothing is changed.
+    /// What becomes of a document with another entry, or without one. Nothing is changed, and nothing can be once the
+    /// document has another revision.
     ///
     /// # Errors
     /// As [`Self::plan`], and [`ProvisioningError::UnknownEntry`] if there is nothing to take out.
@@ -200,6 +203,18 @@ impl Provisioning {
         order: &Order<'_>,
     ) -> Result<Plan, ProvisioningError> {
         let kept = self.current(tenant).await?;
+        self.plan_entry_of(&kept, tenant, (section, name), entry, order).await
+    }
+
+    /// As [`Self::plan_entry`], from what was read before and only if it is still kept then.
+    async fn plan_entry_of(
+        &self,
+        kept: &Kept,
+        tenant: TenantId,
+        (section, name): (&str, &str),
+        entry: Option<Node>,
+        order: &Order<'_>,
+    ) -> Result<Plan, ProvisioningError> {
         let mut document = export::to_node(&kept.document);
         if document.get(section).is_none() {
             document.put(section, Node::empty());
@@ -209,7 +224,8 @@ impl Provisioning {
             Some(entry) => entries.put(name, entry),
             None => drop(entries.take(name).ok_or(ProvisioningError::UnknownEntry)?),
         }
-        self.plan_of(tenant, &kept.document.tenant, document, order).await
+        let plan = self.plan_of(tenant, &kept.document.tenant, document, order).await?;
+        Ok(plan.expecting(Expected::Revision(kept.revision)))
     }
 
     /// What a document said in an older revision.

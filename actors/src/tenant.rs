@@ -33,7 +33,7 @@ use crate::mailbox::{Address, Gone, Meter, Waiting};
 use crate::node::Node;
 use crate::session::{Beginning, Caller, CancelReply, SessionMsg, SignalReply};
 use crate::task;
-pub(crate) use booking::{GRID_PAUSE, GRID_TRIES, slot_full};
+pub(crate) use booking::{GRID_PAUSE, GRID_TRIES, counted, slot_full};
 use budget::Budgets;
 use captcha::{Pass, Tokens};
 use children::Children;

@@ -4,8 +4,7 @@
 //! [`World`] holds one of each. Faults are set by operation ([`Op`], [`Fault`]); time follows tokio's clock, so
 //! that a test with paused time runs through hours in an instant.
 
-// A fake that panics on command is the point of some tests.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::panic, clippy::expect_used, reason = "a fake that panics on command is the point of some tests")]
 
 mod bookings;
 mod call_in;

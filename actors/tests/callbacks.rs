@@ -1,7 +1,14 @@
 //! Callbacks from their booking to their end, over the whole tree with fakes of the ports, under paused time.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod callbacks {
+    mod ahead;
     mod captcha;
     mod explain;
     mod failing;

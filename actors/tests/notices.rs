@@ -1,5 +1,5 @@
 //! What is owed to the outside and its delivery, over the whole tree with fakes of the ports, under paused time.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod notices {
     mod feed;

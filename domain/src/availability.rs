@@ -68,8 +68,8 @@ pub struct Availability {
 }
 
 /// The starts of the slots that are asked for and can be booked at `now`, as far as time is concerned: from the slot
-/// that holds the start of the window on, up to the end of the window, and at most [`MAX_AHEAD`]. Where the queue
-/// wants a lead, only slots that begin after it. Empty if the window is over, or the queue takes no callbacks for
+/// that holds the start of the window on, up to the end of the window, and as far ahead as the queue takes
+/// bookings. Where it wants a lead, only slots that begin after it. Empty if the window is over, or the queue takes no callbacks for
 /// later just now.
 pub fn starts(queue: &Queue, question: &Question, now: DateTime<Utc>) -> Range<DateTime<Utc>> {
     let none = now..now;
@@ -85,7 +85,7 @@ pub fn starts(queue: &Queue, question: &Question, now: DateTime<Utc>) -> Range<D
             start.checked_add_signed(length).unwrap_or(DateTime::<Utc>::MAX_UTC)
         }
     };
-    let latest = now + MAX_AHEAD;
+    let latest = now + queue.max_ahead();
     if to < from || from > latest {
         return none;
     }

@@ -15,7 +15,8 @@ use crate::queue::{CallDirection, Queue};
 use crate::slots::{self, Grid};
 use crate::tenant::Tenant;
 
-/// How far ahead a callback can be booked.
+/// How far ahead a callback can be booked at most, whatever its queue says ([`crate::queue::QueueSettings::max_ahead`]). How long records are
+/// kept builds on it.
 pub const MAX_AHEAD: Duration = Duration::days(14);
 
 /// What shall be kept of a booking that passed every check.
@@ -229,9 +230,11 @@ fn refused_number(error: NumberError) -> SubmitError {
 }
 
 fn not_too_far(facts: &Facts<'_>) -> Result<(), SubmitError> {
-    let latest = facts.now + MAX_AHEAD;
+    let latest = facts.now + facts.settings.max_ahead();
     match facts.scheduled {
-        Some(wanted) if wanted > latest => Err(SubmitError::TooFarAhead { latest }),
+        Some(wanted) if wanted > latest => {
+            Err(SubmitError::TooFarAhead { latest, max_ahead_days: facts.settings.max_ahead_days })
+        }
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! does not name has no place. A number is what **one slot** takes, however long the slot is, and a slot that a
 //! change of clocks repeats takes it twice, for it happens twice.
 
+mod conversion;
 mod document;
 mod places;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::{QueueSettings, SlotMinutes};
 use crate::setting::Checks;
+pub use conversion::{Conversion, Effect};
 pub use places::WeekPlaces;
 use places::{Day, DayOfWeek as _, days, is_date, lay};
 
@@ -63,10 +65,15 @@ impl CapacityRule {
     /// Most dates with exceptions: a year and a month.
     pub const MAX_EXCEPTIONS: usize = 400;
 
+    /// The length of slots of so many minutes, if a rule may have it: 5, 10, 15, 20, 30 or 60.
+    pub fn slot_length(minutes: u32) -> Option<SlotMinutes> {
+        SlotMinutes::new(minutes).ok().filter(|length| length.get() <= Self::MAX_SLOT_MINUTES)
+    }
+
     /// Notes every rule that the document breaks.
     pub fn check(&self, checks: &mut Checks) {
         let minutes = self.slot_minutes.get();
-        if minutes > Self::MAX_SLOT_MINUTES {
+        if Self::slot_length(minutes).is_none() {
             checks.broken("slotMinutes", Some(&minutes), "has to be 5, 10, 15, 20, 30 or 60");
         }
         checks.at("week", |checks| self.check_week(checks));
@@ -125,31 +132,6 @@ impl CapacityRule {
             }
         }
         week
-    }
-
-    /// The same rule with slots of another length. A number is what one slot takes, so each new slot gets the
-    /// largest number of the old slots that it touches: shorter slots each take what the longer one took, and a
-    /// longer one takes no more than those that it joins took together, and something if one of them did.
-    #[must_use]
-    pub fn with_slot_minutes(&self, slot_minutes: SlotMinutes) -> Self {
-        let old = self.places();
-        let week = WeekPlaces::WEEKDAYS.into_iter().filter_map(|(name, weekday)| {
-            let day = old.weekday(weekday).resized(slot_minutes).document();
-            (!day.is_empty()).then(|| (name.to_owned(), day))
-        });
-        let exceptions = self.exceptions.iter().map(|(date, exception)| {
-            let new = date.parse().ok().map(|day| old.date(day).resized(slot_minutes));
-            let new = match (exception, new) {
-                (Exception::Day(_), Some(day)) => Exception::Day(day.document()),
-                (Exception::Slots(places), Some(day)) => {
-                    let touched = Day::new(self.slot_minutes).named_by(places).resized(slot_minutes);
-                    Exception::Slots(day.document_where(&touched))
-                }
-                (other, None) => other.clone(),
-            };
-            (date.clone(), new)
-        });
-        Self { slot_minutes, week: week.collect(), exceptions: exceptions.collect() }
     }
 }
 

@@ -14,12 +14,11 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::callback::{Callback, Canceller, Effect, Input, StepError};
+use crate::callback::{Callback, Canceller, StepError};
 use crate::happening::Kind;
 use crate::ids::{ErasureId, TenantId};
 use crate::numbers::PhoneNumber;
 use crate::ports::Change;
-use crate::slots::Grid;
 use crate::tenant::Tenant;
 
 /// For how long after its desired time a callback is kept: fixed.
@@ -108,22 +107,8 @@ pub fn ended(before: &Callback, tenant: &Tenant, now: DateTime<Utc>) -> Result<O
     if before.state == crate::callback::State::Completed {
         return Ok(None);
     }
-    let mut callback = before.clone();
-    let effects = callback.step(Input::Cancel(Canceller::Admin), now)?;
-    let effects = callback.leave_to_owner(effects, now);
-    let Some(Effect::Save(saving)) = effects.into_iter().next() else { return Ok(None) };
-    let kind = Kind::of_step(saving.cause, before.state, &callback);
-    let announcement = kind.and_then(|kind| tenant.announce(kind, &callback, now));
-    Ok(Some(Change {
-        from: before.state,
-        expected_version: before.version,
-        expected_owner: None,
-        saving,
-        // It takes no place.
-        slot_capacity: 0,
-        grid: Grid::default(),
-        at: now,
-        announcement,
-        callback,
-    }))
+    let Some(change) = Change::cancelling(before, Canceller::Admin, now)? else { return Ok(None) };
+    let kind = Kind::of_step(change.saving.cause, before.state, &change.callback);
+    let announcement = kind.and_then(|kind| tenant.announce(kind, &change.callback, now));
+    Ok(Some(Change { announcement, ..change }))
 }

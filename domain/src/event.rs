@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::callback::{Cause, State};
+use crate::holds::HoldBound;
 use crate::ports::Owed;
 use crate::push::PushResult;
 
@@ -255,6 +256,13 @@ pub enum Event {
         tenant: Arc<str>,
         /// Which rule: [`crate::throttle::LimitRule::name`].
         rule: &'static str,
+    },
+    /// A place was not held because as many are held as may be.
+    HoldRefused {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// Which bound.
+        bound: HoldBound,
     },
     /// A request was refused because its tenant makes too many.
     OverRate {

@@ -124,7 +124,7 @@ impl Rule {
     /// The settings that make the rule, by their names in the document of a tenant.
     pub const fn settings(self) -> &'static [&'static str] {
         match self {
-            Self::Body | Self::IdempotencyKey | Self::MaxAhead | Self::LikelySlot => &[],
+            Self::Body | Self::IdempotencyKey | Self::LikelySlot => &[],
             Self::Queue => &["queues", "aliases"],
             Self::CaptchaToken | Self::Captcha => &["captcha"],
             Self::Pause => &["paused"],
@@ -133,6 +133,7 @@ impl Rule {
             Self::Number => &["defaultRegion", "refuseImpossibleNumbers"],
             Self::NumberRule => &["numberRule", "refusePremiumNumbers"],
             Self::MinLead => &["minLeadSeconds"],
+            Self::MaxAhead => &["maxAheadDays"],
             Self::Closing => &["immediateBlackoutSeconds", "hours"],
             Self::Hours => &["hours", "rejectOutOfHours"],
             Self::Agents => &["loggedInCheck"],

@@ -48,3 +48,13 @@ pub enum HoldBound {
     /// Those for one number.
     Number,
 }
+
+impl HoldBound {
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Number => "number",
+        }
+    }
+}

@@ -46,6 +46,8 @@ pub mod numbers;
 pub mod ports;
 pub mod push;
 pub mod queue;
+#[cfg(test)]
+mod samples;
 pub mod search;
 pub mod secret;
 pub mod setting;

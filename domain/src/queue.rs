@@ -5,7 +5,9 @@
 //! and forms are checked while a document is read, ranges by [`QueueSettings::check`], all of them at once.
 
 mod call;
+mod choices;
 pub mod product;
+mod slot_minutes;
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, RangeInclusive};
@@ -15,6 +17,7 @@ use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::booking::MAX_AHEAD;
 use crate::captcha::QueueCaptcha;
 use crate::hours::{Calendar, Calendars, HoursRef};
 use crate::ids::QueueName;
@@ -23,56 +26,8 @@ use crate::numbers::Region;
 use crate::setting::Checks;
 use crate::slots::Layout;
 pub use call::CallOptions;
-
-/// What to do with a scheduled callback that is due while its queue is closed, or more than two hours late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum WhenClosed {
-    /// Keep it and start it at the next opening.
-    #[default]
-    WaitForOpening,
-    /// End it with `FAIL_TIMEOUT_TTL`.
-    Expire,
-}
-
-/// Who calls whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CallDirection {
-    /// We call the customer.
-    #[default]
-    UserTerminated,
-    /// The customer calls in after a push.
-    UserOriginated,
-}
-
-/// What happens to a booking while the same number already has [`QueueSettings::duplicate_limit`] callbacks
-/// waiting in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DuplicatePolicy {
-    /// It is booked all the same.
-    Allow,
-    /// The id of the newest one is answered; nothing is booked.
-    ReturnExisting,
-    /// It is booked, and the oldest one is cancelled in the same write.
-    Replace,
-    /// It is refused.
-    #[default]
-    Refuse,
-}
-
-/// At most so many bookings of a queue in a window of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ThrottleWindow {
-    /// Bookings in the window, 0 to 1,000,000.
-    #[schemars(range(max = 1_000_000))]
-    pub limit: u32,
-    /// Length of the window in seconds, 1 to 86,400.
-    #[schemars(range(min = 1, max = 86_400))]
-    pub seconds: u32,
-}
+pub use choices::{CallDirection, DuplicatePolicy, Overridable, ThrottleWindow, WhenClosed};
+pub use slot_minutes::{BadSlotMinutes, SlotMinutes};
 
 /// One queue as its document has it. Field docs name the product's key, the unit, the range and the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -104,6 +59,9 @@ pub struct QueueSettings {
     /// Default 0.
     #[schemars(range(min = 0, max = 604_800))]
     pub min_lead_seconds: u32,
+    /// `_reject_future_desired_time`: how many days of 24 hours ahead a booking may be for, 1 to 14. Default 14.
+    #[schemars(range(min = 1, max = 14))]
+    pub max_ahead_days: u32,
     /// Default region of numbers without a country code (`_default_country`), ISO 3166-1 alpha-2. Default `US`.
     pub default_region: Region,
     /// Name of the number rule that judges its numbers. Default none: premium and impossible numbers are refused.
@@ -226,23 +184,6 @@ pub struct QueueSettings {
     pub routing_options: BTreeMap<String, String>,
 }
 
-/// An option of the queue that a booking may override.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Overridable {
-    /// Language of prompts.
-    #[serde(rename = "language")]
-    Language,
-    /// Initial priority.
-    #[serde(rename = "priority")]
-    Priority,
-    /// Routing point of the outbound call.
-    #[serde(rename = "routePoint")]
-    RoutePoint,
-    /// Routing point of the survey.
-    #[serde(rename = "surveyRP")]
-    SurveyRoutePoint,
-}
-
 /// One queue as it works: its settings with everything that they name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
@@ -287,52 +228,6 @@ impl Deref for Queue {
     }
 }
 
-/// A slot length that divides the day evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "u32", into = "u32")]
-#[schemars(extend("enum" = Self::ALLOWED))]
-pub struct SlotMinutes(u32);
-
-impl SlotMinutes {
-    /// The lengths there are, in minutes.
-    pub const ALLOWED: [u32; 7] = [5, 10, 15, 20, 30, 60, 120];
-
-    /// Checks that the length is one of [`Self::ALLOWED`].
-    pub fn new(minutes: u32) -> Result<Self, BadSlotMinutes> {
-        if Self::ALLOWED.contains(&minutes) { Ok(Self(minutes)) } else { Err(BadSlotMinutes(minutes)) }
-    }
-
-    /// Minutes.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for SlotMinutes {
-    fn default() -> Self {
-        Self(5)
-    }
-}
-
-/// Not a slot length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a slot has 5, 10, 15, 20, 30, 60 or 120 minutes, not {0}")]
-pub struct BadSlotMinutes(u32);
-
-impl TryFrom<u32> for SlotMinutes {
-    type Error = BadSlotMinutes;
-
-    fn try_from(minutes: u32) -> Result<Self, BadSlotMinutes> {
-        Self::new(minutes)
-    }
-}
-
-impl From<SlotMinutes> for u32 {
-    fn from(slot: SlotMinutes) -> Self {
-        slot.0
-    }
-}
-
 impl Default for QueueSettings {
     fn default() -> Self {
         Self {
@@ -346,6 +241,7 @@ impl Default for QueueSettings {
             immediate_blackout_seconds: 0,
             logged_in_check: false,
             min_lead_seconds: 0,
+            max_ahead_days: *Self::MAX_AHEAD_DAYS.end(),
             default_region: Region::US,
             number_rule: None,
             refuse_premium_numbers: true,
@@ -417,6 +313,11 @@ impl QueueSettings {
         Duration::seconds(self.ttl_seconds.into())
     }
 
+    /// How far ahead it can be booked: [`Self::max_ahead_days`], never more than [`MAX_AHEAD`].
+    pub fn max_ahead(&self) -> Duration {
+        Duration::days(self.max_ahead_days.into()).min(MAX_AHEAD)
+    }
+
     /// How long before the desired time routing has to start, for an expected wait of `wait_seconds`
     /// (unknown or negative counts as none), at most [`crate::callback::Limits::LEAD`].
     pub fn lead(&self, wait_seconds: Option<i32>) -> Duration {
@@ -437,6 +338,8 @@ impl QueueSettings {
     pub const MAX_THROTTLE_PARAMETERS: usize = 8;
     /// Allowed times to live, in seconds: a minute to 14 days.
     pub const TTL_SECONDS: RangeInclusive<u32> = 60..=1_209_600;
+    /// Allowed days that a booking may be ahead, up to [`MAX_AHEAD`].
+    pub const MAX_AHEAD_DAYS: RangeInclusive<u32> = 1..=14;
     /// Allowed execution buffers, in seconds: none to an hour.
     pub const EXECUTION_BUFFER_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// Allowed hand-off limits.
@@ -447,6 +350,7 @@ impl QueueSettings {
         const DAY: u32 = 86_400;
         checks.within("immediateBlackoutSeconds", self.immediate_blackout_seconds, 0..=DAY);
         checks.within("minLeadSeconds", self.min_lead_seconds, 0..=7 * DAY);
+        checks.within("maxAheadDays", self.max_ahead_days, Self::MAX_AHEAD_DAYS);
         checks.within("slotCapacity", self.slot_capacity, 0..=Self::MAX_SLOT_CAPACITY);
         crate::throttle::check(self, checks);
         checks.within("ttlSeconds", self.ttl_seconds, Self::TTL_SECONDS);

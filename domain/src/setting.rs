@@ -92,11 +92,6 @@ impl Checks {
         }
     }
 
-    /// Whether nothing was noted.
-    pub const fn is_clean(&self) -> bool {
-        self.errors.is_empty()
-    }
-
     /// Everything that was noted, in the order of the document; nothing if it can be used.
     pub fn into_errors(self) -> Vec<SettingError> {
         self.errors

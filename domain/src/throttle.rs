@@ -23,10 +23,9 @@ use chrono::{DateTime, Duration, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::{GapInfo, Tz};
 
 use crate::booking::{Plan, When};
-use crate::callback::{Callback, Canceller, Effect, Input, NewCallback};
+use crate::callback::{Callback, Canceller, NewCallback};
 use crate::ports::{Blinds, Change};
 use crate::queue::{DuplicatePolicy, Queue, ThrottleWindow};
-use crate::slots::Grid;
 
 pub use settings::check;
 pub use values::{CountedValue, PHONE_NUMBER, is_header};
@@ -199,22 +198,7 @@ impl ThrottleWindow {
 /// The end of a callback in whose place another is booked at `now`, to be written together with that one; none if it
 /// cannot be cancelled any more. What is left to do about it is left to its owner.
 pub fn replacement(before: &Callback, now: DateTime<Utc>) -> Option<Change> {
-    let mut callback = before.clone();
-    let effects = callback.step(Input::Cancel(Canceller::Replacement), now).ok()?;
-    let effects = callback.leave_to_owner(effects, now);
-    let Some(Effect::Save(saving)) = effects.into_iter().next() else { return None };
-    Some(Change {
-        callback,
-        from: before.state,
-        expected_version: before.version,
-        expected_owner: None,
-        saving,
-        // It takes no place.
-        slot_capacity: 0,
-        grid: Grid::default(),
-        at: now,
-        announcement: None,
-    })
+    Change::cancelling(before, Canceller::Replacement, now).ok().flatten()
 }
 
 #[cfg(test)]

@@ -133,7 +133,6 @@ fn scope_names(scopes: &[Scope]) -> String {
     scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(",")
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "a function for map_err")]
 fn store_failure(error: StoreError) -> Failure {
     Failure::unusable(&error)
 }

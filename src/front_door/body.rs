@@ -156,7 +156,6 @@ fn is_of(headers: &HeaderMap, wanted: Media) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use http::HeaderValue;
 

@@ -18,6 +18,7 @@ use domain::ids::QueueName;
 use domain::keys::Scope;
 use http::HeaderMap;
 use http::request::Parts;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +26,7 @@ use super::body::{self, Whole};
 use super::error::{Kind, Problem};
 use super::guard::Context;
 use super::keys::Caller;
+use super::openapi::{KEY_SCHEME, secured};
 use super::rates;
 use super::router::Shared;
 
@@ -32,7 +34,7 @@ pub(super) const API_KEY: &str = "x-api-key";
 
 /// The operations that both listeners serve.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(callbacks::create))
         .routes(routes!(callbacks::cancel))
         .routes(routes!(callbacks::retrieve))
@@ -46,7 +48,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(availability::availability))
         .routes(routes!(call_in::create))
         .routes(routes!(statistics::get_statistic_ex))
-        .routes(routes!(hours::open_for))
+        .routes(routes!(hours::open_for));
+    secured(routes, &[SecurityRequirement::new(KEY_SCHEME, [""; 0])])
 }
 
 /// A request whose caller may ask what it asks, with its body.

@@ -63,6 +63,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/tenant/revisions",
     "/ges/v1/tenant/revisions/{revision}",
     "/ges/v1/tenant/{section}/{name}",
+    "/ges/v1/tenant/capacityRules/{name}/convert",
     "/ges/v1/schemas/tenant",
     "/ges/v1/callback-settings",
     "/ges/v1/settings/refresh",

@@ -3,6 +3,7 @@
 
 mod admin;
 mod call_in;
+mod capacity;
 mod captcha;
 mod credentials;
 mod engine;
@@ -14,6 +15,7 @@ mod health;
 mod hours;
 mod news;
 mod numbers;
+mod parameters;
 mod privacy;
 mod search;
 mod tables;
@@ -22,20 +24,35 @@ mod work;
 
 use std::sync::Arc;
 
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::openapi::{TOKEN_SCHEME, secured};
 use super::router::Shared;
 pub(super) use admin::{Mistake, MistakesResponse};
 
 /// The operations that only the internal listener serves.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
+    let token = [SecurityRequirement::default(), SecurityRequirement::new(TOKEN_SCHEME, [""; 0])];
+    anybodys().merge(secured(work().merge(settings()), &token))
+}
+
+/// What probes, collectors and browsers ask: they bring no token.
+fn anybodys() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(health::overall))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::detail))
         .routes(routes!(health::metrics))
+        .routes(routes!(captcha::test_page))
+        .routes(routes!(tenants::schema))
+}
+
+/// Callbacks, call-ins, and what is asked about them.
+fn work() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
         .routes(routes!(work::signals))
         .routes(routes!(engine::signals))
         .routes(routes!(engine::reports))
@@ -49,13 +66,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(flow::attach))
         .routes(routes!(flow::watermark))
         .routes(routes!(captcha::verify))
-        .routes(routes!(captcha::test_page))
         .routes(routes!(hours::status))
         .routes(routes!(numbers::test))
         .routes(routes!(search::search))
         .merge(explain::routes())
         .merge(news::routes())
-        .merge(settings())
 }
 
 /// Tenants as code, and what belongs to them.
@@ -67,7 +82,7 @@ fn settings() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(tenants::revisions))
         .routes(routes!(tenants::revision))
         .routes(routes!(tenants::read_part, tenants::write_part, tenants::remove_part))
-        .routes(routes!(tenants::schema))
+        .routes(routes!(capacity::preview, capacity::convert))
         .routes(routes!(tables::read, tables::write))
         .routes(routes!(tables::refresh))
         .routes(routes!(credentials::list))

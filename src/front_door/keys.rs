@@ -187,7 +187,6 @@ impl fmt::Debug for KeyRing {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use chrono::DateTime;
     use domain::limits::TenantLimits;

@@ -1,12 +1,20 @@
 //! The OpenAPI 3.1 document, generated from the handlers.
 
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::engagement::statistics;
 use super::internal::MistakesResponse;
 use super::router;
+
+/// Name of the scheme by which an API key admits its caller.
+pub(crate) const KEY_SCHEME: &str = "apiKey";
+/// Name of the scheme by which the token of the internal listener admits its bearer.
+pub(crate) const TOKEN_SCHEME: &str = "internalToken";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,10 +47,24 @@ impl Modify for Schemes {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_default();
         let key = ApiKeyValue::with_description("X-API-Key", "Identifies the tenant. A tenant can own many keys.");
-        components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
+        components.add_security_scheme(KEY_SCHEME, SecurityScheme::ApiKey(ApiKey::Header(key)));
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.add_security_scheme("internalToken", SecurityScheme::Http(token));
+        components.add_security_scheme(TOKEN_SCHEME, SecurityScheme::Http(token));
     }
+}
+
+/// The same routes, each of which says by what it admits a caller.
+pub(crate) fn secured<S>(mut routes: OpenApiRouter<S>, by: &[SecurityRequirement]) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    for item in routes.get_openapi_mut().paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.security = Some(by.to_vec());
+        }
+    }
+    routes
 }
 
 /// The document as JSON text, indented. The same for every installation of a version.

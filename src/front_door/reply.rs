@@ -231,7 +231,6 @@ pub(crate) fn raw_refusal(problem: &Problem) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -192,5 +192,4 @@ fn turn_away(stream: TcpStream) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;

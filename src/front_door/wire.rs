@@ -26,8 +26,10 @@ pub(crate) mod waits;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use domain::ids::CallbackId;
+use domain::numbers::Region;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::{Kind, Problem};
@@ -108,6 +110,28 @@ pub(crate) trait Members<'de>: Default {
     fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error>;
 }
 
+/// What one kind of body keeps, each member behind the name by which it comes; others are passed over.
+macro_rules! members {
+    ($(#[$about:meta])* struct $kind:ident<$life:lifetime> { $($name:literal => $field:ident: $value:ty,)+ }) => {
+        $(#[$about])*
+        #[derive(Default)]
+        struct $kind<$life> {
+            $($field: $value,)+
+        }
+
+        impl<$life> $crate::front_door::wire::Members<$life> for $kind<$life> {
+            fn take<A: serde::de::MapAccess<$life>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
+                match name {
+                    $($name => self.$field = from.next_value()?,)+
+                    _ => $crate::front_door::wire::skip(from)?,
+                }
+                Ok(())
+            }
+        }
+    };
+}
+use members;
+
 /// Visits an object member by member.
 pub(crate) struct ObjectVisitor<M>(pub(crate) PhantomData<M>);
 
@@ -180,6 +204,12 @@ impl<'a> Loose<'a> {
         self.text(field, max)?.ok_or_else(|| Problem::bad(field, rule))
     }
 
+    /// A country.
+    pub(crate) fn country(self, field: &str) -> Result<Option<Region>, Problem> {
+        let country = self.text(field, 2)?.map(|text| text.parse()).transpose();
+        country.map_err(|_| Problem::bad(field, "must be two upper-case letters of ISO 3166-1, such as US"))
+    }
+
     /// A number between `min` and `max`.
     pub(crate) fn number(self, field: &str, min: f64, max: f64) -> Result<Option<f64>, Problem> {
         match self {
@@ -214,19 +244,10 @@ impl<'a> Loose<'a> {
     }
 }
 
-/// The body of cancel and retrieve.
-#[derive(Default)]
-struct IdMembers<'a> {
-    id: Loose<'a>,
-}
-
-impl<'de> Members<'de> for IdMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => self.id = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    /// The body of cancel and retrieve.
+    struct IdMembers<'de> {
+        "id" => id: Loose<'de>,
     }
 }
 
@@ -239,8 +260,8 @@ pub(crate) fn callback_id(body: &[u8]) -> Result<CallbackId, Problem> {
     }
 }
 
-/// Reads a callback id out of `field`.
-pub(crate) fn parse_id(field: &str, text: &str) -> Result<CallbackId, Problem> {
+/// Reads an id that is a UUID out of `field`.
+pub(crate) fn parse_id<I: FromStr>(field: &str, text: &str) -> Result<I, Problem> {
     text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
 }
 
@@ -257,5 +278,4 @@ pub(crate) fn skip<'de, A: MapAccess<'de>>(from: &mut A) -> Result<(), A::Error>
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;

@@ -74,7 +74,6 @@ impl Ender for StoreEnder {
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "a function for map_err")]
 fn unserved(error: StoreError) -> Unserved {
     match error {
         StoreError::PerhapsDone(_) => Unserved::Perhaps,

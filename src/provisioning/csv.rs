@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use csv::{ReaderBuilder, Writer};
 use domain::document::{Node, fields};
 use domain::ids::TenantId;
-use domain::ports::Kept;
+use domain::ports::{Expected, Kept};
 use domain::queue::QueueSettings;
 use domain::queue::product::{self, Form, ROUTING_OPTIONS, Shape};
 use domain::setting::SettingError;
@@ -121,12 +121,12 @@ impl Provisioning {
         Ok((kept.revision, String::from_utf8(bytes).map_err(|_| CsvError::Write)?))
     }
 
-    /// What becomes of a table. Nothing is changed.
+    /// What becomes of a table. Nothing is changed, and nothing can be once the document has another revision.
     ///
     /// # Errors
     /// [`ProvisioningError::Mistakes`], each with its row and column, or the store failed.
     pub async fn plan_csv(&self, tenant: TenantId, text: &str, order: &Order<'_>) -> Result<Plan, ProvisioningError> {
-        let Kept { document, .. } = self.current(tenant).await?;
+        let Kept { revision, document } = self.current(tenant).await?;
         let mut root = export::to_node(&document);
         let table = Table::read(text).map_err(ProvisioningError::Mistakes)?;
         let mut queues = root.take("queues").unwrap_or_else(Node::empty);
@@ -138,10 +138,11 @@ impl Provisioning {
             queues.put(&row.queue, settings);
         }
         root.put("queues", queues);
-        self.plan_of(tenant, &document.tenant, root, order).await.map_err(|error| match error {
+        let plan = self.plan_of(tenant, &document.tenant, root, order).await.map_err(|error| match error {
             ProvisioningError::Mistakes(mistakes) => ProvisioningError::Mistakes(table.locate_all(mistakes)),
             other => other,
-        })
+        })?;
+        Ok(plan.expecting(Expected::Revision(revision)))
     }
 }
 

@@ -193,6 +193,46 @@ async fn other_slots_lose_no_place_through_kills() {
     assert_eq!(proposed.as_object().unwrap().keys().next(), Some(&stamp(hour + TimeDelta::hours(4))), "{proposed}");
 }
 
+/// An administrator looks at what becomes of a rule, then has it done: what is booked goes along.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_converted_rule_takes_its_bookings_along() {
+    let service = Service::start(Options::fast());
+    let hour = tomorrow();
+    let window = format!("start={}&end={}&reportBusy=true", stamp(hour), stamp(hour + TimeDelta::hours(1)));
+    put_rule(&service, r#"{"slotMinutes":60,"week":{"daily":{"00:00-24:00":3}}}"#).await;
+    let mut client = api::client(service.external());
+    let free = |client: &mut Client, minutes: u64| {
+        let data = ask(client, api::QUEUE, &window);
+        let slots = slots(&data).iter().map(|slot| (slot.1, slot.2)).collect::<Vec<_>>();
+        (data["durationMin"] == minutes).then_some(slots)
+    };
+    poll::until("slots of an hour", WITHIN, || free(&mut client, 60));
+    for minute in [10, 40, 50] {
+        let at = hour + TimeDelta::minutes(minute);
+        let answer = api::create(&mut client, None, &api::booking("+14165550000", Some(at))).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(free(&mut client, 60), Some(vec![(0, 3)]));
+
+    let mut admin = Client::new(service.internal()).with_header("ContactCenterID", "demo");
+    let convert = "/ges/v1/tenant/capacityRules/rule/convert?slotMinutes=30";
+    let shown = admin.get(convert).unwrap();
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    let told = shown.json()["data"]["effects"].clone();
+    let days: Vec<_> = told.as_array().unwrap().iter().map(|effect| effect["day"].clone()).collect();
+    assert_eq!(days, ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "{told}");
+    assert_eq!((&told[0]["placesBefore"], &told[0]["placesAfter"]), (&3.into(), &6.into()));
+    assert_eq!(free(&mut client, 60), Some(vec![(0, 3)]), "nothing was done");
+    let tag = shown.header("etag").unwrap().to_owned();
+    let done = admin.post_json(convert, &[("If-Match", &tag)], "").unwrap();
+    assert_eq!(done.status, 200, "{}", done.text());
+    // Of one booking and of two, each in the half hour of its time.
+    poll::until("slots of half an hour, counted", WITHIN, || {
+        (free(&mut client, 30)? == [(2, 3), (1, 3)]).then_some(())
+    });
+    assert_eq!(admin.post_json(convert, &[("If-Match", &tag)], "").unwrap().status, 412, "the document has changed");
+}
+
 /// When the program is killed in a change of slots.
 #[derive(Debug, Clone, Copy)]
 enum Moment {

@@ -4,25 +4,24 @@
 mod hazards;
 mod models;
 mod reading;
+mod replay;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufReader, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use chrono::{DateTime, DurationRound as _, FixedOffset, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::America::Toronto;
 use domain::tenant::TenantDocument;
 use serde_json::{Value, json};
 
-use crate::harness::http::{Answer, DEADLINE, connect, read_answer};
+use crate::harness::http::Answer;
 use crate::harness::outside::Outside;
 use crate::harness::service::{Options, Service, run_to_end};
 use crate::harness::{gws, tenants};
 use models::{AVAILABILITY, BY_ID, CALL_IN, CALLBACK, OPEN_FOR, PROPOSALS, QUEUE_STATUS, STATISTICS, WAITS};
 use reading::{Client, Kind, read, read_refusal};
+use replay::Replay;
 
 const TENANT: &str = "shop";
 /// Another tenant, with the same settings.
@@ -81,96 +80,6 @@ fn start(statistics: &Outside) -> Service {
         assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
     Service::start_in(folder, options)
-}
-
-/// Sends the files, one connection each, and keeps what later ones need.
-struct Replay {
-    address: SocketAddr,
-    values: BTreeMap<&'static str, String>,
-    sent: BTreeSet<String>,
-}
-
-impl Replay {
-    fn new(address: SocketAddr) -> Self {
-        // A full hour, tomorrow.
-        let start = (Utc::now() + TimeDelta::hours(24)).duration_trunc(TimeDelta::hours(1)).unwrap();
-        let west = FixedOffset::west_opt(5 * 3_600).unwrap();
-        let later = |minutes: i64| start + TimeDelta::minutes(minutes);
-        let in_java = |at: DateTime<Utc>| at.with_timezone(&west).to_rfc3339_opts(SecondsFormat::Secs, false);
-        let values = [
-            ("host", address.to_string()),
-            ("key", tenants::key_of(TENANT)),
-            ("strangers_key", tenants::key_of(STRANGER)),
-            ("utc", start.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            ("offset", in_java(later(30))),
-            ("later_offset", in_java(later(90))),
-            ("nanoseconds", format!("{}.123456789+00:00", later(45).format("%Y-%m-%dT%H:%M:%S"))),
-            ("bare", start.with_timezone(&Toronto).format("%Y-%m-%dT%H:%M:%S.000").to_string()),
-            ("exponent_ms", exponent(start.timestamp_millis())),
-            ("now_ms", Utc::now().timestamp_millis().to_string()),
-            ("hundred_kilobytes", "Nobody answered; called again. ".repeat(3_226)),
-        ];
-        Self { address, values: values.into(), sent: BTreeSet::new() }
-    }
-
-    /// What stands in a file, with what was not known when it was written.
-    fn request(&self, file: &str) -> Vec<u8> {
-        let text = fs::read_to_string(folder().join(file).with_extension("http")).unwrap();
-        let (_why, text) = text.split_once('\n').unwrap();
-        let (head, body) = text.split_once("\n\n").unwrap();
-        let (line, headers) = head.split_once('\n').unwrap();
-        let fill = |text: &str, encoded: bool| {
-            self.values.iter().fold(text.to_owned(), |text, (name, value)| {
-                let value = if encoded { value.replace(':', "%3A").replace('+', "%2B") } else { value.clone() };
-                text.replace(&format!("{{{name}}}"), &value)
-            })
-        };
-        let body = fill(body.trim_end_matches('\n'), false);
-        let headers = fill(headers, false).replace("{length}", &body.len().to_string());
-        let head = format!("{}\n{headers}\n\n", fill(line, true)).replace('\n', "\r\n");
-        assert!(!head.contains('{'), "{file}: something was not filled in: {head}");
-        [head.as_bytes(), body.as_bytes()].concat()
-    }
-
-    fn send(&mut self, file: &str) -> Answer {
-        let request = self.request(file);
-        let mut connection = BufReader::new(connect(self.address).unwrap());
-        connection.get_mut().write_all(&request).unwrap();
-        let answer = read_answer(&mut connection, Instant::now() + DEADLINE).unwrap();
-        self.sent.insert(file.to_owned());
-        answer
-    }
-
-    /// Sends a file and reads the answer as both clients do, whoever asked: its `data`.
-    fn data(&mut self, file: &str, model: Kind) -> Value {
-        let answer = self.send(file);
-        let data = [Client::JavaScript, Client::Java].map(|client| {
-            read(client, &answer, model).unwrap_or_else(|stumble| panic!("{file}: {stumble} in {}", answer.text()))
-        });
-        let [data, _] = data;
-        data
-    }
-
-    /// Books, and remembers the id for the files that name one.
-    fn book(&mut self, file: &str) {
-        let id = self.data(file, BY_ID)["id"].as_str().unwrap().to_owned();
-        self.values.insert("id", id);
-    }
-
-    /// Sends a file that is refused with this status and code.
-    fn refused(&mut self, file: &str, status: u16, code: i64) -> Answer {
-        let answer = self.send(file);
-        let read = read_refusal(&answer).unwrap_or_else(|stumble| panic!("{file}: {stumble} in {}", answer.text()));
-        assert_eq!((answer.status, read), (status, code), "{file}: {}", answer.text());
-        answer
-    }
-}
-
-/// A number as Java's BigDecimal prints one that is round.
-fn exponent(number: i64) -> String {
-    let digits = number.to_string();
-    let (first, rest) = digits.split_at(1);
-    format!("{first}.{}E+{}", rest.trim_end_matches('0'), rest.len())
 }
 
 fn state(callback: &Value) -> (&str, Option<&str>) {

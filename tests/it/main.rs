@@ -2,14 +2,14 @@
 //!
 //! Run it with `make test`, which brings what some tests need (see `docs/testing.md`).
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"
 )]
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "these tests judge the program by the clock on the wall, as its users do"

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::callback::{Cause, State};
 use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
+use domain::holds::HoldBound;
 use domain::notices::Channel;
 use domain::ports::{Observer as _, Owed};
 use domain::push::PushResult;
@@ -57,6 +58,7 @@ fn every_event() -> Vec<Event> {
         Event::SlotFull { tenant: tenant.clone() },
         Event::DuplicateLimitReached { tenant: tenant.clone() },
         Event::Throttled { tenant: tenant.clone(), rule: "window" },
+        Event::HoldRefused { tenant: tenant.clone(), bound: HoldBound::Number },
         Event::OverRate { tenant: tenant.clone() },
         Event::OverShare { tenant: tenant.clone() },
         Event::BatchesWaited { batches: 1 },
@@ -82,7 +84,7 @@ fn every_event() -> Vec<Event> {
             Event::Probed { .. } | Event::WorkLists { .. } | Event::Answered { .. } | Event::BodyTooLong => {}
             Event::DuplicateLimitReached { .. } | Event::Throttled { .. } | Event::OverRate { .. } => {}
             Event::OverShare { .. } | Event::NumberRefused { .. } | Event::BatchesWaited { .. } => {}
-            Event::TurnsWaited { .. } => {}
+            Event::TurnsWaited { .. } | Event::HoldRefused { .. } => {}
             Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}

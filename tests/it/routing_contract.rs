@@ -4,8 +4,6 @@
 //!
 //! Time is tokio's paused clock: letting a minute pass takes no time, and nothing depends on the machine.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 mod bench;
 mod clauses;
 mod ors_stream;

@@ -1,10 +1,13 @@
 //! Holds, moves and repetitions. A hold needs no actor: it is judged by the settings in memory and decided by one
 //! command to the store, as nothing of it lives anywhere but in its row.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::booking::judge_hold;
 use domain::callback::{NewCallback, State};
+use domain::event::Event;
 use domain::holds::Hold;
 use domain::ids::{CallbackId, HoldId, TenantId};
 use domain::ports::{
@@ -16,7 +19,7 @@ use tokio::time::sleep;
 use super::Desk;
 use crate::node::Node;
 use crate::session::unserved;
-use crate::tenant::{GRID_PAUSE, GRID_TRIES, TenantMsg, slot_full};
+use crate::tenant::{GRID_PAUSE, GRID_TRIES, TenantMsg, counted, slot_full};
 
 /// What a held number is counted as: holds and bookings are told apart.
 const HELD_NUMBER: &str = "held phoneNumber";
@@ -80,7 +83,10 @@ async fn hold(node: &Node, tenant: TenantId, new: NewHold) -> Result<Hold, HoldE
         }
         let settings = entry()?.tenant;
         let at = node.now();
-        let plan = judge_hold(&settings, &new, at)?;
+        let plan = judge_hold(&settings, &new, at).map_err(|refused| match refused {
+            HoldError::Refused(refused) => HoldError::Refused(counted(node, &settings, refused)),
+            other => other,
+        })?;
         let number = |digits: u64| node.ports.blinds.blind(tenant, HELD_NUMBER, digits.to_string().as_bytes());
         let holding = Holding {
             id: HoldId::generate(at),
@@ -102,7 +108,10 @@ async fn hold(node: &Node, tenant: TenantId, new: NewHold) -> Result<Hold, HoldE
             Held::Gone => return Err(HoldError::Gone),
             Held::KeyReused => return Err(SubmitError::KeyReused.into()),
             Held::SlotFull => return Err(slot_full(node, &settings, &plan.queue, new.desired_time).await.into()),
-            Held::TooMany(reached) => return Err(HoldError::TooMany(reached)),
+            Held::TooMany(reached) => {
+                node.note(Event::HoldRefused { tenant: Arc::clone(&settings.name), bound: reached.bound });
+                return Err(HoldError::TooMany(reached));
+            }
             Held::OtherGrid => {}
         }
     }

@@ -218,7 +218,7 @@ enum FollowUp {
 }
 
 /// A refusal that the customer hears of, told to the observer if its rule is counted.
-fn counted(node: &Node, tenant: &Tenant, refused: SubmitError) -> SubmitError {
+pub(crate) fn counted(node: &Node, tenant: &Tenant, refused: SubmitError) -> SubmitError {
     if let Some(rule) = refused.number_rule() {
         node.note(Event::NumberRefused { tenant: Arc::clone(&tenant.name), rule });
     }

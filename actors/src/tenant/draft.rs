@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::availability::{self, Show};
-use domain::booking::{MAX_AHEAD, Outlook, Plan, When};
+use domain::booking::{Outlook, Plan, When};
 use domain::callback::{Callback, NewCallback};
 use domain::happening::Kind;
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
@@ -125,7 +125,7 @@ async fn proposals(
     first: Option<DateTime<Utc>>,
 ) -> Vec<(DateTime<Utc>, u32)> {
     let (Some((name, queue)), Some(first)) = (queue, first) else { return Vec::new() };
-    let starts = availability::proposal_starts(first, node.now() + MAX_AHEAD);
+    let starts = availability::proposal_starts(first, node.now() + queue.max_ahead());
     let found = timeout(PROPOSE_DEADLINE, look(node, tenant, (name, queue), Show::PROPOSALS, starts)).await;
     match found {
         Ok(Ok(slots)) => slots.iter().map(|slot| (slot.start, slot.free)).collect(),

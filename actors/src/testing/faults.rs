@@ -9,7 +9,7 @@ use domain::ports::StoreError;
 
 /// An operation of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "operations are named as in their ports")]
 pub enum Op {
     Book,
     Known,

@@ -1,7 +1,7 @@
 //! Counted rules as the whole tree has them: what a booking comes to, what becomes of the callback that it replaces,
 //! and the answer that stands whatever the rules say today.
 
-use actors::testing::{FakeRouting, Fault, Op, World, booking, plain_queue, tenant, tenant_id, until};
+use actors::testing::{FakeRouting, Fault, Op, booking, plain_queue, tenant, tenant_id, until};
 use chrono::{TimeDelta, Utc};
 use domain::callback::{Cause, Idempotency, NewCallback, Reason, SignalEvent, State};
 use domain::event::Event;
@@ -10,12 +10,6 @@ use domain::queue::{DuplicatePolicy, QueueSettings, ThrottleWindow};
 use domain::throttle::{LimitReached, LimitRule};
 
 use super::support::{SOON, Service, pass, seconds};
-
-async fn with(settings: QueueSettings) -> Service {
-    let world = World::new();
-    world.settings.put(tenant(settings));
-    Service::start(world).await
-}
 
 fn one_per_number(duplicate_policy: DuplicatePolicy) -> QueueSettings {
     QueueSettings { duplicate_policy, duplicate_limit: 1, ..plain_queue() }
@@ -43,7 +37,7 @@ fn duplicates_noted(service: &Service) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_number_that_waits_is_refused_until_it_waits_no_more() {
-    let service = with(one_per_number(DuplicatePolicy::Refuse)).await;
+    let service = Service::with(one_per_number(DuplicatePolicy::Refuse)).await;
     let id = service.create().await;
     assert_eq!(service.try_create().await, Err(limit(LimitRule::Duplicates, 1, None)));
     assert!(submit(&service, number(101)).await.is_ok(), "another number is another matter");
@@ -54,7 +48,7 @@ async fn a_number_that_waits_is_refused_until_it_waits_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn the_one_that_waits_may_be_the_answer() {
-    let service = with(one_per_number(DuplicatePolicy::ReturnExisting)).await;
+    let service = Service::with(one_per_number(DuplicatePolicy::ReturnExisting)).await;
     let id = service.create().await;
     assert_eq!(submit(&service, booking(None)).await, Ok(Submitted { id, how: How::Existing }));
     service.until_entered(1).await;
@@ -65,7 +59,7 @@ async fn the_one_that_waits_may_be_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_callback_is_taken_back_from_routing() {
-    let service = with(one_per_number(DuplicatePolicy::Replace)).await;
+    let service = Service::with(one_per_number(DuplicatePolicy::Replace)).await;
     let old = service.accepted().await;
     let Submitted { id: new, how } = submit(&service, booking(None)).await.unwrap();
     assert_eq!(how, How::Replaced);
@@ -90,7 +84,7 @@ fn ended() -> Result<domain::callback::Reply, SignalError> {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_learns_from_the_sweep_what_another_node_has_ended() {
-    let service = with(plain_queue()).await;
+    let service = Service::with(plain_queue()).await;
     let id = service.accepted().await;
     // Another node writes, and sends no word of it.
     let change = domain::throttle::replacement(&service.row(id), service.now()).unwrap();
@@ -105,7 +99,7 @@ async fn a_session_learns_from_the_sweep_what_another_node_has_ended() {
 async fn a_replaced_callback_that_waits_gives_its_place_back() {
     let mut settings = one_per_number(DuplicatePolicy::Replace);
     settings.slot_capacity = 1;
-    let service = with(settings).await;
+    let service = Service::with(settings).await;
     let at = service.now() + TimeDelta::hours(3);
     let old = service.schedule(at).await;
     let replacing = submit(&service, booking(Some(at))).await.unwrap();
@@ -118,7 +112,7 @@ async fn a_replaced_callback_that_waits_gives_its_place_back() {
 #[tokio::test(start_paused = true)]
 async fn the_place_in_the_hand_off_of_a_replaced_callback_is_free() {
     let settings = QueueSettings { hand_off_limit: 1, ..one_per_number(DuplicatePolicy::Replace) };
-    let service = with(settings).await;
+    let service = Service::with(settings).await;
     service.world.faults.set(Op::Start, Fault::Slow(seconds(2)));
     service.create().await;
     service.until_entered(1).await;
@@ -134,7 +128,7 @@ async fn the_place_in_the_hand_off_of_a_replaced_callback_is_free() {
 
 #[tokio::test(start_paused = true)]
 async fn who_talks_already_may_book_again() {
-    let service = with(one_per_number(DuplicatePolicy::Refuse)).await;
+    let service = Service::with(one_per_number(DuplicatePolicy::Refuse)).await;
     let id = service.accepted().await;
     service.report(id, 1, 2, SignalEvent::Routing).await.unwrap();
     assert!(service.try_create().await.is_err());
@@ -146,7 +140,7 @@ async fn who_talks_already_may_book_again() {
 async fn a_day_has_so_many_calls_for_a_number() {
     let day =
         QueueSettings { throttle_parameters: vec!["phoneNumber".to_owned()], throttle_daily_limit: 2, ..plain_queue() };
-    let service = with(day).await;
+    let service = Service::with(day).await;
     service.create().await;
     let cancelled = service.create().await;
     service.cancel(cancelled).await.unwrap();
@@ -164,7 +158,7 @@ async fn a_day_has_so_many_calls_for_a_number() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_takes_so_many_in_a_window() {
     let window = ThrottleWindow { limit: 3, seconds: 60 };
-    let service = with(QueueSettings { throttle_windows: vec![window], ..plain_queue() }).await;
+    let service = Service::with(QueueSettings { throttle_windows: vec![window], ..plain_queue() }).await;
     for last in 100..103 {
         submit(&service, number(last)).await.unwrap();
     }
@@ -181,7 +175,7 @@ async fn a_queue_takes_so_many_in_a_window() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_is_so_deep() {
-    let service = with(QueueSettings { max_queued: 2, ..plain_queue() }).await;
+    let service = Service::with(QueueSettings { max_queued: 2, ..plain_queue() }).await;
     service.world.routing.answer(service.inbox.clone(), FakeRouting::accepting());
     let first = service.create().await;
     service.create().await;
@@ -194,7 +188,7 @@ async fn a_queue_is_so_deep() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_given_under_a_key_stands_when_the_rules_have_changed() {
-    let service = with(plain_queue()).await;
+    let service = Service::with(plain_queue()).await;
     let booked = submit(&service, keyed(1, 1, booking(None))).await.unwrap();
     let closed = QueueSettings { immediate_enabled: false, ..plain_queue() };
     service.world.settings.put(tenant(closed));
@@ -216,7 +210,7 @@ async fn a_replay_comes_before_every_limit() {
         max_queued: 1,
         ..one_per_number(DuplicatePolicy::Replace)
     };
-    let service = with(settings).await;
+    let service = Service::with(settings).await;
     let first = submit(&service, keyed(1, 1, booking(None))).await.unwrap();
     for _ in 0..3 {
         let again = submit(&service, keyed(1, 1, booking(None))).await;

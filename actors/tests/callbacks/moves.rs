@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actors::testing::{FakeRouting, Fault, Op, World, booking, plain_queue, queue_name, tenant, tenant_id, until};
+use actors::testing::{Fault, Op, World, booking, plain_queue, queue_name, tenant, tenant_id, until};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Callback, Cause, Idempotency, NewCallback, Options, Reason, State};
 use domain::event::{ActorKind, Event};
@@ -13,19 +13,7 @@ use domain::ports::{
 };
 use domain::queue::{QueueSettings, SlotMinutes};
 
-use super::support::{SOON, Service, pass, seconds};
-
-async fn with(settings: QueueSettings) -> Service {
-    let world = World::new();
-    world.settings.put(tenant(settings));
-    let service = Service::start(world).await;
-    service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
-    service
-}
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
+use super::support::{SOON, Service, at, pass, seconds};
 
 fn desk(service: &Service) -> Arc<dyn MovesDesk> {
     service.tree.moves_desk()
@@ -46,7 +34,7 @@ fn assert_unchanged(service: &Service, before: &Callback) {
 
 #[tokio::test(start_paused = true)]
 async fn a_moved_callback_starts_at_its_new_time_and_only_then() {
-    let service = with(plain_queue()).await;
+    let service = Service::calling_with(plain_queue()).await;
     let start = service.now();
     let after = |seconds| start + TimeDelta::seconds(seconds);
     // From and to: near (our scheduler has it), claimed meanwhile, and far.
@@ -78,7 +66,7 @@ async fn a_moved_callback_starts_at_its_new_time_and_only_then() {
 
 #[tokio::test(start_paused = true)]
 async fn a_time_so_near_that_it_should_have_started_starts_at_once() {
-    let service = with(QueueSettings { execution_buffer_seconds: 120, ..plain_queue() }).await;
+    let service = Service::calling_with(QueueSettings { execution_buffer_seconds: 120, ..plain_queue() }).await;
     let id = service.schedule(service.now() + TimeDelta::hours(5)).await;
     reschedule(&service, id, service.now() + TimeDelta::seconds(30)).await.unwrap();
     service.until_entered(1).await;
@@ -87,7 +75,7 @@ async fn a_time_so_near_that_it_should_have_started_starts_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_place_moves_along_and_the_history_says_so() {
-    let service = with(slots_of(30, 2)).await;
+    let service = Service::calling_with(slots_of(30, 2)).await;
     let id = service.schedule(at("2026-11-24T12:10:00Z")).await;
     let before = service.row(id);
     reschedule(&service, id, at("2026-11-24T12:20:00Z")).await.unwrap();
@@ -108,7 +96,7 @@ async fn the_place_moves_along_and_the_history_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_move_leaves_everything_as_it_was() {
-    let service = with(slots_of(30, 1)).await;
+    let service = Service::calling_with(slots_of(30, 1)).await;
     let id = service.schedule(at("2026-11-24T12:10:00Z")).await;
     service.schedule(at("2026-11-24T13:00:00Z")).await;
     let before = service.row(id);
@@ -120,7 +108,7 @@ async fn a_refused_move_leaves_everything_as_it_was() {
     let late = service.now() + TimeDelta::days(15);
     let past = service.now() - TimeDelta::seconds(1);
     for (to, expected) in [
-        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14) }),
+        (late, SubmitError::TooFarAhead { latest: service.now() + TimeDelta::days(14), max_ahead_days: 14 }),
         (past, SubmitError::TooSoon { earliest: service.now(), lead_seconds: 0 }),
     ] {
         assert_eq!(reschedule(&service, id, to).await, Err(RescheduleError::Refused(expected)));
@@ -154,7 +142,7 @@ async fn only_what_waits_for_its_time_is_moved() {
 
 #[tokio::test(start_paused = true)]
 async fn a_move_survives_races_and_outages() {
-    let service = with(slots_of(30, 1)).await;
+    let service = Service::calling_with(slots_of(30, 1)).await;
     let id = service.schedule(at("2026-11-24T12:10:00Z")).await;
     service.world.faults.next_for(Op::Save, id, Fault::Conflict, 3);
     reschedule(&service, id, at("2026-11-24T14:10:00Z")).await.unwrap();
@@ -182,7 +170,7 @@ async fn a_move_survives_races_and_outages() {
 
 #[tokio::test(start_paused = true)]
 async fn a_move_waits_while_places_are_counted_by_other_slots() {
-    let service = with(slots_of(60, 9)).await;
+    let service = Service::calling_with(slots_of(60, 9)).await;
     let id = service.schedule(at("2026-11-24T12:40:00Z")).await;
     service.world.faults.set(Op::Recount, Fault::NotDone);
     service.world.settings.put(tenant(slots_of(30, 9)));
@@ -212,7 +200,7 @@ async fn book(service: &Service, hold: HoldId, desired_time: DateTime<Utc>) -> R
 
 #[tokio::test(start_paused = true)]
 async fn a_held_place_becomes_a_booking_once() {
-    let service = with(QueueSettings { hold_seconds: 60, ..slots_of(30, 1) }).await;
+    let service = Service::calling_with(QueueSettings { hold_seconds: 60, ..slots_of(30, 1) }).await;
     let wanted = at("2026-11-24T12:10:00Z");
     let held = hold(&service, new_hold(wanted)).await.unwrap();
     assert_eq!((held.desired_time, held.slot), (wanted, at("2026-11-24T12:00:00Z")));
@@ -230,7 +218,7 @@ async fn a_held_place_becomes_a_booking_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_is_over_by_itself_or_given_up() {
-    let service = with(QueueSettings { hold_seconds: 60, ..slots_of(30, 1) }).await;
+    let service = Service::calling_with(QueueSettings { hold_seconds: 60, ..slots_of(30, 1) }).await;
     let wanted = at("2026-11-24T12:10:00Z");
     let first = hold(&service, new_hold(wanted)).await.unwrap();
     pass(seconds(61)).await;
@@ -254,7 +242,8 @@ async fn a_hold_is_over_by_itself_or_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_hoards() {
-    let service = with(QueueSettings { hold_limit: 3, hold_limit_per_number: 1, ..slots_of(30, 9) }).await;
+    let service =
+        Service::calling_with(QueueSettings { hold_limit: 3, hold_limit_per_number: 1, ..slots_of(30, 9) }).await;
     let wanted = at("2026-11-24T12:10:00Z");
     let of = |number: &str| NewHold { phone_number: Some(number.into()), ..new_hold(wanted) };
     let first = hold(&service, of("+14155550101")).await.unwrap();
@@ -266,6 +255,13 @@ async fn nobody_hoards() {
     hold(&service, new_hold(wanted)).await.unwrap();
     let fourth = hold(&service, of("+14155550103")).await;
     assert_eq!(fourth, Err(HoldError::TooMany(HoldsReached { bound: HoldBound::Queue, limit: 3, until })));
+    let refused = |bound| {
+        let told = move |event: &Event| matches!(event, Event::HoldRefused { bound: told, .. } if *told == bound);
+        service.world.recorder.count(told)
+    };
+    assert_eq!([HoldBound::Number, HoldBound::Queue].map(refused), [1, 1]);
+    let Err(HoldError::Refused(_)) = hold(&service, of("+1900")).await else { panic!("no such number") };
+    assert_eq!(service.world.recorder.count(|event| matches!(event, Event::NumberRefused { .. })), 1);
     desk(&service).release(tenant_id(), first.id).await.unwrap();
     hold(&service, of("+14155550101")).await.unwrap();
     service.world.settings.put(tenant(QueueSettings { hold_limit: 0, ..slots_of(30, 9) }));
@@ -275,7 +271,7 @@ async fn nobody_hoards() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_is_refused_as_a_booking_would_be_and_repeated_by_its_key() {
-    let service = with(slots_of(30, 1)).await;
+    let service = Service::calling_with(slots_of(30, 1)).await;
     let wanted = at("2026-11-24T12:10:00Z");
     let keyed =
         |body: u8| NewHold { idempotency: Some(Idempotency { key: [1; 16], body: [body; 16] }), ..new_hold(wanted) };
@@ -301,7 +297,7 @@ async fn a_hold_is_refused_as_a_booking_would_be_and_repeated_by_its_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_follows_the_slots_of_new_settings() {
-    let service = with(slots_of(60, 9)).await;
+    let service = Service::calling_with(slots_of(60, 9)).await;
     let wanted = at("2026-11-24T12:40:00Z");
     let held = hold(&service, new_hold(wanted)).await.unwrap();
     assert_eq!(held.slot, at("2026-11-24T12:00:00Z"));
@@ -321,7 +317,7 @@ const AGAIN: Recreation = Recreation {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_ended_is_made_once_more() {
-    let service = with(plain_queue()).await;
+    let service = Service::calling_with(plain_queue()).await;
     let options = Options { language: Some("de-DE".into()), ..Options::default() };
     let new = NewCallback { user_data: Some(r#"{"a":1}"#.into()), options: options.clone(), ..booking(None) };
     let first = service.desk.submit(tenant_id(), new).await.unwrap().id;
@@ -344,7 +340,7 @@ async fn what_has_ended_is_made_once_more() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_made_by_the_rules_of_a_booking() {
-    let service = with(QueueSettings { slot_capacity: 1, ..plain_queue() }).await;
+    let service = Service::calling_with(QueueSettings { slot_capacity: 1, ..plain_queue() }).await;
     let waiting = service.schedule(service.now() + TimeDelta::hours(1)).await;
     let again = async |id, again| desk(&service).recreate(tenant_id(), id, again).await;
     assert_eq!(again(waiting, AGAIN).await, Err(RecreateError::NotEnded(State::Scheduled)));

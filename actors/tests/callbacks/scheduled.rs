@@ -1,6 +1,6 @@
 //! Callbacks for later: no actor until they are due, never early, judged at their instant.
 
-use actors::testing::{FakeRouting, World, plain_queue, queue_name, tenant, until};
+use actors::testing::{World, plain_queue, queue_name, tenant, until};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::callback::{Cause, Reason, State};
 use domain::event::{ActorKind, Event};
@@ -8,14 +8,6 @@ use domain::ports::SubmitError;
 use domain::queue::{QueueSettings, WhenClosed};
 
 use super::support::{SOON, Service, pass, seconds};
-
-async fn with(settings: QueueSettings) -> Service {
-    let world = World::new();
-    world.settings.put(tenant(settings));
-    let service = Service::start(world).await;
-    service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
-    service
-}
 
 fn entered_at(service: &Service, index: usize) -> DateTime<Utc> {
     service.world.routing.entered()[index].at
@@ -29,7 +21,7 @@ fn assert_on_time(at: DateTime<Utc>, instant: DateTime<Utc>) {
 
 #[tokio::test(start_paused = true)]
 async fn near_and_far_ones_start_at_their_instant() {
-    let service = with(plain_queue()).await;
+    let service = Service::calling_with(plain_queue()).await;
     let mut wanted: Vec<_> = [7_345, 20_000, 100_001, 159_000, 161_000, 400_500, 3_600_000]
         .map(|ms| service.now() + TimeDelta::milliseconds(ms))
         .into();
@@ -53,7 +45,7 @@ async fn near_and_far_ones_start_at_their_instant() {
 
 #[tokio::test(start_paused = true)]
 async fn the_expected_wait_and_the_buffer_start_it_earlier() {
-    let service = with(QueueSettings { execution_buffer_seconds: 120, ..plain_queue() }).await;
+    let service = Service::calling_with(QueueSettings { execution_buffer_seconds: 120, ..plain_queue() }).await;
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     service.schedule(desired_time).await;
@@ -64,7 +56,7 @@ async fn the_expected_wait_and_the_buffer_start_it_earlier() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_shrank_starts_it_later() {
-    let service = with(plain_queue()).await;
+    let service = Service::calling_with(plain_queue()).await;
     service.world.routing.set_wait(&queue_name(), 600);
     let desired_time = service.now() + TimeDelta::seconds(3_600);
     let id = service.schedule(desired_time).await;
@@ -81,7 +73,7 @@ async fn a_wait_that_shrank_starts_it_later() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_needs_no_session_and_gives_the_slot_back() {
-    let service = with(plain_queue()).await;
+    let service = Service::calling_with(plain_queue()).await;
     let id = service.schedule(service.now() + TimeDelta::hours(5)).await;
     assert_eq!(service.world.store.places(), 1);
     service.cancel(id).await.unwrap();
@@ -97,7 +89,7 @@ async fn a_cancel_needs_no_session_and_gives_the_slot_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_slot_proposes_others() {
-    let service = with(QueueSettings { slot_capacity: 1, ..plain_queue() }).await;
+    let service = Service::calling_with(QueueSettings { slot_capacity: 1, ..plain_queue() }).await;
     let desired_time: DateTime<Utc> = "2026-11-24T12:02:00Z".parse().unwrap();
     service.schedule(desired_time).await;
     let refused = service
@@ -123,7 +115,7 @@ fn office(when_closed: WhenClosed) -> QueueSettings {
 #[tokio::test(start_paused = true)]
 async fn due_while_closed_waits_for_the_opening() {
     // Monday, 10:00:30 UTC; the office opens at 14:00.
-    let service = with(office(WhenClosed::WaitForOpening)).await;
+    let service = Service::calling_with(office(WhenClosed::WaitForOpening)).await;
     let id = service.schedule(service.now() + TimeDelta::minutes(30)).await;
     pass(seconds(4 * 3_600 - 60)).await;
     service.until_entered(1).await;
@@ -139,7 +131,7 @@ async fn due_while_closed_waits_for_the_opening() {
 
 #[tokio::test(start_paused = true)]
 async fn due_while_closed_expires_where_the_queue_says_so() {
-    let service = with(office(WhenClosed::Expire)).await;
+    let service = Service::calling_with(office(WhenClosed::Expire)).await;
     let id = service.schedule(service.now() + TimeDelta::minutes(30)).await;
     pass(seconds(1_790)).await;
     service.until_ended(id, Reason::FAIL_TIMEOUT_TTL).await;
@@ -148,7 +140,8 @@ async fn due_while_closed_expires_where_the_queue_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_before_the_opening_is_in_hours_if_the_call_is() {
-    let service = with(QueueSettings { execution_buffer_seconds: 120, ..office(WhenClosed::Expire) }).await;
+    let service =
+        Service::calling_with(QueueSettings { execution_buffer_seconds: 120, ..office(WhenClosed::Expire) }).await;
     service.schedule("2026-11-23T14:00:00Z".parse().unwrap()).await;
     pass(seconds(4 * 3_600 - 240)).await;
     service.until_entered(1).await;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::testing::{FakeRouting, World, booking, tenant_id, until};
+use actors::testing::{FakeRouting, World, booking, tenant, tenant_id, until};
 use actors::{Tree, TreeSettings};
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Reason, Reply, Signal, SignalEvent, State};
 use domain::event::ActorKind;
 use domain::ids::{CallbackId, SessionId};
 use domain::ports::{CancelError, Desk, Inbox, SignalError, SubmitError};
+use domain::queue::QueueSettings;
 
 /// Long enough for anything in these tests; time is paused, so it costs nothing.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
@@ -33,11 +34,26 @@ impl Service {
         Self { world, tree, desk, inbox }
     }
 
+    /// A running tree whose queue has these settings.
+    pub(crate) async fn with(settings: QueueSettings) -> Self {
+        let world = World::new();
+        world.settings.put(tenant(settings));
+        Self::start(world).await
+    }
+
     /// A running tree whose routing makes whole calls.
     pub(crate) async fn calling() -> Self {
-        let service = Self::start(World::new()).await;
-        service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
-        service
+        Self::start(World::new()).await.answered()
+    }
+
+    /// As [`Self::with`], and routing makes whole calls.
+    pub(crate) async fn calling_with(settings: QueueSettings) -> Self {
+        Self::with(settings).await.answered()
+    }
+
+    fn answered(self) -> Self {
+        self.world.routing.answer(self.inbox.clone(), FakeRouting::whole_call());
+        self
     }
 
     pub(crate) async fn create(&self) -> CallbackId {
@@ -113,6 +129,11 @@ impl Service {
 }
 
 /// Lets the (paused) time pass, for what must not happen in it.
+/// An instant as it is written.
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }

@@ -1,6 +1,6 @@
 //! What is told of waits, from the settings in force and what routing reports.
 
-use actors::testing::{World, plain_queue, queue_name, tenant, tenant_id};
+use actors::testing::{plain_queue, queue_name, tenant, tenant_id};
 use domain::ids::{QueueName, TenantId};
 use domain::ports::{QueueStatusError, SubmitError, Unserved};
 use domain::queue::QueueSettings;
@@ -21,18 +21,12 @@ fn report() -> QueueReport {
     }
 }
 
-async fn with(settings: QueueSettings) -> Service {
-    let world = World::new();
-    world.settings.put(tenant(settings));
-    Service::start(world).await
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_queue_is_found_by_each_of_its_names() {
     let alias = QueueName::new("help").unwrap();
     let settings =
         QueueSettings { aliases: vec![alias], virtual_queue: Some("VQ_Support".into()), ..Default::default() };
-    let service = with(settings).await;
+    let service = Service::with(settings).await;
     let waits = service.tree.waits();
     let names = [queue_name().as_str().to_owned(), "help".into(), "VQ_Support".into(), "other".into()];
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -51,7 +45,7 @@ async fn a_queue_is_found_by_each_of_its_names() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_offers_what_can_be_made_before_it_closes() {
-    let service = with(QueueSettings { immediate_blackout_seconds: 0, ..Default::default() }).await;
+    let service = Service::with(QueueSettings { immediate_blackout_seconds: 0, ..Default::default() }).await;
     let waits = service.tree.waits();
     assert_eq!(waits.queue_status(tenant_id(), "other"), Err(QueueStatusError::UnknownQueue));
     service.world.routing.set_report(&queue_name(), report());
@@ -66,14 +60,14 @@ async fn a_queue_offers_what_can_be_made_before_it_closes() {
 
 #[tokio::test(start_paused = true)]
 async fn without_agents_nothing_is_promised_for_now_if_the_queue_asks_for_them() {
-    let service = with(QueueSettings { logged_in_check: true, ..plain_queue() }).await;
+    let service = Service::with(QueueSettings { logged_in_check: true, ..plain_queue() }).await;
     assert!(service.try_create().await.is_ok(), "what routing does not know refuses nothing");
     service.world.routing.set_report(&queue_name(), QueueReport { agents: Some(0), ..report() });
     assert_eq!(service.try_create().await, Err(SubmitError::NoAgents));
     service.schedule(service.now() + chrono::Duration::hours(1)).await;
     service.world.routing.set_report(&queue_name(), report());
     assert!(service.try_create().await.is_ok());
-    let service = with(plain_queue()).await;
+    let service = Service::with(plain_queue()).await;
     service.world.routing.set_report(&queue_name(), QueueReport { agents: Some(0), ..report() });
     assert!(service.try_create().await.is_ok(), "the queue does not ask");
 }

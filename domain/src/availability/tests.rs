@@ -85,6 +85,21 @@ fn what_no_booking_can_have_is_not_shown() {
 }
 
 #[test]
+fn nothing_is_shown_beyond_what_the_queue_takes() {
+    let endless = question(None, End::After(Duration::MAX));
+    let three = office(|it| it.max_ahead_days = 3);
+    let all = found(&three, &endless);
+    // What is left of today, two days, and the last one to the same time of day.
+    assert_eq!((all.len(), all.last().map(String::as_str)), (10 + 2 * 16 + 7, Some("07T17:00")));
+    let at = |start: &str| found(&three, &question(Some(start), End::AtStart));
+    assert_eq!(at("2030-03-07T17:07:08Z"), ["07T17:00"], "the latest instant can be booked itself");
+    assert_eq!(at("2030-03-07T17:07:09Z"), Vec::<String>::new());
+    let first = utc("2030-03-07T16:30:00Z");
+    let beyond = proposal_starts(first, now() + three.max_ahead());
+    assert!(beyond.contains(&utc("2030-03-07T17:00:00Z")) && !beyond.contains(&utc("2030-03-07T17:30:00Z")));
+}
+
+#[test]
 fn busy_slots_are_shown_on_request_and_never_counted() {
     let queue = office(|_| ());
     let taken = BTreeMap::from([

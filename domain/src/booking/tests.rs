@@ -118,7 +118,7 @@ fn every_rule_refuses() {
             number("+1 900 555 0100"),
             SubmitError::NumberNotAllowed { rule: crate::number_rules::NumberRefusal::Premium },
         ),
-        (office(), booking(Some(far)), SubmitError::TooFarAhead { latest: now() + MAX_AHEAD }),
+        (office(), booking(Some(far)), SubmitError::TooFarAhead { latest: now() + MAX_AHEAD, max_ahead_days: 14 }),
         (office(), booking(Some(evening)), closed("2030-03-05T14:00:00Z")),
         (with(|it| it.paused = true), booking(None), SubmitError::Paused),
         (
@@ -176,6 +176,21 @@ fn the_last_bookable_instant_is_booked() {
 }
 
 #[test]
+fn a_queue_is_booked_as_far_ahead_as_it_says() {
+    for max_ahead_days in QueueSettings::MAX_AHEAD_DAYS {
+        let settings = QueueSettings { max_ahead_days, reject_out_of_hours: false, ..office() };
+        let latest = now() + Duration::days(max_ahead_days.into());
+        let judged = |wanted| judge(&tenant(settings.clone()), &booking(Some(wanted)), None, now()).map(drop);
+        assert_eq!(judged(latest), Ok(()), "{max_ahead_days}");
+        let refused = SubmitError::TooFarAhead { latest, max_ahead_days };
+        assert_eq!(judged(latest + Duration::milliseconds(1)), Err(refused), "{max_ahead_days}");
+    }
+    // What records are kept for holds even of settings that nobody has checked.
+    let unchecked = QueueSettings { max_ahead_days: u32::MAX, ..office() };
+    assert_eq!(unchecked.max_ahead(), MAX_AHEAD);
+}
+
+#[test]
 fn out_of_hours_is_taken_if_the_queue_says_so() {
     let settings = QueueSettings { reject_out_of_hours: false, ..office() };
     assert!(judge(&tenant(settings), &booking(Some(utc("2030-03-09T12:00:00Z"))), None, now()).is_ok());
@@ -194,7 +209,7 @@ fn the_first_broken_rule_is_the_one_told() {
     settings.scheduled_enabled = true;
     assert_eq!(told(&settings, &new), SubmitError::NotANumber);
     new.phone_number = "+1 416 555 0100".to_owned();
-    assert_eq!(told(&settings, &new), SubmitError::TooFarAhead { latest });
+    assert_eq!(told(&settings, &new), SubmitError::TooFarAhead { latest, max_ahead_days: 14 });
     new.desired_time = Some(utc("2030-03-10T03:00:00Z"));
     assert!(matches!(told(&settings, &new), SubmitError::Closed { .. }));
 }

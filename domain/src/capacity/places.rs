@@ -88,7 +88,8 @@ fn minute_of_day(text: &str) -> Option<u32> {
     (minute < 60 && total <= DAY_MINUTES).then_some(total)
 }
 
-fn time(minute: u32) -> String {
+/// A minute of the day as it is written.
+pub(super) fn time(minute: u32) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
@@ -148,6 +149,16 @@ impl Day {
             }
         }
         broken
+    }
+
+    /// Length of its slots in minutes.
+    pub(super) const fn length(&self) -> u32 {
+        self.minutes.get()
+    }
+
+    /// The numbers of its slots by periods of so many minutes, which slots have to fill.
+    pub(super) fn parts(&self, minutes: u32) -> impl Iterator<Item = &[u32]> {
+        self.slots.chunks((minutes / self.length()).max(1) as usize)
     }
 
     /// 1 for every slot that `places` name, whatever their number.

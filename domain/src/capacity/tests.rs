@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn rule(document: &str) -> CapacityRule {
+pub(super) fn rule(document: &str) -> CapacityRule {
     serde_json::from_str(document).unwrap()
 }
 
@@ -15,23 +15,23 @@ fn told(document: &str) -> Vec<String> {
 }
 
 /// The places of the slots of a date that have any, by the start of the slot.
-fn on(rule: &CapacityRule, date: &str) -> Vec<(String, u32)> {
+pub(super) fn on(rule: &CapacityRule, date: &str) -> Vec<(String, u32)> {
     let places = rule.places();
     let minutes = usize::try_from(rule.slot_minutes.get()).unwrap();
     let slots = places.on(date.parse().unwrap()).iter().enumerate().filter(|(_, places)| **places > 0);
     slots.map(|(slot, places)| (format!("{:02}:{:02}", slot * minutes / 60, slot * minutes % 60), *places)).collect()
 }
 
-fn slots<const N: usize>(expected: [(&str, u32); N]) -> Vec<(String, u32)> {
+pub(super) fn slots<const N: usize>(expected: [(&str, u32); N]) -> Vec<(String, u32)> {
     expected.map(|(start, places)| (start.to_owned(), places)).to_vec()
 }
 
-fn minutes(number: u32) -> SlotMinutes {
+pub(super) fn minutes(number: u32) -> SlotMinutes {
     SlotMinutes::new(number).unwrap()
 }
 
 // 2030-03-04 is a Monday.
-const MON: &str = "2030-03-04";
+pub(super) const MON: &str = "2030-03-04";
 const TUE: &str = "2030-03-05";
 const SAT: &str = "2030-03-09";
 
@@ -169,77 +169,7 @@ fn what_cannot_be_taken_over_is_named() {
     }
 }
 
-#[test]
-fn another_length_of_slots_keeps_the_number_of_a_slot() {
-    let hourly = rule(
-        r#"{"slotMinutes":60,"week":{"mon-tue":{"09:00-11:00":4,"12:00":1}},"exceptions":{"2030-03-05":{"slots":{"09:00":2}}}}"#,
-    );
-    let half = hourly.with_slot_minutes(minutes(30));
-    let expected = r#"{"slotMinutes":30,"week":{"mon":{"09:00-11:00":4,"12:00-13:00":1},"tue":{"09:00-11:00":4,"12:00-13:00":1}},
-        "exceptions":{"2030-03-05":{"slots":{"09:00-10:00":2}}}}"#;
-    assert_eq!(half, rule(expected));
-    let back = half.with_slot_minutes(minutes(60));
-    assert_eq!(back.places(), hourly.places(), "there and back is where it was");
-    // Joining takes the larger number: not more than both had, and not nothing if one had something.
-    let uneven = rule(
-        r#"{"slotMinutes":30,"week":{"mon":{"09:00":2,"09:30":5,"10:30":1}},"exceptions":{"2030-03-04":{"slots":{"09:30":0}}}}"#,
-    );
-    let joined = uneven.with_slot_minutes(minutes(60));
-    assert_eq!(on(&joined, "2030-03-11"), slots([("09:00", 5), ("10:00", 1)]));
-    assert_eq!(on(&joined, MON), slots([("09:00", 2), ("10:00", 1)]));
-}
-
-/// Rules whose days, lengths and numbers are random.
-fn any_rule() -> impl Strategy<Value = CapacityRule> {
-    let day = |length: u32| {
-        let slots = 1440 / length;
-        prop::collection::vec((0..slots, 1..=slots, 0u32..6), 0..4).prop_map(move |spans| {
-            let time = |slot: u32| format!("{:02}:{:02}", slot * length / 60, slot * length % 60);
-            let text = |from: u32, to: u32| if to > from { format!("{}-{}", time(from), time(to)) } else { time(from) };
-            spans.into_iter().map(|(from, to, places)| (text(from, to), places)).collect::<DayPlaces>()
-        })
-    };
-    prop::sample::select(&SlotMinutes::ALLOWED[..6]).prop_flat_map(move |length| {
-        let week = prop::collection::btree_map(
-            prop::sample::select(vec!["mon", "wed", "sat", "mon-fri", "sat,sun", "daily"]).prop_map(str::to_owned),
-            day(length),
-            0..4,
-        );
-        let exception = prop_oneof![day(length).prop_map(Exception::Day), day(length).prop_map(Exception::Slots)];
-        let dates = prop::sample::select(vec!["2030-03-04", "2030-03-06", "2030-03-10"]).prop_map(str::to_owned);
-        let exceptions = prop::collection::btree_map(dates, exception, 0..3);
-        (week, exceptions).prop_map(move |(week, exceptions)| CapacityRule {
-            slot_minutes: minutes(length),
-            week,
-            exceptions,
-        })
-    })
-}
-
 proptest! {
-    /// A switch to shorter slots and back changes nothing, and a switch never gives an hour more slots with places
-    /// than it touches, or a larger number than there was.
-    #[test]
-    fn a_switch_of_length_keeps_its_promises(rule in any_rule(), target in 0..6usize) {
-        let target = minutes(*SlotMinutes::ALLOWED.get(target).unwrap());
-        let switched = rule.with_slot_minutes(target);
-        prop_assert_eq!(switched.slot_minutes, target);
-        let mut checks = Checks::default();
-        switched.check(&mut checks);
-        prop_assert_eq!(checks.into_errors(), []);
-        let (old, new) = (rule.places(), switched.places());
-        let (old_length, length) = (rule.slot_minutes.get() as usize, target.get() as usize);
-        for day in NaiveDate::from_ymd_opt(2030, 3, 1).unwrap().iter_days().take(14) {
-            for (slot, places) in new.on(day).iter().enumerate() {
-                let touched = slot * length / old_length..((slot + 1) * length).div_ceil(old_length);
-                prop_assert_eq!(Some(*places), old.on(day)[touched].iter().copied().max(), "{} {}", day, slot);
-            }
-        }
-        if old_length % length == 0 {
-            prop_assert_eq!(switched.with_slot_minutes(rule.slot_minutes).places(), old);
-        }
-    }
-
     #[test]
     fn reading_never_panics(day in "[a-z,-]{0,8}", span in "[0-9:-]{0,12}", date in "[0-9-]{0,11}", length in 0..7usize) {
         let places = DayPlaces::from([(span, 1)]);
@@ -250,6 +180,6 @@ proptest! {
         };
         let mut checks = Checks::default();
         rule.check(&mut checks);
-        let _ = (rule.places(), rule.with_slot_minutes(minutes(60)));
+        let _ = (rule.places(), rule.converted(minutes(60)), rule.converted(minutes(5)));
     }
 }

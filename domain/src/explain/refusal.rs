@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Rule, rule_of};
-use crate::booking::MAX_AHEAD;
 use crate::callback::NewCallback;
 use crate::ports::SubmitError;
 use crate::queue::Queue;
@@ -61,7 +60,7 @@ impl SubmitError {
             |is: TimeDelta, limit: TimeDelta| Measure { seconds: is.num_seconds(), limit_seconds: limit.num_seconds() };
         Some(match self {
             Self::TooSoon { lead_seconds, .. } => measure(ahead, TimeDelta::seconds((*lead_seconds).into())),
-            Self::TooFarAhead { .. } => measure(ahead, MAX_AHEAD),
+            Self::TooFarAhead { max_ahead_days, .. } => measure(ahead, TimeDelta::days((*max_ahead_days).into())),
             Self::ClosesSoon { closes_at, blackout_seconds } => {
                 measure(*closes_at - now, TimeDelta::seconds((*blackout_seconds).into()))
             }
@@ -78,7 +77,7 @@ impl SubmitError {
             new.desired_time.is_some_and(|wanted| wanted > now || new.always_check_capacity || new.hold.is_some());
         match self {
             Self::TooSoon { earliest, .. } => Next { bookable_from: Some(*earliest), ..Next::default() },
-            Self::TooFarAhead { latest } => Next {
+            Self::TooFarAhead { latest, .. } => Next {
                 retry_at: new.desired_time.map(|wanted| now + (wanted - *latest)),
                 bookable_until: Some(*latest),
                 ..Next::default()

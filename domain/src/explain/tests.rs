@@ -2,21 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::booking::{Outlook, judge};
-use crate::callback::{Callback, HandOff, NewCallback, Options, Originated, Terms};
+use crate::callback::{Callback, HandOff, NewCallback, Originated, Terms};
 use crate::captcha::TokenRefusal;
-use crate::hours::{BusinessHours, Range, Week};
 use crate::ids::{Incarnation, QueueName, TenantId};
 use crate::number_rules::NumberRefusal;
 use crate::numbers::PhoneNumber;
 use crate::ports::Unserved;
 use crate::queue::{Queue, QueueSettings};
+use crate::samples::{booking, office, utc};
 use crate::tenant::TenantDocument;
 use crate::throttle::LimitReached;
 use chrono::TimeDelta;
-
-fn utc(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
 
 fn now() -> DateTime<Utc> {
     utc("2030-03-04T17:00:00Z")
@@ -42,7 +38,7 @@ fn refusals() -> Vec<(SubmitError, Rule)> {
         (SubmitError::ImpossibleNumber, Rule::Number),
         (SubmitError::NumberNotAllowed { rule: NumberRefusal::Premium }, Rule::NumberRule),
         (SubmitError::TooSoon { earliest: now(), lead_seconds: 60 }, Rule::MinLead),
-        (SubmitError::TooFarAhead { latest: now() }, Rule::MaxAhead),
+        (SubmitError::TooFarAhead { latest: now(), max_ahead_days: 14 }, Rule::MaxAhead),
         (SubmitError::ClosesSoon { closes_at: now(), blackout_seconds: 60 }, Rule::Closing),
         (SubmitError::Closed { next_opening: None }, Rule::Hours),
         (
@@ -130,27 +126,6 @@ fn what_is_there_already_is_decided_by_who_finds_it() {
     }
 }
 
-fn office() -> QueueSettings {
-    let week = Week::working_days(Range::new("09:00", "17:00").unwrap());
-    let hours = BusinessHours::weekly(chrono_tz::Tz::America__New_York, week).into();
-    QueueSettings { hours, ..QueueSettings::default() }
-}
-
-fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
-    NewCallback {
-        service_name: "support".to_owned(),
-        phone_number: "(416) 555-0100".to_owned(),
-        desired_time,
-        always_check_capacity: false,
-        user_data: None,
-        options: Options::default(),
-        idempotency: None,
-        counted_headers: Vec::new(),
-        captcha: None,
-        hold: None,
-    }
-}
-
 /// What is told of a refusal holds: at the time that is told, the same rule refuses no more.
 #[test]
 fn when_next_is_when_the_rule_lets_it_pass() {
@@ -193,7 +168,10 @@ fn times_are_told_with_what_they_were_held_against() {
     assert_eq!(told(SubmitError::TooSoon { earliest, lead_seconds: 900 }, &later), Some((60, 900)));
     let far = booking(Some(now() + TimeDelta::days(20)));
     let days = |days: i64| days * 86_400;
-    assert_eq!(told(SubmitError::TooFarAhead { latest: now() }, &far), Some((days(20), days(14))));
+    for limit in [3, 14] {
+        let refused = SubmitError::TooFarAhead { latest: now(), max_ahead_days: limit };
+        assert_eq!(told(refused, &far), Some((days(20), days(limit.into()))));
+    }
     let closes_at = now() + TimeDelta::seconds(30);
     assert_eq!(told(SubmitError::ClosesSoon { closes_at, blackout_seconds: 600 }, &booking(None)), Some((30, 600)));
     let slot_end = now() + TimeDelta::seconds(300);

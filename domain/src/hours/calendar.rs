@@ -111,8 +111,8 @@ impl Calendar {
         None
     }
 
-    /// For how long from `at` on it stays open, in whole seconds; 0 while it is closed, and at most the
-    /// [`MAX_AHEAD`] in which callbacks can be booked.
+    /// For how long from `at` on it stays open, in whole seconds; 0 while it is closed, and at most
+    /// [`MAX_AHEAD`], as far ahead as any queue takes bookings.
     pub fn open_for_seconds(&self, at: DateTime<Utc>) -> u32 {
         let left = self.closes_at(at).map_or(MAX_AHEAD, |closing| (closing - at).min(MAX_AHEAD));
         u32::try_from(left.num_seconds()).unwrap_or_default()

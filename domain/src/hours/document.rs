@@ -16,7 +16,7 @@ use crate::setting::Checks;
 /// When a queue is open, as written: always, or by the week in a zone with everything that departs from it.
 ///
 /// As a document it is the word `"always"`, or an object of [`Written`]; on the way in, an object of the
-/// predecessor's keys (`_bh_regular1`, …, see [`BusinessHours::from_gms`]) will do as well.
+/// predecessor's keys (`_bh_regular1`, …) will do as well.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BusinessHours(pub(super) Document);
 

@@ -1,15 +1,21 @@
 //! Reads a calendar in the keys of the product and its predecessor: an option section of an office-hours service.
-
-use std::collections::BTreeMap;
+//!
+//! - `_timezone`: required, a zone of the tz database;
+//! - `_bh_regular<n>`: `Mon-Fri 9:00-17:00`; one day or a range of days, which may reach over the end of the week;
+//!   hours which may reach over midnight, or without an end (`9:00-`) go on to 24:00;
+//! - `_bh_add<n>`: `2026-11-30 10:00-14:00` or every year `11-30 10:00-14:00`, beside the regular hours;
+//! - `_holiday<n>`: `2026-12-25` or every year `12-25`; the regular hours do not hold;
+//! - `_effective_dates<n>`: `2026-04-01` or `2026-04-01 to 2026-10-31`.
+//!
+//! Empty values say nothing. Keys that belong to a section but not to hours are passed over.
 
 use chrono::Weekday;
 use chrono_tz::Tz;
 
 use super::days::{DayList, Days};
-use super::document::{BusinessHours, Written};
+use super::document::Written;
 use super::exception::{Effect, Exception};
 use super::week::{HoursError, Range, Week};
-use crate::setting::{Checks, SettingError};
 
 /// The one key that a section has to have.
 pub(super) const ZONE: &str = "_timezone";
@@ -23,42 +29,6 @@ const HOLIDAY: &str = "_holiday";
 const EFFECTIVE: &str = "_effective_dates";
 /// Families whose meaning is not published.
 const UNREAD: [(&str, &str); 2] = [("_include", "include or exceptionsOf"), ("_use_alternative", "alternatives")];
-
-impl BusinessHours {
-    /// Reads the keys of the product and its predecessor:
-    ///
-    /// - `_timezone`: required, a zone of the tz database;
-    /// - `_bh_regular<n>`: `Mon-Fri 9:00-17:00`; one day or a range of days, which may reach over the end of the week;
-    ///   hours which may reach over midnight, or without an end (`9:00-`) go on to 24:00;
-    /// - `_bh_add<n>`: `2026-11-30 10:00-14:00` or every year `11-30 10:00-14:00`, beside the regular hours;
-    /// - `_holiday<n>`: `2026-12-25` or every year `12-25`; the regular hours do not hold;
-    /// - `_effective_dates<n>`: `2026-04-01` or `2026-04-01 to 2026-10-31`.
-    ///
-    /// Empty values say nothing. Keys that belong to a section but not to hours are passed over.
-    ///
-    /// # Errors
-    /// Every key that cannot be read, with its value.
-    pub fn from_gms(keys: &BTreeMap<String, String>) -> Result<Self, Vec<SettingError>> {
-        let mut checks = Checks::default();
-        let mut section = Section::default();
-        if !keys.contains_key(ZONE) {
-            checks.broken(ZONE, None, "is missing");
-        }
-        for (key, value) in keys {
-            if let Err(rule) = section.take(key, value) {
-                checks.broken(key, Some(value), rule);
-            }
-        }
-        match section.written() {
-            Ok(hours) if checks.is_clean() => Ok(hours.into()),
-            Ok(_) => Err(checks.into_errors()),
-            Err(error) => {
-                checks.broken(REGULAR, None, error.to_string());
-                Err(checks.into_errors())
-            }
-        }
-    }
-}
 
 /// A section while it is read, key by key.
 #[derive(Debug, Default)]
@@ -157,11 +127,13 @@ fn range(hours: &str) -> Option<Range> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
-    fn keys(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    use crate::hours::BusinessHours;
+
+    fn keys(pairs: &[(&str, &str)]) -> Value {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
     }
 
     #[test]
@@ -184,7 +156,7 @@ mod tests {
             ("_effective_dates1", "2026-04-01 to 2026-10-31"),
             ("_effective_dates2", "2027-01-01"),
         ]);
-        let hours = BusinessHours::from_gms(&section).unwrap();
+        let hours: BusinessHours = serde_json::from_value(section).unwrap();
         let range = |from: &str, to: &str| serde_json::json!({"from": from, "to": to});
         let (morning, night) = (range("09:00", "12:30"), range("19:00", "07:00"));
         let document = serde_json::json!({
@@ -202,9 +174,6 @@ mod tests {
             "effective": ["2026-04-01..2026-10-31", "2027-01-01"],
         });
         assert_eq!(serde_json::to_value(&hours).unwrap(), document);
-        // The same section is read where a document of ours may stand.
-        let read: BusinessHours = serde_json::from_value(serde_json::to_value(&section).unwrap()).unwrap();
-        assert_eq!(read, hours);
     }
 
     #[test]
@@ -219,31 +188,22 @@ mod tests {
             ("_include_regular1", "other"),
             ("_use_alternative1", "other"),
         ]);
-        let told: Vec<_> = BusinessHours::from_gms(&section).unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            [
-                "_timezone: is missing",
-                "_bh_add1: has to be a date and hours, such as 2026-11-30 10:00-14:00, not 2026-02-30 10:00-14:00",
-                "_bh_regular1: has to be days and hours, such as Mon-Fri 9:00-17:00, not Monday to Friday",
-                "_bh_regular2: has to be days and hours, such as Mon-Fri 9:00-17:00, not Mon-Fri 9-17",
-                "_bh_regularly: is not a key of business hours, not Mon 9:00-17:00",
-                "_effective_dates1: has to be a date or two, such as 2026-04-01 to 2026-10-31, not soon",
-                "_holiday1: has to be a date, such as 2026-12-25 or 12-25, not 12-24..12-26",
-                "_include_regular1: is not read; write include or exceptionsOf in this service's own form, not other",
-                "_use_alternative1: is not read; write alternatives in this service's own form, not other",
-            ]
-        );
-        // In a document each is told at its own place.
-        let document = serde_json::json!({"tenant": "demo", "businessHours": {"office": &section}});
-        let node = serde_json::from_value(document).unwrap();
-        let read = crate::tenant::read(node).unwrap_err();
-        let mut read: Vec<_> = read.iter().map(|error| format!("{}: {}", error.path, error.rule)).collect();
-        read.sort();
-        let mut expected: Vec<_> = BusinessHours::from_gms(&section).unwrap_err();
-        expected.sort_by(|one, other| one.path.cmp(&other.path));
-        let expected = expected.iter().map(|error| format!("businessHours.office.{}: {}", error.path, error.rule));
-        assert_eq!(read, expected.collect::<Vec<_>>());
+        let document = serde_json::json!({"tenant": "demo", "businessHours": {"office": section}});
+        let errors = crate::tenant::read(serde_json::from_value(document).unwrap()).unwrap_err();
+        let mut told: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.path, error.rule)).collect();
+        told.sort();
+        let expected = [
+            "_bh_add1: has to be a date and hours, such as 2026-11-30 10:00-14:00",
+            "_bh_regular1: has to be days and hours, such as Mon-Fri 9:00-17:00",
+            "_bh_regular2: has to be days and hours, such as Mon-Fri 9:00-17:00",
+            "_bh_regularly: is not a key of business hours",
+            "_effective_dates1: has to be a date or two, such as 2026-04-01 to 2026-10-31",
+            "_holiday1: has to be a date, such as 2026-12-25 or 12-25",
+            "_include_regular1: is not read; write include or exceptionsOf in this service's own form",
+            "_timezone: is missing",
+            "_use_alternative1: is not read; write alternatives in this service's own form",
+        ];
+        assert_eq!(told, expected.map(|error| format!("businessHours.office.{error}")));
         let mixed = r#"{"_timezone": "UTC", "zone": "UTC"}"#;
         let error = serde_json::from_str::<BusinessHours>(mixed).unwrap_err();
         assert!(error.to_string().contains("cannot stand together"), "{error}");
@@ -252,7 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_value_is_read_or_refused(key in prop::sample::select(vec!["_bh_regular1", "_bh_add1", "_holiday1", "_effective_dates1", "_timezone"]), value in "[A-Za-z0-9: .-]{0,24}") {
-            let _ = BusinessHours::from_gms(&keys(&[(key, &value)]));
+            let _ = serde_json::from_value::<BusinessHours>(keys(&[(key, &value)]));
         }
     }
 }

@@ -5,14 +5,11 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::*;
+use crate::samples::utc;
 use crate::setting::Checks;
 
 mod composed;
 mod special;
-
-fn utc(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
 
 /// The calendar of a document that names no others.
 fn calendar(document: &BusinessHours) -> Arc<Calendar> {

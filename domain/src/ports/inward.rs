@@ -147,6 +147,8 @@ pub enum SubmitError {
     TooFarAhead {
         /// The last instant that can be booked.
         latest: DateTime<Utc>,
+        /// How many days ahead the queue takes bookings.
+        max_ahead_days: u32,
     },
     /// For now, and so shortly before closing that the queue takes none any more.
     #[error("the office closes soon")]

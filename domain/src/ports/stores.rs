@@ -1,5 +1,7 @@
 //! What stores do: callbacks, settings and keys, who is alive.
 
+mod cancelling;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

@@ -50,6 +50,7 @@ pub const PRODUCT_KEYS: &[ProductKey] = &[
     plain("_immediate_blackout", "immediateBlackoutSeconds"),
     plain("_logged_in_check", "loggedInCheck"),
     plain("_min_time_before_callback", "minLeadSeconds"),
+    key("_reject_future_desired_time", "maxAheadDays", Form::Ahead),
     plain("_default_country", "defaultRegion"),
     plain("_disallow_premium_phone_numbers", "refusePremiumNumbers"),
     plain("_disallow_impossible_phone_numbers", "refuseImpossibleNumbers"),

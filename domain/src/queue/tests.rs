@@ -33,6 +33,7 @@ fn the_whole_document_prints_back() {
         "immediateBlackoutSeconds": 600,
         "loggedInCheck": true,
         "minLeadSeconds": 900,
+        "maxAheadDays": 3,
         "defaultRegion": "GB",
         "numberRule": "europe",
         "refusePremiumNumbers": false,
@@ -131,10 +132,11 @@ proptest! {
     }
 
     #[test]
-    fn the_bounds_of_each_range_are_inside(ttl in any::<u32>(), limit in any::<u32>()) {
-        let settings = QueueSettings { ttl_seconds: ttl, hand_off_limit: limit, ..QueueSettings::default() };
+    fn the_bounds_of_each_range_are_inside(ttl in any::<u32>(), limit in any::<u32>(), days in 0u32..20) {
+        let settings = QueueSettings { ttl_seconds: ttl, hand_off_limit: limit, max_ahead_days: days, ..QueueSettings::default() };
         let broken = |key: &str| told(&settings).iter().any(|line| line.starts_with(&format!("queues.support.{key}:")));
         prop_assert_eq!(broken("ttlSeconds"), !(60..=1_209_600).contains(&ttl));
+        prop_assert_eq!(broken("maxAheadDays"), !(1..=14).contains(&days));
         prop_assert_eq!(broken("handOffLimit"), !(1..=10_000).contains(&limit));
     }
 }

@@ -6,11 +6,8 @@ use crate::availability::{self, Busy, Show};
 use crate::booking::MAX_AHEAD;
 use crate::hours::{BusinessHours, Range as Hours, Week};
 use crate::queue::{QueueSettings, SlotMinutes};
+use crate::samples::utc;
 use proptest::prelude::*;
-
-fn utc(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
 
 fn daily(zone: Tz, from: &str, to: &str, minutes: u32) -> Queue {
     let day = vec![Hours::new(from, to).unwrap()];

@@ -2,10 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::booking::judge;
-use crate::callback::{Cause, Options, State};
-use crate::hours::{BusinessHours, Range, Week};
+use crate::callback::{Cause, State};
 use crate::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use crate::queue::QueueSettings;
+use crate::samples::{self, office, utc};
 use crate::setting::Checks;
 use crate::tenant::TenantDocument;
 
@@ -21,35 +21,16 @@ impl Blinds for Glass {
     }
 }
 
-fn utc(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
 /// A Monday noon in New York.
 fn now() -> DateTime<Utc> {
     utc("2030-03-04T17:00:00Z")
 }
 
-fn office() -> QueueSettings {
-    let week = Week::working_days(Range::new("09:00", "17:00").unwrap());
-    QueueSettings {
-        hours: BusinessHours::weekly(chrono_tz::Tz::America__New_York, week).into(),
-        ..QueueSettings::default()
-    }
-}
-
 fn booking(desired_time: Option<DateTime<Utc>>) -> NewCallback {
     NewCallback {
-        service_name: "support".to_owned(),
-        phone_number: "(416) 555-0100".to_owned(),
-        desired_time,
-        always_check_capacity: false,
         user_data: Some(r#"{"customerId":"c-1","deviceId":7}"#.to_owned()),
-        options: Options::default(),
-        idempotency: None,
         counted_headers: vec![("deviceid".to_owned(), "from the header".to_owned())],
-        captcha: None,
-        hold: None,
+        ..samples::booking(desired_time)
     }
 }
 

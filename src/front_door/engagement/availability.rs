@@ -8,7 +8,7 @@ use axum::response::Response;
 use domain::keys::Scope;
 
 use super::schemas::availability::AvailabilityResponse;
-use super::schemas::{Refusals, Throttling};
+use super::schemas::{Refusals, Throttling, example_status};
 use super::{Asked, ask, segment};
 use crate::front_door::body;
 use crate::front_door::error::Problem;
@@ -23,8 +23,8 @@ use crate::front_door::wire::query::Query;
 ///
 /// Give at most one of `start` and `startMS`, and at most one of `end`, `endMS` and `numberOfDays`. Without a start
 /// the window begins now, and one in the past is moved up to now; without an end it ends where it begins, and holds
-/// the one slot of that instant. Slots beyond the 14 days that can be booked are not listed. Nothing is reserved by
-/// the answer. Long answers are compressed for clients that accept `gzip`.
+/// the one slot of that instant. Slots that are further ahead than the service takes bookings (14 days, or fewer) are
+/// not listed. Nothing is reserved by the answer. Long answers are compressed for clients that accept `gzip`.
 #[utoipa::path(
     get,
     path = "/engagement/v3/callbacks/availability/{service-name}",
@@ -55,7 +55,7 @@ use crate::front_door::wire::query::Query;
             body = AvailabilityResponse,
             examples(
                 ("twoSlots" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {
                         "slots": [
                             {"utcTime": "2030-03-04T15:30:00.000Z", "localTime": "2030-03-04T10:30:00.000-05:00",
@@ -68,14 +68,13 @@ use crate::front_door::wire::query::Query;
                     }
                 }))),
                 ("none" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {"slots": [], "durationMin": 30, "timezone": "UTC"}
                 }))),
             )),
         Refusals,
         Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn availability(
     State(shared): State<Arc<Shared>>,

@@ -8,7 +8,7 @@ use domain::keys::Scope;
 
 use super::callbacks::idempotency;
 use super::schemas::call_in::{CallInData, CallInRequestParams, CallInResponse};
-use super::schemas::{ErrorResponse, Refusals};
+use super::schemas::{ErrorResponse, IdempotencyRefusals, Refusals, Throttling, example_status};
 use super::{Entered, enter};
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
@@ -45,7 +45,7 @@ use crate::front_door::wire::call_in::new_call_in;
     responses(
         (status = 200, description = "What the caller has to dial, and until when.", body = CallInResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {
                     "id": "6e0b1d0d-1b5e-4b0f-9f53-7d5d2b0f6a77",
                     "toPhoneNumber": "+18005550199",
@@ -56,12 +56,10 @@ use crate::front_door::wire::call_in::new_call_in;
                 }
             })),
         (status = 404, description = "What this `Idempotency-Key` had made has been erased.", body = ErrorResponse),
-        (status = 422, description = "`Idempotency-Key` was used before with another body.", body = ErrorResponse),
-        (status = 429, description = "The caller is being throttled.", body = ErrorResponse,
-            headers(("Retry-After" = u32, description = "Seconds to wait."))),
+        IdempotencyRefusals,
+        Throttling,
         Refusals,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallInsWrite).await?;

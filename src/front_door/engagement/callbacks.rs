@@ -11,8 +11,9 @@ use domain::ports::{CallbackView, How, Submitted};
 use http::{HeaderMap, HeaderValue};
 
 use super::schemas::{
-    CallbackData, CallbackIdRequest, CallbackRef, CancelCallbackResponse, CreateCallback429Response,
-    CreateCallbackRequest, CreateCallbackResponse, ErrorResponse, GetCallbackResponse, IdRefusals, Refusals,
+    CallbackData, CallbackIdRequest, CallbackRef, CallbackRefusals, CancelCallbackResponse, CreateCallback429Response,
+    CreateCallbackRequest, CreateCallbackResponse, GetCallbackResponse, IdempotencyRefusals, Refusals, Throttling,
+    example_status,
 };
 use super::{Entered, enter};
 use crate::front_door::error::Problem;
@@ -72,10 +73,10 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
                                                              booked, and the oldest one that waited has ended."),
             ),
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}
             })),
-        (status = 422, description = "`Idempotency-Key` was used before with another body.", body = ErrorResponse),
+        IdempotencyRefusals,
         (status = 429, description = "The slot has no place left (then `data.slots` proposes others), or the caller is \
                                       being throttled (then `data` is absent).",
             body = CreateCallback429Response,
@@ -90,7 +91,6 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
             })),
         Refusals,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
@@ -147,13 +147,13 @@ const fn told(how: How) -> Option<(&'static str, &'static str)> {
     responses(
         (status = 200, description = "Callback cancelled; the same id is echoed.", body = CancelCallbackResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}
             })),
         Refusals,
-        IdRefusals,
+        CallbackRefusals,
+        Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, body, .. } = enter(&shared, request, Scope::CallbacksWrite).await?;
@@ -173,7 +173,7 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, request: Request) 
         (status = 200, description = "The callback.", body = GetCallbackResponse,
             examples(
                 ("scheduled" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {
                         "id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10",
                         "desiredTime": "2030-03-04T15:30:00.000Z",
@@ -182,7 +182,7 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, request: Request) 
                     }
                 }))),
                 ("queued" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {
                         "id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10",
                         "desiredTime": "2030-03-04T15:30:00.000Z",
@@ -193,7 +193,7 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, request: Request) 
                     }
                 }))),
                 ("completed" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {
                         "id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10",
                         "desiredTime": "2030-03-04T15:30:00.000Z",
@@ -204,9 +204,9 @@ pub(crate) async fn cancel(State(shared): State<Arc<Shared>>, request: Request) 
                 }))),
             )),
         Refusals,
-        IdRefusals,
+        CallbackRefusals,
+        Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn retrieve(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, body, .. } = enter(&shared, request, Scope::CallbacksRead).await?;

@@ -67,7 +67,6 @@ pub(crate) struct EventsResponse {
             minimum = 0, maximum = 20),
     ),
     responses((status = 200, description = "The events.", body = EventsResponse), Refusals),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn events(
     State(shared): State<Arc<Shared>>,

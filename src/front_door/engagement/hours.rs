@@ -13,7 +13,7 @@ use domain::keys::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::schemas::{Refusals, SuccessStatus, Throttling};
+use super::schemas::{Refusals, SuccessStatus, Throttling, example_status};
 use super::{Asked, ask, segment};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -59,18 +59,17 @@ pub(crate) struct OpenForResponse {
             body = OpenForResponse,
             examples(
                 ("open" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {"openFor": 12600}
                 }))),
                 ("closed" = (value = json!({
-                    "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                    "status": example_status(),
                     "data": {"openFor": 0}
                 }))),
             )),
         Refusals,
         Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn open_for(
     State(shared): State<Arc<Shared>>,

@@ -10,10 +10,12 @@ use domain::ports::{Recreation, Unserved};
 
 use super::callbacks::{booked, idempotency};
 use super::schemas::moves::{
-    HoldData, HoldIdRequest, HoldRef, HoldRequest, HoldResponse, NoPlaceResponse, RecreateRequest, ReleaseHoldResponse,
-    RescheduleRequest, RescheduleResponse, Rescheduled,
+    HoldData, HoldIdRequest, HoldRef, HoldRequest, HoldResponse, NoPlaceResponse, PlaceRefusals, RecreateRequest,
+    ReleaseHoldResponse, RescheduleRequest, RescheduleResponse, Rescheduled,
 };
-use super::schemas::{CreateCallbackResponse, ErrorResponse, IdRefusals, Refusals};
+use super::schemas::{
+    CallbackRefusals, CreateCallbackResponse, IdempotencyRefusals, Refusals, Throttling, example_status,
+};
 use super::{Entered, enter};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::router::Shared;
@@ -43,7 +45,7 @@ use crate::front_door::{rates, reply};
     responses(
         (status = 200, description = "The place is held.", body = HoldResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {
                     "id": "0192f0a0-1c5e-7b0f-9f53-7d5d2b0f6a77",
                     "slot": "2030-03-04T15:30:00.000Z",
@@ -51,14 +53,13 @@ use crate::front_door::{rates, reply};
                     "expiresAt": "2030-03-04T12:05:00.000Z"
                 }
             })),
-        (status = 422, description = "`Idempotency-Key` was used before with another body.", body = ErrorResponse),
+        IdempotencyRefusals,
         (status = 429, description = "The slot has no place left (then `data.slots` proposes others), or too many places \
                                       are held, or the caller is being throttled (then `data` is absent).",
             body = NoPlaceResponse,
             headers(("Retry-After" = u32, description = "Seconds to wait. Not sent for a full slot."))),
         Refusals,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn hold(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
@@ -89,13 +90,13 @@ pub(crate) async fn hold(State(shared): State<Arc<Shared>>, request: Request) ->
     responses(
         (status = 200, description = "The place is free; the same id is echoed.", body = ReleaseHoldResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"id": "0192f0a0-1c5e-7b0f-9f53-7d5d2b0f6a77"}
             })),
         Refusals,
-        IdRefusals,
+        CallbackRefusals,
+        Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn release(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, body, .. } = enter(&shared, request, Scope::CallbacksWrite).await?;
@@ -124,17 +125,13 @@ pub(crate) async fn release(State(shared): State<Arc<Shared>>, request: Request)
     responses(
         (status = 200, description = "It is wanted at that time now.", body = RescheduleResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10", "desiredTime": "2030-03-04T16:30:00.000Z"}
             })),
-        (status = 404, description = "No callback with that id belongs to this tenant.", body = ErrorResponse),
-        (status = 429, description = "The slot has no place left (then `data.slots` proposes others), or the caller is \
-                                      being throttled (then `data` is absent).",
-            body = NoPlaceResponse,
-            headers(("Retry-After" = u32, description = "Seconds to wait. Sent for throttling only."))),
+        CallbackRefusals,
+        PlaceRefusals,
         Refusals,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn reschedule(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, body, .. } = enter(&shared, request, Scope::CallbacksWrite).await?;
@@ -173,18 +170,14 @@ pub(crate) async fn reschedule(State(shared): State<Arc<Shared>>, request: Reque
                 ("Duplicate-Status" = String, description = "As with a booking."),
             ),
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"id": "6e0b1d0d-1b5e-4b0f-9f53-7d5d2b0f6a77"}
             })),
-        (status = 404, description = "No callback with that id belongs to this tenant.", body = ErrorResponse),
-        (status = 422, description = "`Idempotency-Key` was used before with another body.", body = ErrorResponse),
-        (status = 429, description = "The slot has no place left (then `data.slots` proposes others), or the caller is \
-                                      being throttled (then `data` is absent).",
-            body = NoPlaceResponse,
-            headers(("Retry-After" = u32, description = "Seconds to wait. Sent for throttling only."))),
+        CallbackRefusals,
+        IdempotencyRefusals,
+        PlaceRefusals,
         Refusals,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn recreate(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;

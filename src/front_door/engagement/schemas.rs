@@ -83,6 +83,11 @@ pub(crate) struct SuccessStatus {
     corr_id: String,
 }
 
+/// The beginning of every 200 in the examples.
+pub(crate) fn example_status() -> serde_json::Value {
+    serde_json::json!({"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"})
+}
+
 /// The beginning of every refusal.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `reply` writes")]
@@ -236,7 +241,7 @@ pub(crate) struct CreateCallbackRequest {
 fn desired_time() -> Schema {
     time_of_day(
         "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Absent, or \
-         not in the future, means now. At most 14 days ahead.",
+         not in the future, means now. At most as many days ahead as the service takes bookings: 14, or fewer.",
     )
 }
 
@@ -244,7 +249,7 @@ fn desired_time() -> Schema {
 fn required_time() -> Schema {
     time_of_day(
         "When to call: ISO 8601; seconds, fraction and offset are optional, and without an offset it is UTC. Not in the \
-         past, and at most 14 days ahead.",
+         past, and at most as many days ahead as the service takes bookings: 14, or fewer.",
     )
 }
 
@@ -335,19 +340,25 @@ pub(crate) enum Refusals {
     Busy(ErrorResponse),
 }
 
-/// Refusals of operations on one callback.
+/// Refusal of operations on one callback.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-pub(crate) enum IdRefusals {
+pub(crate) enum CallbackRefusals {
     /// No callback with that id belongs to this tenant.
     #[response(status = 404)]
     NotFound(ErrorResponse),
-    /// The caller is being throttled.
-    #[response(status = 429, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
-    TooManyRequests(ErrorResponse),
 }
 
-/// Refusal of questions that come too often.
+/// Refusal of operations that can be made once under a key.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(crate) enum IdempotencyRefusals {
+    /// `Idempotency-Key` was used before with another body.
+    #[response(status = 422)]
+    Reused(ErrorResponse),
+}
+
+/// Refusal of requests that come too often.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
 pub(crate) enum Throttling {

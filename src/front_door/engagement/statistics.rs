@@ -6,9 +6,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::keys::Scope;
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
-use super::schemas::{ErrorResponse, Refusals, SuccessStatus};
+use super::schemas::{Refusals, SuccessStatus, Throttling, example_status};
 use super::{Entered, enter};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -115,15 +115,6 @@ pub(crate) struct StatisticsResponse {
     data: StatisticsBody,
 }
 
-/// Refusals beyond the usual ones.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what `error` writes")]
-pub(crate) enum StatisticsRefusals {
-    /// The caller is being throttled.
-    #[response(status = 429, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
-    TooManyRequests(ErrorResponse),
-}
-
 /// Current values of a set of predefined statistics.
 ///
 /// The request goes to the statistics service as it is, with the credentials that the tenant has registered; its
@@ -145,7 +136,7 @@ pub(crate) enum StatisticsRefusals {
     responses(
         (status = 200, description = "The statistics service's answer, wrapped.", body = StatisticsResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {
                     "status": {"code": 0},
                     "data": {"statistics": [{
@@ -155,9 +146,8 @@ pub(crate) enum StatisticsRefusals {
                 }
             })),
         Refusals,
-        StatisticsRefusals,
+        Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn get_statistic_ex(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let Entered { context, caller, headers, body } = enter(&shared, request, Scope::StatisticsRead).await?;

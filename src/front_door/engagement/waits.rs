@@ -13,7 +13,7 @@ use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::schemas::{Refusals, SuccessStatus, Throttling};
+use super::schemas::{Refusals, SuccessStatus, Throttling, example_status};
 use super::{Asked, ask, segment};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -111,7 +111,7 @@ pub(crate) struct WaitParameters {
         (status = 200, description = "One entry per requested queue, in request order.",
             body = EstimatedWaitTimeResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": [
                     {"virtualQueue": "support", "estimatedWaitTime": 42, "message": "", "resultCode": 0},
                     {"virtualQueue": "sales", "estimatedWaitTime": -1,
@@ -121,7 +121,6 @@ pub(crate) struct WaitParameters {
         Refusals,
         Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn estimated_wait_time(
     State(shared): State<Arc<Shared>>,
@@ -160,13 +159,12 @@ fn entry(virtual_queue: &str, found: Result<i32, NoEstimate>) -> EstimatedWaitTi
     responses(
         (status = 200, description = "What the queue offers.", body = QueueStatusResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {"ewt": 95, "offerImmediateCallback": true, "offerScheduledCallback": true}
             })),
         Refusals,
         Throttling,
     ),
-    security(("apiKey" = []))
 )]
 pub(crate) async fn queue_status(
     State(shared): State<Arc<Shared>>,

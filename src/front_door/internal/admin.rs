@@ -1,6 +1,8 @@
 //! What the operations on settings have in common: whose they are, which revision they were made from, and what
 //! becomes of what is wrong with them.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
 use domain::document::Node;
 use domain::ports::{ApplyError, StoreError};
@@ -8,8 +10,10 @@ use domain::setting::SettingError;
 use http::header::{ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Response as Described};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::entry::{BodyRefusals, WorkRefusals};
 use crate::front_door::engagement::schemas::{ErrorResponse, ErrorStatus, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -89,64 +93,53 @@ pub(crate) struct MistakesResponse {
     data: Option<MistakeList>,
 }
 
-/// Refusals of questions about the settings of a tenant.
+/// Refusal of operations on a part of a tenant's document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-pub(crate) enum AskRefusals {
-    /// The request is malformed.
-    #[response(status = 400)]
-    BadRequest(ErrorResponse),
-    /// The shared token is missing or wrong.
-    #[response(status = 401)]
-    Unauthorized(ErrorResponse),
+enum PartRefusals {
     /// No such tenant, or nothing of that name in its document.
     #[response(status = 404)]
     NotFound(ErrorResponse),
-    /// The server, or something behind it, failed.
-    #[response(status = 500)]
-    Failed(ErrorResponse),
-    /// The server cannot take this now; repeat it.
-    #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
-    Busy(ErrorResponse),
 }
 
-/// Refusals of changes of settings.
+/// What only changes of settings refuse, or refuse in words of their own.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes what `error` writes")]
-pub(crate) enum ChangeRefusals {
+enum DocumentRefusals {
     /// The request is malformed, or the document is wrong: then everything that is wrong is told.
     #[response(status = 400)]
     BadRequest(MistakesResponse),
-    /// The shared token is missing or wrong.
-    #[response(status = 401)]
-    Unauthorized(ErrorResponse),
-    /// No such tenant, or nothing of that name in its document.
-    #[response(status = 404)]
-    NotFound(ErrorResponse),
-    /// The body did not arrive in time.
-    #[response(status = 408)]
-    TooSlow(ErrorResponse),
     /// The settings refer to what is to be removed, or keys have changed meanwhile.
     #[response(status = 409)]
     Conflict(ErrorResponse),
     /// The document has another revision than If-Match says.
     #[response(status = 412)]
     PreconditionFailed(ErrorResponse),
-    /// The body is longer than the configured maximum.
-    #[response(status = 413)]
-    TooLong(ErrorResponse),
     /// A body of another type.
     #[response(status = 415)]
     WrongType(ErrorResponse),
     /// If-Match is missing.
     #[response(status = 428)]
     PreconditionRequired(ErrorResponse),
-    /// The server, or something behind it, failed.
-    #[response(status = 500)]
-    Failed(ErrorResponse),
-    /// The server cannot take this now; repeat it.
-    #[response(status = 503, headers(("Retry-After" = u32, description = "Seconds to wait.")))]
-    Busy(ErrorResponse),
+}
+
+/// Refusals of questions about the settings of a tenant.
+pub(super) struct AskRefusals;
+
+impl IntoResponses for AskRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [WorkRefusals::responses(), PartRefusals::responses()].into_iter().flatten().collect()
+    }
+}
+
+/// Refusals of changes of settings.
+pub(super) struct ChangeRefusals;
+
+impl IntoResponses for ChangeRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let all = [AskRefusals::responses(), BodyRefusals::responses(), DocumentRefusals::responses()];
+        all.into_iter().flatten().collect()
+    }
 }
 
 /// JSON as a tree. What is wrong is told by its place alone.

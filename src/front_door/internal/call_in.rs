@@ -13,13 +13,14 @@ use serde_json::value::RawValue;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
+use super::parameters::{PageLimit, TenantHeader};
 use crate::front_door::engagement::callbacks::idempotency;
-use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
+use crate::front_door::engagement::schemas::{ErrorResponse, IdempotencyRefusals, SuccessStatus, example_status};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
-use crate::front_door::wire::call_in::{call_in_id, call_in_query, incoming_call};
+use crate::front_door::wire::call_in::{call_in_query, incoming_call};
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
@@ -212,7 +213,7 @@ pub(super) fn raw(text: Option<String>) -> Result<Option<Box<RawValue>>, Problem
 #[utoipa::path(
     post, path = "/ges/v1/call-in/match", tag = "Internal",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("Idempotency-Key" = Option<String>, Header, description = "Chosen by the flow for each call, such as its id.",
             min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
     ),
@@ -223,7 +224,7 @@ pub(super) fn raw(text: Option<String>) -> Result<Option<Box<RawValue>>, Problem
     responses(
         (status = 200, description = "Whether it is a request's, and whose.", body = MatchResponse,
             example = json!({
-                "status": {"code": 0, "message": "Successful", "corrId": "5a0f7c1e-8f5b-4d6e-9d0c-2f1b7a3c4e55"},
+                "status": example_status(),
                 "data": {
                     "matched": true,
                     "criteria": ["accessCode", "dnis"],
@@ -240,12 +241,11 @@ pub(super) fn raw(text: Option<String>) -> Result<Option<Box<RawValue>>, Problem
                     "userData": {"page": "checkout"}
                 }
             })),
-        (status = 422, description = "`Idempotency-Key` was used before with another body.", body = ErrorResponse),
+        IdempotencyRefusals,
         WorkRefusals,
         TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn match_call(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (Asked { context, tenant, headers, .. }, body) = Asked::with_json(&shared, request).await?;
@@ -272,7 +272,7 @@ pub(crate) async fn match_call(State(shared): State<Arc<Shared>>, request: Reque
 #[utoipa::path(
     get, path = "/ges/v1/call-in/requests", tag = "Internal",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("state" = Option<String>, Query, description = "In this state alone.",
             pattern = "^(WAITING|MATCHED|EXPIRED|CANCELLED)$"),
         ("group" = Option<String>, Query, description = "Of this group alone.", max_length = 255),
@@ -280,14 +280,13 @@ pub(crate) async fn match_call(State(shared): State<Arc<Shared>>, request: Reque
         ("sort" = Option<String>, Query, description = "`-created`, the newest first, if absent; else `created`.",
             pattern = "^-?created$"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before.", format = Uuid),
-        ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000),
+        PageLimit,
     ),
     responses(
         (status = 200, description = "Requests, and how many there are.", body = CallInListResponse),
         WorkRefusals,
         TenantRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
@@ -307,14 +306,13 @@ pub(crate) async fn list(
     post, path = "/ges/v1/call-in/requests/{id}/cancel", tag = "Internal",
     params(
         ("id" = String, Path, description = "The request.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "It is cancelled; the same id is echoed.", body = CallInCancelResponse),
         WorkRefusals,
         CancelRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn cancel(
     State(shared): State<Arc<Shared>>,
@@ -322,7 +320,7 @@ pub(crate) async fn cancel(
     request: Request,
 ) -> Result<Response, Problem> {
     let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let id = call_in_id("The id in the path", &id.map(|Path(text)| text).unwrap_or_default())?;
+    let id = path_id(id)?;
     shared.door.call_ins.cancel_call_in(tenant, id).await?;
     Ok(reply::success(context.corr_id(), CallInRef { id }))
 }

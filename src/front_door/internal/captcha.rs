@@ -13,7 +13,8 @@ use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entry::{Asked, BodyRefusals, TENANT, WorkRefusals, tenant};
+use super::entry::{Asked, BodyRefusals, TENANT, TenantRefusals, WorkRefusals, tenant};
+use super::parameters::TenantHeader;
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
@@ -56,15 +57,14 @@ pub(crate) struct VerifyResponse {
 /// Verify a captcha token as a booking would.
 #[utoipa::path(
     post, path = "/ges/v1/captcha/verify", tag = "Internal",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body = VerifyRequest,
     responses(
         (status = 200, description = "What became of it.", body = VerifyResponse),
-        (status = 404, description = "No such tenant.", body = ErrorResponse),
         WorkRefusals,
+        TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn verify(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;

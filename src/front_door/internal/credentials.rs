@@ -9,12 +9,12 @@ use axum::response::Response;
 use domain::ids::TenantId;
 use domain::secret::CredentialKind;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::admin::{AnyDocument, AskRefusals, ChangeRefusals, ORDER, stored};
-use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, admit, named_tenant, tenant};
+use super::parameters::TenantHeader;
 use crate::front_door::body::{self, Media};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -99,6 +99,15 @@ pub(crate) struct KeyVerdictResponse {
     data: KeyVerdict,
 }
 
+/// Of which kind a credential is.
+#[derive(IntoParams)]
+#[expect(dead_code, reason = "describes what is read")]
+#[into_params(parameter_in = Path)]
+struct KindPath {
+    /// push, captcha, gws or webhook.
+    kind: String,
+}
+
 /// The name of a credential if the path has none.
 const fn usual_name(kind: CredentialKind) -> &'static str {
     match kind {
@@ -131,9 +140,8 @@ fn of_two(path: Two) -> Result<(CredentialKind, String), Problem> {
 /// List what is sealed for a tenant.
 #[utoipa::path(
     get, path = "/ges/v1/credentials", tag = "Settings",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     responses((status = 200, description = "By kind and name.", body = CredentialsResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
@@ -151,13 +159,9 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
 /// Put the one credential of a kind: push is the service account of Firebase Cloud Messaging.
 #[utoipa::path(
     put, path = "/ges/v1/credentials/{kind}", tag = "Settings",
-    params(
-        ("kind" = String, Path, description = "push, captcha, gws or webhook."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(KindPath, TenantHeader),
     request_body(content = AnyDocument, content_type = "application/json"),
     responses((status = 200, description = "Checked and sealed.", body = SealedResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn put(State(shared): State<Arc<Shared>>, path: One, request: Request) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
@@ -173,13 +177,12 @@ pub(crate) async fn put(State(shared): State<Arc<Shared>>, path: One, request: R
 #[utoipa::path(
     put, path = "/ges/v1/credentials/{kind}/{name}", tag = "Settings",
     params(
-        ("kind" = String, Path, description = "push, captcha, gws or webhook."),
+        KindPath,
         ("name" = String, Path, description = "Its name within the kind, such as that of the captcha's key set."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     request_body(content = AnyDocument, content_type = "application/json"),
     responses((status = 200, description = "Checked and sealed.", body = SealedResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn put_named(
     State(shared): State<Arc<Shared>>,
@@ -193,12 +196,8 @@ pub(crate) async fn put_named(
 /// Remove the one credential of a kind.
 #[utoipa::path(
     delete, path = "/ges/v1/credentials/{kind}", tag = "Settings",
-    params(
-        ("kind" = String, Path, description = "push, captcha, gws or webhook."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(KindPath, TenantHeader),
     responses((status = 200, description = "It is forgotten.", body = SealedResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
@@ -213,12 +212,11 @@ pub(crate) async fn remove(
 #[utoipa::path(
     delete, path = "/ges/v1/credentials/{kind}/{name}", tag = "Settings",
     params(
-        ("kind" = String, Path, description = "push, captcha, gws or webhook."),
+        KindPath,
         ("name" = String, Path, description = "Its name within the kind."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses((status = 200, description = "It is forgotten.", body = SealedResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn remove_named(
     State(shared): State<Arc<Shared>>,
@@ -269,18 +267,15 @@ async fn forget(
     request_body = ValidateKeyRequest,
     responses(
         (status = 200, description = "What is known of it.", body = KeyVerdictResponse),
-        (status = 404, description = "No such tenant.", body = crate::front_door::engagement::schemas::ErrorResponse),
         WorkRefusals,
+        TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn validate_key(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let named = super::entry::named_tenant(&parts.headers).ok();
-    let tenant = named.map(|_| super::entry::tenant(&shared, &context, &parts.headers)).transpose()?;
+    let (context, parts, body) = admit(&shared, request)?;
+    let named = named_tenant(&parts.headers).ok();
+    let tenant = named.map(|_| tenant(&shared, &context, &parts.headers)).transpose()?;
     let body = body::read_as(&shared, &context, &parts.headers, body, Media::Json).await?;
     let malformed = |_| Problem::bad("The body", "is not JSON");
     let value: serde_json::Value = serde_json::from_slice(&body.bytes).map_err(malformed)?;

@@ -1,13 +1,17 @@
 //! The beginning of the internal operations: the shared token, the tenant that the header `ContactCenterID` names by id
 //! or by name, the body; and how all of them refuse.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request};
 use domain::document::Node;
 use domain::ids::TenantId;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use utoipa::IntoResponses;
 
 use crate::front_door::body::{self, Media, Whole};
@@ -16,6 +20,7 @@ use crate::front_door::engagement::schemas::ErrorResponse;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::parse_id;
 
 /// The header that names the tenant.
 pub(super) const TENANT: &str = "contactcenterid";
@@ -69,15 +74,13 @@ pub(super) struct Asked {
     /// Name of the tenant.
     pub(super) name: Arc<str>,
     pub(super) headers: HeaderMap,
-    body: axum::body::Body,
+    body: Body,
 }
 
 impl Asked {
     /// The first checks of every operation: token, then tenant.
     pub(super) fn enter(shared: &Shared, request: Request) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let context = context(&mut parts.extensions)?;
-        check_token(shared, &parts.headers)?;
+        let (context, parts, body) = admit(shared, request)?;
         let tenant = tenant(shared, &context, &parts.headers)?;
         let name = shared.door.keys.tenant_name(tenant).unwrap_or_default();
         Ok(Self { context, tenant, name, headers: parts.headers, body })
@@ -103,8 +106,16 @@ impl Asked {
     }
 }
 
+/// The first check of every operation, and the only one of those that are about no tenant: the token.
+pub(super) fn admit(shared: &Shared, request: Request) -> Result<(Context, Parts, Body), Problem> {
+    let (mut parts, body) = request.into_parts();
+    let context = context(&mut parts.extensions)?;
+    check_token(shared, &parts.headers)?;
+    Ok((context, parts, body))
+}
+
 /// The shared token, if one is configured, must come along.
-pub(super) fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(token) = &shared.internal_token else { return Ok(()) };
     let presented = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.as_bytes().split_at_checked(7)?;
@@ -128,4 +139,10 @@ pub(super) fn tenant(shared: &Shared, context: &Context, headers: &HeaderMap) ->
 pub(super) fn named_tenant(headers: &HeaderMap) -> Result<&str, Problem> {
     let named = headers.get(TENANT).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
     if named.is_empty() { Err(Problem::bad("ContactCenterID", "is required as a header")) } else { Ok(named) }
+}
+
+/// The id in the path.
+pub(super) fn path_id<I: FromStr>(id: Result<Path<String>, PathRejection>) -> Result<I, Problem> {
+    let text = id.map(|Path(text)| text).unwrap_or_default();
+    parse_id("The id in the path", &text)
 }

@@ -10,17 +10,19 @@ use utoipa::ToSchema;
 
 use super::admin::AskRefusals;
 use super::entry::Asked;
+use super::parameters::TenantHeader;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::failures::Failure;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::parse_id;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
 /// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 10_000;
+const USUAL_ENTRIES: u32 = 100;
+const MAX_ENTRIES: u32 = 10_000;
 
 /// A call that failed.
 #[derive(Serialize, ToSchema)]
@@ -61,12 +63,11 @@ pub(crate) struct FailuresResponse {
 #[utoipa::path(
     get, path = "/ges/v1/errors", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("corrId" = Option<String>, Query, description = "Only the call of this correlation id.", format = Uuid),
         ("limit" = Option<u32>, Query, description = "1 to 10,000; 100 if absent.", minimum = 1, maximum = 10_000),
     ),
     responses((status = 200, description = "Newest first.", body = FailuresResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
@@ -75,10 +76,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let query = Query::new(query.as_deref());
-    let not_an_id = |_| Problem::bad("corrId", "must be a UUID in the form 8-4-4-4-12");
-    let corr_id = query.text(&["corrId"], 64)?.map(|text| text.parse().map_err(not_an_id)).transpose()?;
-    let limit = query.whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    let limit = usize::try_from(limit).unwrap_or_default();
+    let corr_id = query.text(&["corrId"], 64)?.map(|text| parse_id("corrId", &text)).transpose()?;
+    let limit = query.limit(USUAL_ENTRIES, MAX_ENTRIES)?;
     let failures = shared.door.failures.of(&asked.name, corr_id, limit, shared.door.clock.now());
     let entry = |it: Failure| FailureEntry {
         corr_id: it.corr_id,

@@ -13,8 +13,8 @@ use lives::{Life, StoryResponse};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
-use super::work::path_id;
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
+use super::parameters::{CallbackPath, TenantHeader};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::callbacks::read_booking;
 use crate::front_door::engagement::schemas::CreateCallbackRequest;
@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/explain", tag = "Internal", operation_id = "explainBooking",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("Idempotency-Key" = Option<String>, Header, description = "As the booking would bring it.",
             min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
     ),
@@ -50,7 +50,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
         TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -88,16 +87,12 @@ pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request)
 /// `owed` (it has ended, and routing has still to be told) and `ended`.
 #[utoipa::path(
     get, path = "/ges/v1/callbacks/{id}/explain", tag = "Internal", operation_id = "explainCallback",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "What it waits for, where it is, and its steps.", body = StoryResponse),
         WorkRefusals,
         TenantRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn story(
     State(shared): State<Arc<Shared>>,

@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::call_in::{free_data, raw};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
-use super::work::path_id;
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
+use super::parameters::{CallbackPath, TenantHeader};
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -134,16 +134,12 @@ fn shown(view: FlowView) -> Result<FlowCallback, Problem> {
 /// Read a callback with everything that came with it.
 #[utoipa::path(
     get, path = "/ges/v1/callbacks/{id}", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "The callback.", body = FlowCallbackResponse),
         WorkRefusals,
         CallbackRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn callback(
     State(shared): State<Arc<Shared>>,
@@ -161,10 +157,7 @@ pub(crate) async fn callback(
 /// repeating a request does no harm.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/user-data", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     request_body(content = AttachRequest, example = json!({"userData": {"disposition": "sold", "draft": ""}})),
     responses(
         (status = 200, description = "Attached; the same id is echoed.", body = CancelCallbackResponse),
@@ -172,7 +165,6 @@ pub(crate) async fn callback(
         CallbackRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn attach(
     State(shared): State<Arc<Shared>>,
@@ -192,14 +184,13 @@ pub(crate) async fn attach(
     get, path = "/ges/v1/queues/{name}/watermark", tag = "Internal",
     params(
         ("name" = String, Path, description = "The queue, by its name or an alias."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "Its callbacks.", body = WatermarkResponse),
         WorkRefusals,
         TenantRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn watermark(
     State(shared): State<Arc<Shared>>,

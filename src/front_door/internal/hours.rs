@@ -9,9 +9,10 @@ use domain::hours::Status;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entry::{Asked, WorkRefusals};
+use super::entry::{Asked, TenantRefusals, WorkRefusals};
+use super::parameters::TenantHeader;
 use crate::front_door::engagement::hours::{asked_instant, calendar};
-use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
+use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::engagement::segment;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
@@ -57,14 +58,13 @@ pub(crate) struct HoursStatusResponse {
         ("at" = Option<String>, Query, description = "When. Without an offset it is read in `timezone`. Now when absent.",
             pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"),
         ("timezone" = Option<String>, Query, description = "IANA zone of `at` when that carries no offset. UTC when absent."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "Open or closed.", body = HoursStatusResponse),
-        (status = 404, description = "No such tenant.", body = ErrorResponse),
         WorkRefusals,
+        TenantRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn status(
     State(shared): State<Arc<Shared>>,

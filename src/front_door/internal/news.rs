@@ -13,13 +13,14 @@ use domain::ids::{CorrelationId, TenantId};
 use domain::notices::{Outcome, Sent};
 use domain::ports::{NoticeQuery, Recovered};
 use schemas::{
-    DeliveriesResponse, DeliveryEntry, DeliveryList, Done, DoneResponse, EndpointEntry, EndpointList, EndpointRefusals,
-    EndpointsResponse, ExampleRequest, PublishRequest, RecoverRequest, ResendRequest,
+    DeliveriesResponse, DeliveryEntry, DeliveryList, Done, DoneResponse, EndpointEntry, EndpointList, EndpointPath,
+    EndpointRefusals, EndpointsResponse, ExampleRequest, PublishRequest, RecoverRequest, ResendRequest,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::parameters::TenantHeader;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -54,13 +55,12 @@ fn name(endpoint: Result<Path<String>, PathRejection>) -> Result<String, Problem
 /// List webhook endpoints with their state.
 #[utoipa::path(
     get, path = "/ges/v1/webhooks", tag = "Internal",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     responses(
         (status = 200, description = "Every endpoint of the settings, and those that are still owed something.",
             body = EndpointsResponse),
         WorkRefusals, TenantRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn endpoints(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (corr_id, tenant, _) = enter(&shared, request).await?;
@@ -73,13 +73,12 @@ pub(crate) async fn endpoints(State(shared): State<Arc<Shared>>, request: Reques
     get, path = "/ges/v1/webhooks/deliveries", tag = "Internal",
     params(
         ("event" = String, Query, description = "The id of an event.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "One entry per receiver.", body = DeliveriesResponse),
         WorkRefusals, TenantRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn deliveries_of_event(
     State(shared): State<Arc<Shared>>,
@@ -97,16 +96,15 @@ pub(crate) async fn deliveries_of_event(
 #[utoipa::path(
     get, path = "/ges/v1/webhooks/{endpoint}/deliveries", tag = "Internal",
     params(
-        ("endpoint" = String, Path, description = "Name of the endpoint."),
+        EndpointPath,
         ("before" = Option<String>, Query, description = "Only messages about earlier events than this.", format = Uuid),
         ("limit" = Option<u32>, Query, description = "1 to 500; 100 if absent.", minimum = 1, maximum = 500),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "The messages.", body = DeliveriesResponse),
         WorkRefusals, TenantRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn deliveries(
     State(shared): State<Arc<Shared>>,
@@ -126,13 +124,12 @@ pub(crate) async fn deliveries(
     params(
         ("before" = Option<String>, Query, description = "Only those about earlier events than this.", format = Uuid),
         ("limit" = Option<u32>, Query, description = "1 to 500; 100 if absent.", minimum = 1, maximum = 500),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "The notifications.", body = DeliveriesResponse),
         WorkRefusals, TenantRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn notifications(
     State(shared): State<Arc<Shared>>,
@@ -159,16 +156,12 @@ async fn list(
 /// Send one event to an endpoint again, whatever became of it.
 #[utoipa::path(
     post, path = "/ges/v1/webhooks/{endpoint}/resend", tag = "Internal",
-    params(
-        ("endpoint" = String, Path, description = "Name of the endpoint."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(EndpointPath, TenantHeader),
     request_body = ResendRequest,
     responses(
         (status = 200, description = "It is owed again, under the same id.", body = DoneResponse),
         WorkRefusals, EndpointRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn resend(
     State(shared): State<Arc<Shared>>,
@@ -185,16 +178,12 @@ pub(crate) async fn resend(
 /// Looks at 10,000 events at most; if there is more, `next` says where to go on.
 #[utoipa::path(
     post, path = "/ges/v1/webhooks/{endpoint}/recover", tag = "Internal",
-    params(
-        ("endpoint" = String, Path, description = "Name of the endpoint."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(EndpointPath, TenantHeader),
     request_body = RecoverRequest,
     responses(
         (status = 200, description = "They are owed.", body = DoneResponse),
         WorkRefusals, EndpointRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn recover(
     State(shared): State<Arc<Shared>>,
@@ -211,15 +200,11 @@ pub(crate) async fn recover(
 /// Switch an endpoint on again that had failed for too long.
 #[utoipa::path(
     post, path = "/ges/v1/webhooks/{endpoint}/enable", tag = "Internal",
-    params(
-        ("endpoint" = String, Path, description = "Name of the endpoint."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(EndpointPath, TenantHeader),
     responses(
         (status = 200, description = "It is on.", body = DoneResponse),
         WorkRefusals, EndpointRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn enable(
     State(shared): State<Arc<Shared>>,
@@ -234,16 +219,12 @@ pub(crate) async fn enable(
 /// Send a made-up event to an endpoint, now and once.
 #[utoipa::path(
     post, path = "/ges/v1/webhooks/{endpoint}/example", tag = "Internal",
-    params(
-        ("endpoint" = String, Path, description = "Name of the endpoint."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(EndpointPath, TenantHeader),
     request_body = ExampleRequest,
     responses(
         (status = 200, description = "What came of it, in `result`.", body = DoneResponse),
         WorkRefusals, EndpointRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn example(
     State(shared): State<Arc<Shared>>,
@@ -260,14 +241,13 @@ pub(crate) async fn example(
 /// Send a notification to a device, now and once.
 #[utoipa::path(
     post, path = "/ges/v1/notifications/publish", tag = "Internal",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body = PublishRequest,
     responses(
         (status = 200, description = "The channel took it; its own id is in `messageId`, if it gave one.",
             body = DoneResponse),
         WorkRefusals, TenantRefusals, BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn publish(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (corr_id, tenant, body) = enter(&shared, request).await?;

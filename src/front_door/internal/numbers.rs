@@ -8,8 +8,9 @@ use domain::number_rules::{NumberRefusal, NumberVerdict};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entry::{Asked, BodyRefusals, WorkRefusals};
-use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::parameters::TenantHeader;
+use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -77,15 +78,14 @@ pub(crate) struct NumberTestResponse {
 /// Nothing is booked and nothing is kept.
 #[utoipa::path(
     post, path = "/ges/v1/number-rules/test", tag = "Internal", operation_id = "testNumber",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body = NumberTest,
     responses(
         (status = 200, description = "The verdict.", body = NumberTestResponse),
-        (status = 404, description = "No such tenant.", body = ErrorResponse),
         WorkRefusals,
+        TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn test(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;

@@ -11,22 +11,20 @@ use tracing::Instrument as _;
 use utoipa::{IntoResponses, ToSchema};
 
 use super::admin::{AskRefusals, stored};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, path_id};
+use super::parameters::{PageLimit, TenantHeader};
 use crate::front_door::body::Media;
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
+use crate::front_door::wire::parse_id;
 use crate::front_door::wire::privacy::{erase as read_erase, export as read_export};
 use crate::front_door::wire::query::Query;
 use crate::privacy::{AuditDocument, ExportDocument, PrivacyError, ReceiptDocument};
 
 /// Who acts over this listener, as the audit log tells it.
 const ACTOR: &str = "api";
-
-/// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 1_000;
 
 /// Largest number of an entry that can be named: what a double holds exactly.
 const MAX_SEQ: i64 = 9_007_199_254_740_992;
@@ -149,7 +147,7 @@ impl From<PrivacyError> for Problem {
 /// callbacks is told in pages. That it was told stands in the audit log, without the number.
 #[utoipa::path(
     post, path = "/ges/v1/personal-data/export", tag = "Settings", operation_id = "exportNumber",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(content = ExportRequest, example = json!({"phoneNumber": "+14165550107"})),
     responses(
         (status = 200, description = "Everything, or a page of it.", body = ExportResponse),
@@ -157,7 +155,6 @@ impl From<PrivacyError> for Problem {
         TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -175,7 +172,7 @@ pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
 /// and the receipt is in the list. Erasing again gives another receipt.
 #[utoipa::path(
     post, path = "/ges/v1/personal-data/erase", tag = "Settings", operation_id = "eraseNumber",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(content = EraseRequest, example = json!({"phoneNumber": "+14165550107", "unfinished": "cancel"})),
     responses(
         (status = 200, description = "It is erased.", body = ReceiptResponse),
@@ -184,7 +181,6 @@ pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
         EraseRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn erase(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -202,12 +198,11 @@ pub(crate) async fn erase(State(shared): State<Arc<Shared>>, request: Request) -
 #[utoipa::path(
     get, path = "/ges/v1/erasures", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before.", format = Uuid),
-        ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000),
+        PageLimit,
     ),
     responses((status = 200, description = "Newest first.", body = ReceiptListResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn receipts(
     State(shared): State<Arc<Shared>>,
@@ -216,8 +211,8 @@ pub(crate) async fn receipts(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let query = Query::new(query.as_deref());
-    let before = query.text(&["cursor"], 64)?.map(|text| erasure_id("cursor", &text)).transpose()?;
-    let limit = limit(query)?;
+    let before = query.text(&["cursor"], 64)?.map(|text| parse_id("cursor", &text)).transpose()?;
+    let limit = query.page_limit()?;
     let found = shared.door.privacy.receipts(asked.tenant, before, limit).await.map_err(stored)?;
     let next_cursor = found.last().map(|receipt| receipt.id).filter(|_| found.len() == limit);
     let erasures = found.into_iter().map(Into::into).collect();
@@ -229,10 +224,9 @@ pub(crate) async fn receipts(
     get, path = "/ges/v1/erasures/{id}", tag = "Settings",
     params(
         ("id" = String, Path, description = "Id of the receipt.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses((status = 200, description = "The receipt.", body = ReceiptResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn receipt(
     State(shared): State<Arc<Shared>>,
@@ -240,7 +234,7 @@ pub(crate) async fn receipt(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    let id = erasure_id("The id in the path", &id.map(|Path(text)| text).unwrap_or_default())?;
+    let id = path_id(id)?;
     let found = shared.door.privacy.receipt(asked.tenant, id).await.map_err(stored)?;
     let receipt = found.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such receipt."))?;
     Ok(reply::success(asked.context.corr_id(), ReceiptDocument::from(receipt)))
@@ -252,13 +246,12 @@ pub(crate) async fn receipt(
 #[utoipa::path(
     get, path = "/ges/v1/audit", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("cursor" = Option<u64>, Query, description = "Entries behind this number; `nextCursor` of the page before.",
             minimum = 0, maximum = 9_007_199_254_740_992_i64),
-        ("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000),
+        PageLimit,
     ),
     responses((status = 200, description = "Oldest first.", body = AuditResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn audit(
     State(shared): State<Arc<Shared>>,
@@ -269,16 +262,6 @@ pub(crate) async fn audit(
     let query = Query::new(query.as_deref());
     let after = query.whole(&["cursor"], 0, MAX_SEQ)?.unwrap_or_default();
     let after = u64::try_from(after).unwrap_or_default();
-    let page = shared.door.privacy.audit(asked.tenant, after, limit(query)?).await.map_err(stored)?;
+    let page = shared.door.privacy.audit(asked.tenant, after, query.page_limit()?).await.map_err(stored)?;
     Ok(reply::success(asked.context.corr_id(), AuditDocument::from(page)))
-}
-
-/// How many entries are asked for.
-fn limit(query: Query<'_>) -> Result<usize, Problem> {
-    let limit = query.whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    usize::try_from(limit).map_err(|_| Problem::bad("limit", "must be a whole number"))
-}
-
-fn erasure_id(field: &str, text: &str) -> Result<ErasureId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
 }

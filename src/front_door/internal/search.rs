@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
+use super::parameters::TenantHeader;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
@@ -167,7 +168,7 @@ fn entry(callback: Callback, shows_numbers: bool) -> FoundEntry {
 /// of booking.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/search", tag = "Internal", operation_id = "searchCallbacks",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(
         content = CallbackSearch,
         example = json!({"queues": ["support"], "states": ["SCHEDULED", "QUEUED"], "properties": {"topic": "billing"}})
@@ -178,7 +179,6 @@ fn entry(callback: Callback, shows_numbers: bool) -> FoundEntry {
         TenantRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn search(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;

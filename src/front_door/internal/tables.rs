@@ -11,9 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admin::{AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, tagged};
-use super::entry::{Asked, WorkRefusals, check_token};
+use super::entry::{Asked, WorkRefusals, admit};
+use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::Media;
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
@@ -43,9 +43,8 @@ pub(crate) struct RefreshedResponse {
 /// A row per queue, a column per setting. No cell is taken for a formula by a spreadsheet.
 #[utoipa::path(
     get, path = "/ges/v1/callback-settings", tag = "Settings",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     responses((status = 200, description = "The table.", body = String, content_type = "text/csv"), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
@@ -66,13 +65,9 @@ pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) ->
 /// to its default. Other settings and other queues stay as they are.
 #[utoipa::path(
     put, path = "/ges/v1/callback-settings", tag = "Settings",
-    params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-        ("If-Match" = Option<String>, Header, description = "ETag of what was read, or * for whatever is there."),
-    ),
+    params(TenantHeader, IfMatch),
     request_body(content = String, content_type = "text/csv"),
     responses((status = 200, description = "Applied.", body = ChangesResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -88,12 +83,9 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
 #[utoipa::path(
     post, path = "/ges/v1/settings/refresh", tag = "Settings",
     responses((status = 200, description = "They are in force.", body = RefreshedResponse), WorkRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, ..) = admit(&shared, request)?;
     let at = shared.door.settings.refresh().await?;
     Ok(reply::success(context.corr_id(), Refreshed { in_force_at: Stamp(at) }))
 }

@@ -10,14 +10,14 @@ use domain::ids::TenantId;
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::admin::{
     AnyDocument, AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, changes, json, stored, tagged,
 };
-use super::entry::{Asked, WorkRefusals, check_token, named_tenant};
+use super::entry::{Asked, WorkRefusals, admit, named_tenant};
+use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::{self, Media};
-use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::SuccessStatus;
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -27,8 +27,8 @@ use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 
 /// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 20;
-const MAX_ENTRIES: i64 = 100;
+const USUAL_ENTRIES: u32 = 20;
+const MAX_ENTRIES: u32 = 100;
 
 /// A tenant in a list.
 #[derive(Serialize, ToSchema)]
@@ -81,16 +81,24 @@ pub(crate) struct RevisionsResponse {
     data: RevisionList,
 }
 
+/// Which part of a document.
+#[derive(IntoParams)]
+#[expect(dead_code, reason = "describes what is read")]
+#[into_params(parameter_in = Path)]
+struct EntryPath {
+    /// queues, businessHours, capacityRules, numberRules, regionRules, callInGroups or webhooks.
+    section: String,
+    /// Name of the entry.
+    name: String,
+}
+
 /// List all tenants.
 #[utoipa::path(
     get, path = "/ges/v1/tenants", tag = "Settings",
     responses((status = 200, description = "By name.", body = TenantsResponse), WorkRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, ..) = admit(&shared, request)?;
     let tenants = shared.door.provisioning.list().await.map_err(stored)?;
     let entry = |it: crate::provisioning::Listed| TenantEntry {
         id: it.id,
@@ -106,12 +114,11 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
 /// As short as it can be said: what is the default is left out. Its ETag is its revision.
 #[utoipa::path(
     get, path = "/ges/v1/tenant", tag = "Settings",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     responses(
         (status = 200, description = "The document itself.", body = AnyDocument, content_type = "application/json"),
         AskRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
@@ -126,18 +133,15 @@ pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) ->
 #[utoipa::path(
     put, path = "/ges/v1/tenant", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-        ("If-Match" = Option<String>, Header, description = "ETag of what was read, or * for whatever is there."),
+        TenantHeader,
+        IfMatch,
         ("If-None-Match" = Option<String>, Header, description = "* for a new tenant."),
     ),
     request_body(content = AnyDocument, content_type = "application/json"),
     responses((status = 200, description = "Applied.", body = ChangesResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, body) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
+    let (context, parts, body) = admit(&shared, request)?;
     let named = named_tenant(&parts.headers)?;
     let known = shared.door.keys.tenant(named);
     if let Some((_, name)) = &known {
@@ -172,10 +176,9 @@ fn unknown_tenant() -> Problem {
 /// Say what a document would change, or everything that is wrong with it.
 #[utoipa::path(
     post, path = "/ges/v1/tenant/validate", tag = "Settings",
-    params(("ContactCenterID" = String, Header, description = "The tenant, by id or name.")),
+    params(TenantHeader),
     request_body(content = AnyDocument, content_type = "application/json"),
     responses((status = 200, description = "It could be applied.", body = ChangesResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn validate(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
@@ -189,11 +192,10 @@ pub(crate) async fn validate(State(shared): State<Arc<Shared>>, request: Request
 #[utoipa::path(
     get, path = "/ges/v1/tenant/revisions", tag = "Settings",
     params(
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
         ("limit" = Option<u32>, Query, description = "1 to 100; 20 if absent.", minimum = 1, maximum = 100),
     ),
     responses((status = 200, description = "Newest first.", body = RevisionsResponse), AskRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn revisions(
     State(shared): State<Arc<Shared>>,
@@ -201,8 +203,7 @@ pub(crate) async fn revisions(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    let limit = Query::new(query.as_deref()).whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    let limit = usize::try_from(limit).unwrap_or_default();
+    let limit = Query::new(query.as_deref()).limit(USUAL_ENTRIES, MAX_ENTRIES)?;
     let revisions = shared.door.provisioning.revisions(asked.tenant, limit).await.map_err(stored)?;
     let entry =
         |it: domain::ports::Revision| RevisionEntry { revision: it.revision, at: Stamp(it.at), actor: it.actor };
@@ -215,13 +216,12 @@ pub(crate) async fn revisions(
     get, path = "/ges/v1/tenant/revisions/{revision}", tag = "Settings",
     params(
         ("revision" = u64, Path, description = "Its number.", minimum = 1, maximum = 9_007_199_254_740_992_i64),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
+        TenantHeader,
     ),
     responses(
         (status = 200, description = "The document itself.", body = AnyDocument, content_type = "application/json"),
         AskRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn revision(
     State(shared): State<Arc<Shared>>,
@@ -252,16 +252,11 @@ fn part(path: Part) -> Result<(String, String), Problem> {
 /// A queue is told with all its settings, also those that are the default. The ETag is the document's revision.
 #[utoipa::path(
     get, path = "/ges/v1/tenant/{section}/{name}", tag = "Settings",
-    params(
-        ("section" = String, Path, description = "queues, businessHours, capacityRules, numberRules, regionRules, callInGroups or webhooks."),
-        ("name" = String, Path, description = "Name of the entry."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(EntryPath, TenantHeader),
     responses(
         (status = 200, description = "The entry itself.", body = serde_json::Value, content_type = "application/json"),
         AskRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn read_part(
     State(shared): State<Arc<Shared>>,
@@ -277,15 +272,9 @@ pub(crate) async fn read_part(
 /// Put one entry of a document.
 #[utoipa::path(
     put, path = "/ges/v1/tenant/{section}/{name}", tag = "Settings",
-    params(
-        ("section" = String, Path, description = "queues, businessHours, capacityRules, numberRules, regionRules, callInGroups or webhooks."),
-        ("name" = String, Path, description = "Name of the entry."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-        ("If-Match" = Option<String>, Header, description = "ETag of what was read, or * for whatever is there."),
-    ),
+    params(EntryPath, TenantHeader, IfMatch),
     request_body(content = serde_json::Value, content_type = "application/json"),
     responses((status = 200, description = "Applied.", body = ChangesResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn write_part(
     State(shared): State<Arc<Shared>>,
@@ -302,14 +291,8 @@ pub(crate) async fn write_part(
 /// Remove one entry of a document.
 #[utoipa::path(
     delete, path = "/ges/v1/tenant/{section}/{name}", tag = "Settings",
-    params(
-        ("section" = String, Path, description = "queues, businessHours, capacityRules, numberRules, regionRules, callInGroups or webhooks."),
-        ("name" = String, Path, description = "Name of the entry."),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-        ("If-Match" = Option<String>, Header, description = "ETag of what was read, or * for whatever is there."),
-    ),
+    params(EntryPath, TenantHeader, IfMatch),
     responses((status = 200, description = "Applied.", body = ChangesResponse), ChangeRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn remove_part(
     State(shared): State<Arc<Shared>>,

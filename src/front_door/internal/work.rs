@@ -11,18 +11,14 @@ use domain::ports::CancelError;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{Asked, BodyRefusals, WorkRefusals, check_token};
-use crate::front_door::engagement::context;
+use super::entry::{Asked, BodyRefusals, WorkRefusals, admit, path_id};
+use super::parameters::{CallbackPath, PageLimit, TenantHeader};
 use crate::front_door::engagement::schemas::{CallbackRef, CancelCallbackResponse, ErrorResponse, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::router::Shared;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::{reply, wire};
-
-/// Entries of a list unless asked otherwise, and at most.
-const USUAL_ENTRIES: i64 = 100;
-const MAX_ENTRIES: i64 = 1_000;
 
 /// What routing reports.
 #[derive(ToSchema)]
@@ -116,10 +112,7 @@ pub(super) enum OneRefusals {
 /// 200 once it is durable, and for a repetition. Repeat it until it is answered with anything but 503.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/signals", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     request_body = SignalRequest,
     responses(
         (status = 200, description = "Taken.", body = SignalResponse),
@@ -127,7 +120,6 @@ pub(super) enum OneRefusals {
         OneRefusals,
         BodyRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn signals(
     State(shared): State<Arc<Shared>>,
@@ -147,19 +139,17 @@ pub(crate) async fn signals(
 /// List callbacks that were set aside because work on them failed again and again.
 #[utoipa::path(
     get, path = "/ges/v1/callbacks/parked", tag = "Internal",
-    params(("limit" = Option<u32>, Query, description = "1 to 1,000; 100 if absent.", minimum = 1, maximum = 1_000)),
+    params(PageLimit),
     responses((status = 200, description = "Oldest first, of every tenant.", body = ParkedResponse), WorkRefusals),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn parked(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let context = context(&mut parts.extensions)?;
-    check_token(&shared, &parts.headers)?;
-    let parked = shared.door.parking.parked(limit(query.as_deref())?).await?;
+    let (context, ..) = admit(&shared, request)?;
+    let limit = Query::new(query.as_deref()).page_limit()?;
+    let parked = shared.door.parking.parked(limit).await?;
     let entries = parked.into_iter().map(|entry| ParkedEntry {
         id: entry.id,
         tenant: shared
@@ -176,16 +166,12 @@ pub(crate) async fn parked(
 /// Take a parked callback up again: it is due at once.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/unpark", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "It is due; the same id is echoed.", body = CancelCallbackResponse),
         WorkRefusals,
         OneRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn unpark(
     State(shared): State<Arc<Shared>>,
@@ -203,16 +189,12 @@ pub(crate) async fn unpark(
 /// Cancelling again what was cancelled answers 200 again.
 #[utoipa::path(
     post, path = "/ges/v1/callbacks/{id}/cancel", tag = "Internal",
-    params(
-        ("id" = String, Path, description = "The callback.", format = Uuid),
-        ("ContactCenterID" = String, Header, description = "The tenant, by id or name."),
-    ),
+    params(CallbackPath, TenantHeader),
     responses(
         (status = 200, description = "It is cancelled; the same id is echoed.", body = CancelCallbackResponse),
         WorkRefusals,
         OneRefusals,
     ),
-    security((), ("internalToken" = []))
 )]
 pub(crate) async fn cancel(
     State(shared): State<Arc<Shared>>,
@@ -228,15 +210,4 @@ pub(crate) async fn cancel(
         CancelError::Unserved(unserved) => unserved.into(),
     })?;
     Ok(reply::success(context.corr_id(), CallbackRef { id }))
-}
-
-pub(super) fn path_id(id: Result<Path<String>, PathRejection>) -> Result<CallbackId, Problem> {
-    let text = id.map(|Path(text)| text).unwrap_or_default();
-    wire::parse_id("The id in the path", &text)
-}
-
-/// How many entries are asked for.
-fn limit(query: Option<&str>) -> Result<usize, Problem> {
-    let limit = Query::new(query).whole(&["limit"], 1, MAX_ENTRIES)?.unwrap_or(USUAL_ENTRIES);
-    usize::try_from(limit).map_err(|_| Problem::bad("limit", "must be a whole number"))
 }

@@ -154,7 +154,6 @@ impl Local {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use domain::slots::FreeSlot;
     use proptest::prelude::*;

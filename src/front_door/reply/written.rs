@@ -109,7 +109,6 @@ impl Deflated {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use std::io::Read as _;
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{Fake, House, KEY, at, door, settings};
 use crate::blinds::KeyedBlinds;
-use crate::front_door::router::{Shared, Side, router};
+use crate::front_door::router::Side;
 use crate::front_door::{DoorLimits, DoorSettings, hash_key};
 use crate::master_key::MasterKey;
 use crate::privacy::{DeskEnder, Privacy};
@@ -190,7 +190,6 @@ impl Office {
         door.keys.replace(&tenants, vec![key("demo", KEY), key("other", "other-key")]);
         door.provisioning = over(store.clone(), fake.clone());
         door.privacy = privacy_over(store.clone(), fake.clone());
-        let router = router(Arc::new(Shared::new(Side::Internal, &settings, door)));
-        Self { house: House { fake, router }, store, _folder: folder }
+        Self { house: House::behind(Side::Internal, settings, (door, fake)), store, _folder: folder }
     }
 }

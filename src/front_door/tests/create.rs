@@ -201,9 +201,10 @@ async fn every_refusal_of_the_desk_has_its_status_and_code() {
             "phoneNumber is not called.",
         ),
         (
-            SubmitError::TooFarAhead { latest },
+            SubmitError::TooFarAhead { latest, max_ahead_days: 3 },
             (400, 501),
-            "desiredTime is too far ahead; the latest that can be booked is 2030-03-04T15:30:00.000Z.",
+            "desiredTime is too far ahead: maxAheadDays is 3, and the latest that can be booked is \
+             2030-03-04T15:30:00.000Z.",
         ),
         (SubmitError::Closed { next_opening: None }, (400, 7042), "The office is closed at desiredTime."),
         (SubmitError::Paused, (400, 7040), "The service takes no callbacks for the time being; it is paused."),

@@ -99,7 +99,7 @@ fn refusals(now: chrono::DateTime<chrono::Utc>) -> Vec<SubmitError> {
         SubmitError::ImpossibleNumber,
         SubmitError::NumberNotAllowed { rule: NumberRefusal::Premium },
         SubmitError::TooSoon { earliest: later, lead_seconds: 3_600 },
-        SubmitError::TooFarAhead { latest: later },
+        SubmitError::TooFarAhead { latest: later, max_ahead_days: 3 },
         SubmitError::ClosesSoon { closes_at: later, blackout_seconds: 7_200 },
         SubmitError::Closed { next_opening: Some(later) },
         SubmitError::SlotUnlikely { wait_seconds: 60, slot_end: later, first: later, proposals: vec![(later, 2)] },

@@ -6,6 +6,7 @@ use domain::health::DependencyStatus;
 use domain::ids::{SessionId, TenantId};
 use domain::ports::{SaveError, SignalError, StoreError, Unserved};
 use http::Request;
+use serde_json::json;
 
 use crate::front_door::router::Side;
 use crate::front_door::testing::{Answer, CREATE, House, ID, id, settings};
@@ -226,4 +227,30 @@ async fn every_documented_path_has_a_template_in_the_closed_set() {
     }
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(document["paths"].get(CREATE).is_some());
+}
+
+#[test]
+fn every_operation_says_by_what_it_admits_a_caller_but_those_that_anybody_may_ask() {
+    let document: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+    let mut open_to_all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let external = path.starts_with("/engagement/");
+            let expected = if external { json!([{"apiKey": []}]) } else { json!([{}, {"internalToken": []}]) };
+            match operation.get("security") {
+                Some(security) => assert_eq!(security, &expected, "{method} {path}"),
+                None => open_to_all.push(path.as_str()),
+            }
+        }
+    }
+    let expected = [
+        "/ges/v1/captcha/test-page",
+        "/ges/v1/health",
+        "/ges/v1/health/detail",
+        "/ges/v1/health/live",
+        "/ges/v1/health/ready",
+        "/ges/v1/schemas/tenant",
+        "/metrics",
+    ];
+    assert_eq!(open_to_all, expected);
 }

@@ -2,44 +2,28 @@
 
 use domain::call_in::{Codes, Presented, State};
 use domain::callback::Idempotency;
-use domain::ids::{CallInGroupName, CallInId};
+use domain::ids::CallInGroupName;
 use domain::ports::{CallInOrder, CallInQuery, IncomingCall, NewCallIn};
-use serde::de::MapAccess;
 
 use super::create::{MAX_PHONE_CHARS, user_data};
 use super::query::Query;
 use super::user_data::UserData;
-use super::{Loose, Members, object, parse_id, skip};
+use super::{Loose, members, object, parse_id};
 use crate::front_door::error::Problem;
 
 /// Longest name of a group in characters.
 pub(crate) const MAX_GROUP_CHARS: usize = CallInGroupName::MAX_CHARS;
 /// Longest code that is read at all, in characters: whatever a caller may have typed.
 pub(crate) const MAX_CODE_CHARS: usize = 64;
-/// Requests of a list unless asked otherwise, and at most.
-pub(crate) const USUAL_ENTRIES: usize = 100;
-pub(crate) const MAX_ENTRIES: usize = 1_000;
 /// Longest word in a query; a UUID has 36 characters.
 const MAX_WORD_CHARS: usize = 64;
 
-#[derive(Default)]
-struct CallInMembers<'a> {
-    group_name: Loose<'a>,
-    from_phone_number: Loose<'a>,
-    user_data: UserData,
-    callback_service_id: Loose<'a>,
-}
-
-impl<'de> Members<'de> for CallInMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "groupName" => self.group_name = from.next_value()?,
-            "fromPhoneNumber" => self.from_phone_number = from.next_value()?,
-            "userData" => self.user_data = from.next_value()?,
-            "callbackServiceId" => self.callback_service_id = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct CallInMembers<'de> {
+        "groupName" => group_name: Loose<'de>,
+        "fromPhoneNumber" => from_phone_number: Loose<'de>,
+        "userData" => user_data: UserData,
+        "callbackServiceId" => callback_service_id: Loose<'de>,
     }
 }
 
@@ -60,24 +44,12 @@ fn text(member: Loose<'_>, field: &str, max: usize) -> Result<Option<String>, Pr
     Ok(member.text(field, max)?.map(Into::into))
 }
 
-#[derive(Default)]
-struct MatchMembers<'a> {
-    group_name: Loose<'a>,
-    access_code: Loose<'a>,
-    ani: Loose<'a>,
-    dnis: Loose<'a>,
-}
-
-impl<'de> Members<'de> for MatchMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "groupName" => self.group_name = from.next_value()?,
-            "accessCode" => self.access_code = from.next_value()?,
-            "ani" => self.ani = from.next_value()?,
-            "dnis" => self.dnis = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct MatchMembers<'de> {
+        "groupName" => group_name: Loose<'de>,
+        "accessCode" => access_code: Loose<'de>,
+        "ani" => ani: Loose<'de>,
+        "dnis" => dnis: Loose<'de>,
     }
 }
 
@@ -130,16 +102,10 @@ pub(crate) fn call_in_query(query: Query<'_>) -> Result<(Option<String>, CallInQ
         Some("created") => CallInOrder::OldestFirst,
         Some(_) => return Err(Problem::bad("sort", "must be created or -created")),
     };
-    let after = word("cursor")?.map(|text| call_in_id("cursor", &text)).transpose()?;
-    let max = i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX);
-    let limit = query.whole(&["limit"], 1, max)?.and_then(|limit| usize::try_from(limit).ok());
+    let after = word("cursor")?.map(|text| parse_id("cursor", &text)).transpose()?;
+    let limit = query.page_limit()?;
     let ani = query.text(&["ani"], MAX_PHONE_CHARS)?.map(Into::into);
-    Ok((ani, CallInQuery { state, group, caller: None, order, after, limit: limit.unwrap_or(USUAL_ENTRIES) }))
+    Ok((ani, CallInQuery { state, group, caller: None, order, after, limit }))
 }
 
 const STATE_RULE: &str = "must be one of WAITING, MATCHED, EXPIRED, CANCELLED";
-
-/// Reads the id of a call-in request out of `field`.
-pub(crate) fn call_in_id(field: &str, text: &str) -> Result<CallInId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
-}

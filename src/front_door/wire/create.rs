@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use super::moves::hold_of;
 use super::user_data::UserData;
-use super::{Loose, Members, ObjectVisitor, object, short_hash, skip, time};
+use super::{Loose, ObjectVisitor, members, object, short_hash, time};
 use crate::front_door::error::Problem;
 
 /// Longest name of a service in characters; no queue has a longer one.
@@ -35,56 +35,28 @@ const USUAL_LANGUAGE: &str = "en-US";
 /// What old clients send for a text that was not said.
 const UNSPECIFIED: &str = "<unspecified>";
 
-#[derive(Default)]
-struct CreateMembers<'a> {
-    service_name: Loose<'a>,
-    phone_number: Loose<'a>,
-    desired_time: Loose<'a>,
-    cb_offer_type: Loose<'a>,
-    language: Loose<'a>,
-    inbound_vq: Loose<'a>,
-    offer_threshold: Loose<'a>,
-    channel: Loose<'a>,
-    offer_timing: Loose<'a>,
-    cb_origination_ixn_id: Loose<'a>,
-    survey_rp: Loose<'a>,
-    priority: Loose<'a>,
-    route_point: Loose<'a>,
-    user_data: UserData,
-    captcha_token: Loose<'a>,
-    push_targets: PushList<'a>,
-    push_channel: Loose<'a>,
-    push_target: Loose<'a>,
-    always_check_capacity: Loose<'a>,
-    hold_id: Loose<'a>,
-}
-
-impl<'de> Members<'de> for CreateMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "serviceName" => self.service_name = from.next_value()?,
-            "phoneNumber" => self.phone_number = from.next_value()?,
-            "desiredTime" => self.desired_time = from.next_value()?,
-            "cbOfferType" => self.cb_offer_type = from.next_value()?,
-            "language" => self.language = from.next_value()?,
-            "inboundVQ" => self.inbound_vq = from.next_value()?,
-            "offerThreshold" => self.offer_threshold = from.next_value()?,
-            "channel" => self.channel = from.next_value()?,
-            "offerTiming" => self.offer_timing = from.next_value()?,
-            "cbOriginationIxnId" => self.cb_origination_ixn_id = from.next_value()?,
-            "surveyRP" => self.survey_rp = from.next_value()?,
-            "priority" => self.priority = from.next_value()?,
-            "routePoint" => self.route_point = from.next_value()?,
-            "userData" => self.user_data = from.next_value()?,
-            "captchaToken" => self.captcha_token = from.next_value()?,
-            "pushTargets" => self.push_targets = from.next_value()?,
-            "pushChannel" => self.push_channel = from.next_value()?,
-            "pushTarget" => self.push_target = from.next_value()?,
-            "alwaysCheckCapacity" => self.always_check_capacity = from.next_value()?,
-            "holdId" => self.hold_id = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct CreateMembers<'de> {
+        "serviceName" => service_name: Loose<'de>,
+        "phoneNumber" => phone_number: Loose<'de>,
+        "desiredTime" => desired_time: Loose<'de>,
+        "cbOfferType" => cb_offer_type: Loose<'de>,
+        "language" => language: Loose<'de>,
+        "inboundVQ" => inbound_vq: Loose<'de>,
+        "offerThreshold" => offer_threshold: Loose<'de>,
+        "channel" => channel: Loose<'de>,
+        "offerTiming" => offer_timing: Loose<'de>,
+        "cbOriginationIxnId" => cb_origination_ixn_id: Loose<'de>,
+        "surveyRP" => survey_rp: Loose<'de>,
+        "priority" => priority: Loose<'de>,
+        "routePoint" => route_point: Loose<'de>,
+        "userData" => user_data: UserData,
+        "captchaToken" => captcha_token: Loose<'de>,
+        "pushTargets" => push_targets: PushList<'de>,
+        "pushChannel" => push_channel: Loose<'de>,
+        "pushTarget" => push_target: Loose<'de>,
+        "alwaysCheckCapacity" => always_check_capacity: Loose<'de>,
+        "holdId" => hold_id: Loose<'de>,
     }
 }
 
@@ -99,20 +71,10 @@ enum PushList<'a> {
     Items(Vec<PushMembers<'a>>),
 }
 
-#[derive(Default)]
-struct PushMembers<'a> {
-    channel: Loose<'a>,
-    target: Loose<'a>,
-}
-
-impl<'de> Members<'de> for PushMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "channel" => self.channel = from.next_value()?,
-            "target" => self.target = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct PushMembers<'de> {
+        "channel" => channel: Loose<'de>,
+        "target" => target: Loose<'de>,
     }
 }
 

@@ -4,31 +4,19 @@ use chrono::{DateTime, Utc};
 use domain::callback::Idempotency;
 use domain::ids::{CallbackId, HoldId};
 use domain::ports::{NewHold, Recreation};
-use serde::de::MapAccess;
 
 use super::create::{MAX_PHONE_CHARS, MAX_SERVICE_CHARS, captcha_token, desired_time};
-use super::{Loose, Members, object, parse_id, skip};
+use super::{Loose, members, object, parse_id};
 use crate::front_door::error::Problem;
 
 /// Longest id as written, in characters; a UUID has 36.
 const MAX_ID_CHARS: usize = 64;
 
-#[derive(Default)]
-struct HoldMembers<'a> {
-    service_name: Loose<'a>,
-    desired_time: Loose<'a>,
-    phone_number: Loose<'a>,
-}
-
-impl<'de> Members<'de> for HoldMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "serviceName" => self.service_name = from.next_value()?,
-            "desiredTime" => self.desired_time = from.next_value()?,
-            "phoneNumber" => self.phone_number = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct HoldMembers<'de> {
+        "serviceName" => service_name: Loose<'de>,
+        "desiredTime" => desired_time: Loose<'de>,
+        "phoneNumber" => phone_number: Loose<'de>,
     }
 }
 
@@ -54,37 +42,21 @@ pub(super) fn hold_of(member: Loose<'_>, desired_time: Option<DateTime<Utc>>) ->
     if desired_time.is_none() {
         return Err(Problem::bad("desiredTime", "is required with holdId"));
     }
-    parse_hold("holdId", &text).map(Some)
+    parse_id("holdId", &text).map(Some)
 }
 
-fn parse_hold(field: &str, text: &str) -> Result<HoldId, Problem> {
-    text.parse().map_err(|_| Problem::bad(field, "must be a UUID in the form 8-4-4-4-12"))
-}
-
-#[derive(Default)]
-struct MoveMembers<'a> {
-    id: Loose<'a>,
-    desired_time: Loose<'a>,
-    always_check_capacity: Loose<'a>,
-    captcha_token: Loose<'a>,
-}
-
-impl<'de> Members<'de> for MoveMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "id" => self.id = from.next_value()?,
-            "desiredTime" => self.desired_time = from.next_value()?,
-            "alwaysCheckCapacity" => self.always_check_capacity = from.next_value()?,
-            "captchaToken" => self.captcha_token = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct MoveMembers<'de> {
+        "id" => id: Loose<'de>,
+        "desiredTime" => desired_time: Loose<'de>,
+        "alwaysCheckCapacity" => always_check_capacity: Loose<'de>,
+        "captchaToken" => captcha_token: Loose<'de>,
     }
 }
 
 /// Reads which hold is given up: `{"id": "<uuid>"}`.
 pub(crate) fn hold_id(body: &[u8]) -> Result<HoldId, Problem> {
-    parse_hold("id", &object::<MoveMembers<'_>>(body)?.id.required_text("id", MAX_ID_CHARS)?)
+    parse_id("id", &object::<MoveMembers<'_>>(body)?.id.required_text("id", MAX_ID_CHARS)?)
 }
 
 /// Reads which callback is moved, and to when.

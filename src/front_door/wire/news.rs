@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::create::push_target;
 use super::query::Query;
-use super::{Loose, Members, object, skip, time};
+use super::{Loose, Members, members, object, skip, time};
 use crate::front_door::error::Problem;
 
 /// Events in an answer unless asked otherwise, and at most.
-const USUAL_EVENTS: i64 = 100;
-const MAX_EVENTS: i64 = 500;
+const USUAL_EVENTS: u32 = 100;
+const MAX_EVENTS: u32 = 500;
 /// Longest wait for an event, in seconds.
 const MAX_WAIT_SECONDS: i64 = 20;
 /// Longest place in a feed, in digits: more than any feed will ever have.
@@ -43,12 +43,8 @@ pub(crate) fn feed_query(raw: Option<&str>) -> Result<FeedQuery, Problem> {
         Some(text) => FeedFrom::After(place("after", text)?),
     };
     let seconds = query.whole(&["wait"], 0, MAX_WAIT_SECONDS)?.unwrap_or_default();
-    let limit = query.whole(&["limit"], 1, MAX_EVENTS)?.unwrap_or(USUAL_EVENTS);
-    Ok(FeedQuery {
-        from,
-        limit: usize::try_from(limit).unwrap_or_default(),
-        wait: Duration::from_secs(seconds.unsigned_abs()),
-    })
+    let limit = query.limit(USUAL_EVENTS, MAX_EVENTS)?;
+    Ok(FeedQuery { from, limit, wait: Duration::from_secs(seconds.unsigned_abs()) })
 }
 
 /// How much of a list is asked for.
@@ -62,8 +58,8 @@ pub(crate) struct ListQuery {
 pub(crate) fn list_query(raw: Option<&str>) -> Result<ListQuery, Problem> {
     let query = Query::new(raw);
     let before = query.text(&["before"], MAX_WORD_CHARS)?.map(|text| happening("before", &text)).transpose()?;
-    let limit = query.whole(&["limit"], 1, MAX_EVENTS)?.unwrap_or(USUAL_EVENTS);
-    Ok(ListQuery { before, limit: usize::try_from(limit).unwrap_or_default() })
+    let limit = query.limit(USUAL_EVENTS, MAX_EVENTS)?;
+    Ok(ListQuery { before, limit })
 }
 
 /// Reads `event`, which names one.
@@ -82,25 +78,13 @@ fn happening(field: &str, text: &str) -> Result<HappeningId, Problem> {
     uuid.map(HappeningId::from_uuid).ok_or_else(|| Problem::bad(field, "must be the id of an event"))
 }
 
-/// A body with at most one member that counts, all of them texts.
-#[derive(Default)]
-struct Words<'a> {
-    event_id: Loose<'a>,
-    since: Loose<'a>,
-    after: Loose<'a>,
-    r#type: Loose<'a>,
-}
-
-impl<'de> Members<'de> for Words<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "eventId" => self.event_id = from.next_value()?,
-            "since" => self.since = from.next_value()?,
-            "after" => self.after = from.next_value()?,
-            "type" => self.r#type = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    /// A body with at most one member that counts, all of them texts.
+    struct Words<'de> {
+        "eventId" => event_id: Loose<'de>,
+        "since" => since: Loose<'de>,
+        "after" => after: Loose<'de>,
+        "type" => r#type: Loose<'de>,
     }
 }
 
@@ -184,7 +168,6 @@ pub(crate) fn publish(body: &[u8]) -> Result<Publishing, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -1,30 +1,17 @@
 //! The body of `POST /ges/v1/number-rules/test`.
 
 use domain::number_rules::{JudgedBy, NumberQuestion};
-use serde::de::MapAccess;
 
 use super::create::{MAX_PHONE_CHARS, MAX_SERVICE_CHARS, MAX_TEXT_CHARS};
-use super::{Loose, Members, object, skip};
+use super::{Loose, members, object};
 use crate::front_door::error::Problem;
 
-#[derive(Default)]
-struct TestMembers<'a> {
-    number: Loose<'a>,
-    queue: Loose<'a>,
-    rule: Loose<'a>,
-    country: Loose<'a>,
-}
-
-impl<'de> Members<'de> for TestMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "number" => self.number = from.next_value()?,
-            "queue" => self.queue = from.next_value()?,
-            "rule" => self.rule = from.next_value()?,
-            "country" => self.country = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct TestMembers<'de> {
+        "number" => number: Loose<'de>,
+        "queue" => queue: Loose<'de>,
+        "rule" => rule: Loose<'de>,
+        "country" => country: Loose<'de>,
     }
 }
 
@@ -40,8 +27,6 @@ pub(crate) fn question(body: &[u8]) -> Result<NumberQuestion, Problem> {
         (None, Some(rule)) => JudgedBy::Rule(rule.into_owned()),
         (None, None) => JudgedBy::Defaults,
     };
-    let country = members.country.text("country", 2)?.map(|text| text.parse()).transpose();
-    let country =
-        country.map_err(|_| Problem::bad("country", "must be two upper-case letters of ISO 3166-1, such as US"))?;
+    let country = members.country.country("country")?;
     Ok(NumberQuestion { number, by, country })
 }

@@ -1,42 +1,27 @@
 //! The bodies of exports and erasures. The number stands in the body, so that no address and no access log holds it.
 
 use domain::numbers::{PhoneNumber, Region};
-use serde::de::MapAccess;
 
 use super::create::MAX_PHONE_CHARS;
-use super::{Loose, Members, object, skip};
+use super::{Loose, members, object};
 use crate::front_door::error::{Kind, Problem};
 use crate::privacy::{Unfinished, number};
 
 /// Longest cursor and word in characters; a UUID has 36.
 const MAX_WORD_CHARS: usize = 64;
 
-#[derive(Default)]
-struct NumberMembers<'a> {
-    phone_number: Loose<'a>,
-    country: Loose<'a>,
-    cursor: Loose<'a>,
-    unfinished: Loose<'a>,
-}
-
-impl<'de> Members<'de> for NumberMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "phoneNumber" => self.phone_number = from.next_value()?,
-            "country" => self.country = from.next_value()?,
-            "cursor" => self.cursor = from.next_value()?,
-            "unfinished" => self.unfinished = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct NumberMembers<'de> {
+        "phoneNumber" => phone_number: Loose<'de>,
+        "country" => country: Loose<'de>,
+        "cursor" => cursor: Loose<'de>,
+        "unfinished" => unfinished: Loose<'de>,
     }
 }
 
 fn phone(number_text: Loose<'_>, country: Loose<'_>) -> Result<PhoneNumber, Problem> {
     let text = number_text.required_text("phoneNumber", MAX_PHONE_CHARS)?;
-    let rule = "must be two upper-case letters of ISO 3166-1, such as US";
-    let country = country.text("country", 2)?.map(|text| text.parse()).transpose();
-    let country = country.map_err(|_| Problem::bad("country", rule))?;
+    let country = country.country("country")?;
     number(&text, country.unwrap_or(Region::US))
         .map_err(|_| Problem::new(Kind::NotANumber, "phoneNumber is not a valid number."))
 }

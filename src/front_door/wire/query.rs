@@ -18,6 +18,10 @@ const MAX_ZONE_CHARS: usize = 64;
 /// Last instant that may be named in milliseconds: the end of the year 9999, as in the written form.
 const MAX_EPOCH_MS: i64 = 253_402_300_799_999;
 
+/// Entries of a page unless asked otherwise, and at most.
+const USUAL_ENTRIES: u32 = 100;
+const MAX_ENTRIES: u32 = 1_000;
+
 /// The parameters of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query<'a>(&'a [u8]);
@@ -58,6 +62,17 @@ impl<'a> Query<'a> {
     /// A whole number between `min` and `max`, also written as `7.0` or `7e0`.
     pub(crate) fn whole(self, names: &[&str], min: i64, max: i64) -> Result<Option<i64>, Problem> {
         self.scalar(names).whole(first(names), min, max)
+    }
+
+    /// How many entries of a list are asked for: 1 to `max`, `usual` if nothing is said.
+    pub(crate) fn limit(self, usual: u32, max: u32) -> Result<usize, Problem> {
+        let limit = self.whole(&["limit"], 1, max.into())?.unwrap_or(usual.into());
+        Ok(usize::try_from(limit).unwrap_or_default())
+    }
+
+    /// How many entries of a page are asked for, where nothing is said of other bounds.
+    pub(crate) fn page_limit(self) -> Result<usize, Problem> {
+        self.limit(USUAL_ENTRIES, MAX_ENTRIES)
     }
 
     /// `true` or `false`, in whatever case.
@@ -116,7 +131,6 @@ fn number(text: &str) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 

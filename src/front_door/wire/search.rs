@@ -10,7 +10,7 @@ use domain::search::{Operand, Order, Properties, Search};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::create::{MAX_PHONE_CHARS, MAX_SERVICE_CHARS, MAX_TEXT_CHARS, scalars_are};
-use super::{Loose, Members, object, parse_id, skip, time};
+use super::{Loose, members, object, parse_id, time};
 use crate::front_door::error::Problem;
 
 /// Callbacks of a page unless asked otherwise.
@@ -129,38 +129,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-#[derive(Default)]
-struct SearchMembers<'a> {
-    queues: List<'a>,
-    states: List<'a>,
-    from: Loose<'a>,
-    to: Loose<'a>,
-    phone_number: Loose<'a>,
-    properties: Object<'a>,
-    operand: Loose<'a>,
-    sort: Loose<'a>,
-    limit: Loose<'a>,
-    cursor: Loose<'a>,
-    show_numbers: Loose<'a>,
-}
-
-impl<'de> Members<'de> for SearchMembers<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, name: &str, from: &mut A) -> Result<(), A::Error> {
-        match name {
-            "queues" => self.queues = from.next_value()?,
-            "states" => self.states = from.next_value()?,
-            "from" => self.from = from.next_value()?,
-            "to" => self.to = from.next_value()?,
-            "phoneNumber" => self.phone_number = from.next_value()?,
-            "properties" => self.properties = from.next_value()?,
-            "operand" => self.operand = from.next_value()?,
-            "sort" => self.sort = from.next_value()?,
-            "limit" => self.limit = from.next_value()?,
-            "cursor" => self.cursor = from.next_value()?,
-            "showNumbers" => self.show_numbers = from.next_value()?,
-            _ => skip(from)?,
-        }
-        Ok(())
+members! {
+    struct SearchMembers<'de> {
+        "queues" => queues: List<'de>,
+        "states" => states: List<'de>,
+        "from" => from: Loose<'de>,
+        "to" => to: Loose<'de>,
+        "phoneNumber" => phone_number: Loose<'de>,
+        "properties" => properties: Object<'de>,
+        "operand" => operand: Loose<'de>,
+        "sort" => sort: Loose<'de>,
+        "limit" => limit: Loose<'de>,
+        "cursor" => cursor: Loose<'de>,
+        "showNumbers" => show_numbers: Loose<'de>,
     }
 }
 
@@ -255,7 +236,6 @@ fn properties(object: Object<'_>) -> Result<Vec<(String, String)>, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -71,7 +71,6 @@ pub(crate) fn max_age(headers: &HeaderMap) -> Duration {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use http::HeaderValue;
 

@@ -112,7 +112,6 @@ impl Scan<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 

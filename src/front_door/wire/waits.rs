@@ -42,7 +42,6 @@ fn mode(query: Query<'_>) -> Result<Mode, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -38,13 +38,14 @@ async fn a_table_that_was_written_changes_nothing() {
 #[tokio::test]
 async fn a_table_changes_what_it_has_and_nothing_else() {
     let (office, id) = office().await;
-    let table = "\u{feff}Virtual Queue;_ttl;Push Notification Threshold (minutes);_call_direction;_agent_preview;displayNumber\r\n\
-                 support;3600;5;USERORIGINATED;false;\r\n\
-                 new;;;;;'+49\r\n";
+    let table = "\u{feff}Virtual Queue;_ttl;Push Notification Threshold (minutes);_call_direction;_agent_preview;_reject_future_desired_time;displayNumber\r\n\
+                 support;3600;5;USERORIGINATED;false;3D;\r\n\
+                 new;;;;;;'+49\r\n";
     let plan = office.provisioning.plan_csv(id, table, &office.order()).await.unwrap();
     let told: Vec<_> = plan.differences.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     + queues.new: {…}
+    ~ queues.support.maxAheadDays: 14 → 3
     ~ queues.support.ttlSeconds: 86400 → 3600
     ~ queues.support.callDirection: "user-terminated" → "user-originated"
     ~ queues.support.pushThresholdMinutes: 0 → 5
@@ -55,18 +56,26 @@ async fn a_table_changes_what_it_has_and_nothing_else() {
     let exported = office.exported("acme").await;
     assert_eq!(text_at(&exported, "queues.new.displayNumber"), "+49");
     assert_eq!(text_at(&exported, "queues.support.hours"), "office");
+    let (_, written) = office.provisioning.export_csv(id).await.unwrap();
+    let mut lines = written.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let column = lines.next().unwrap().iter().position(|title| *title == "maxAheadDays").unwrap();
+    let support = lines.find(|cells| cells[0] == "support").unwrap();
+    assert_eq!(support[column], "3", "{written}");
+    let again = office.provisioning.plan_csv(id, &written, &office.order()).await.unwrap();
+    assert_eq!(again.differences, [], "{written}");
 }
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_with_row_and_column() {
     let (office, _) = office().await;
-    let table = "queue,ttlSeconds,_request_time_bucket,hours,callDirection,paused,throttleWindows,_agent_preview\n\
-                 support,5,7,nowhere,sideways,perhaps,\"[{\"\"limit\"\":1}]\",x\n\
-                 sales,many,30,,,,nonsense,\n";
+    let table = "queue,ttlSeconds,maxAheadDays,_request_time_bucket,hours,callDirection,paused,throttleWindows,_agent_preview\n\
+                 support,5,15,7,nowhere,sideways,perhaps,\"[{\"\"limit\"\":1}]\",x\n\
+                 sales,many,,30,,,,nonsense,\n";
     assert_eq!(
         wrong(&office, table).await,
         [
             "row 2, column ttlSeconds: has to be 60 to 1209600, not 5",
+            "row 2, column maxAheadDays: has to be 1 to 14, not 15",
             "row 2, column _request_time_bucket: a slot has 5, 10, 15, 20, 30, 60 or 120 minutes, not 7",
             "row 2, column hours: has to be a name of businessHours, not nowhere",
             "row 2, column callDirection: has to be one of user-terminated, user-originated, not \"sideways\"",

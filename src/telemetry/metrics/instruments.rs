@@ -207,6 +207,8 @@ instruments! {
     slot_full: count "ges_slot_full_total" ["tenant"] PerTenant;
     /// Bookings refused by a throttle, by rule: `day`, `window` or `depth`.
     bookings_throttled: count "ges_bookings_throttled_total" ["tenant", "rule"] FirstEvent;
+    /// Places not held because as many are held as may be, by bound: `queue` or `number`.
+    holds_refused: count "ges_holds_refused_total" ["tenant", "bound"] FirstEvent;
     /// Requests refused because their tenant makes more than its rate allows.
     requests_over_rate: count "ges_requests_over_rate_total" ["tenant"] PerTenant;
     /// Requests refused because their tenant has its share of those that are served at once, or of the memory for long bodies.

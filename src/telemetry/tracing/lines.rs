@@ -77,7 +77,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Lines {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "a log line tells the time of its machine; nothing is decided by it")]
+#[expect(clippy::disallowed_methods, reason = "a log line tells the time of its machine; nothing is decided by it")]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }

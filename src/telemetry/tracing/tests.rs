@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 

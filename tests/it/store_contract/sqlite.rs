@@ -1,5 +1,8 @@
 //! The SQLite store: how the contract gets into it, and what only a file can show.
 
+mod opening;
+mod size;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -246,93 +249,6 @@ async fn what_is_queued_is_written_before_the_store_closes() {
 }
 
 #[tokio::test]
-async fn one_serves_and_commands_work_beside_it() {
-    let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(folder.path(), serve()).unwrap();
-    assert!(matches!(error(folder.path()), OpenError::InUse { .. }));
-    let beside = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    let document = domain::tenant::TenantDocument::with_queues("by command", []);
-    beside.put_tenant(tenant(), document.clone()).await.unwrap();
-    assert_eq!(store.tenants().await, Ok(vec![document.resolve(tenant()).unwrap()]));
-    drop((store, beside));
-    assert!(SqliteStore::open(folder.path(), serve()).is_ok(), "the lock goes with the store");
-}
-
-#[test]
-fn a_command_may_come_first() {
-    let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap();
-    assert_eq!(store.migrated().len(), migrations());
-    assert!(SqliteStore::open(folder.path(), serve()).unwrap().migrated().is_empty());
-}
-
-#[test]
-fn foreign_files_are_refused_untouched() {
-    let text = vec![b'x'; 5_000];
-    let foreign = {
-        let folder = TempDir::new().unwrap();
-        connect(folder.path()).batch_execute("CREATE TABLE theirs (id INTEGER)").unwrap();
-        fs::read(folder.path().join(DATABASE_FILE)).unwrap()
-    };
-    for content in [b"short".to_vec(), text, foreign] {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join(DATABASE_FILE);
-        fs::write(&file, &content).unwrap();
-        let error = error(folder.path());
-        assert!(matches!(error, OpenError::NotOurs { .. }), "{error}");
-        assert_eq!(error.to_string().lines().count(), 1);
-        assert_eq!(fs::read(&file).unwrap(), content);
-    }
-}
-
-#[tokio::test]
-async fn damaged_files_are_refused_untouched() {
-    let folder = TempDir::new().unwrap();
-    let store = SqliteStore::open(folder.path(), serve()).unwrap();
-    store.book(booking(scheduled(noon()))).await.unwrap();
-    drop(store);
-    let file = folder.path().join(DATABASE_FILE);
-    let mut content = fs::read(&file).unwrap();
-    // The header still names us, the schema behind it is gone.
-    content[100..8_192].fill(0x5a);
-    fs::write(&file, &content).unwrap();
-    let error = error(folder.path());
-    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-    assert_eq!(fs::read(&file).unwrap(), content);
-}
-
-#[test]
-fn newer_databases_are_refused_untouched() {
-    let folder = TempDir::new().unwrap();
-    drop(SqliteStore::open(folder.path(), serve()).unwrap());
-    let insert = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
-    connect(folder.path()).batch_execute(insert).unwrap();
-    let file = folder.path().join(DATABASE_FILE);
-    let content = fs::read(&file).unwrap();
-    let error = error(folder.path());
-    assert!(matches!(&error, OpenError::Newer { migration, .. } if migration == "29991231000000"), "{error}");
-    assert_eq!(fs::read(&file).unwrap(), content);
-}
-
-#[test]
-fn folders_that_cannot_be_written_are_refused() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("file");
-    fs::write(&file, "x").unwrap();
-    for path in [file.clone(), file.join("below")] {
-        let error = error(&path);
-        assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
-    }
-    let closed = folder.path().join("closed");
-    fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
-    // The superuser may write everywhere: only for others this shows something.
-    if fs::write(closed.join("probe"), "x").is_err() {
-        assert!(matches!(error(&closed), OpenError::NotWritable { .. }));
-    }
-}
-
-#[tokio::test]
 async fn a_full_disk_leaves_nothing_and_heals() {
     let folder = TempDir::new().unwrap();
     let store = Arc::new(SqliteStore::open(folder.path(), serve()).unwrap());
@@ -450,58 +366,4 @@ async fn a_write_that_was_answered_is_read() {
         });
         join(tasks.collect()).await;
     }
-}
-
-/// Bytes of the database per callback, after `count` bookings made by `booking`.
-async fn bytes_per_callback(count: u32, booking: impl Fn(u32) -> Booking) -> u64 {
-    let folder = TempDir::new().unwrap();
-    let store = Arc::new(SqliteStore::open(folder.path(), serve()).unwrap());
-    let empty =
-        number(&mut connect(folder.path()), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
-    let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..count {
-        let (store, booking) = (store.clone(), booking(n));
-        tasks.spawn(async move { store.book(booking).await });
-        if n % 1_000 == 999 {
-            while let Some(booked) = tasks.join_next().await {
-                assert_eq!(booked.unwrap(), Ok(Booked::New));
-            }
-        }
-    }
-    while let Some(booked) = tasks.join_next().await {
-        assert_eq!(booked.unwrap(), Ok(Booked::New));
-    }
-    assert_eq!(number(&mut connect(folder.path()), "SELECT count(*) FROM callbacks"), u64::from(count));
-    drop(store);
-    (fs::metadata(folder.path().join(DATABASE_FILE)).unwrap().len() - empty) / u64::from(count)
-}
-
-/// Wanted at a random-looking second of the next 14 days.
-fn spread(n: u32) -> domain::callback::Callback {
-    let seconds = i64::from(n.wrapping_mul(2_654_435_761) % 1_209_600);
-    scheduled_with_lead(noon() + Duration::seconds(seconds), Duration::seconds(120))
-}
-
-#[tokio::test]
-async fn a_scheduled_callback_costs_little() {
-    assert_eq!(Mode::Serve, serve().mode);
-    let bare = bytes_per_callback(10_000, |n| booking(spread(n))).await;
-    let with_ten_kilobytes = bytes_per_callback(1_000, |n| {
-        let visits: Vec<String> = (0..48)
-            .map(|i| {
-                format!(
-                    r#"{{"orderNumber":"WEB-{:06}","placedOn":"2026-{:02}-{:02}T10:{:02}:00Z","amount":{}.{:02},"mail":"customer{}@mail.example","articleCode":"{}","remark":"pressure drops again, please before noon {}","pieces":{}}}"#,
-                    n.wrapping_mul(31).wrapping_add(i * 7_919) % 1_000_000, i % 12 + 1, (n + i) % 28 + 1, (n * i) % 60,
-                    (n + 17 * i) % 500, (n ^ i) % 100, n, random_text((n * 64 + i).into(), 12).replace(['"', '\\'], "-"), i, i % 5
-                )
-            })
-            .collect();
-        let user_data = format!(r#"{{"customerId":"{n}","visits":[{}]}}"#, visits.join(","));
-        assert!((9_000..11_000).contains(&user_data.len()), "{}", user_data.len());
-        Booking { user_data: Some(user_data), ..booking(spread(n)) }
-    })
-    .await;
-    println!("bytes per scheduled callback: {bare}, with 10 kB of user data: {with_ten_kilobytes}");
-    assert!(bare <= 600, "{bare}");
-    assert!(with_ten_kilobytes <= 4_000, "{with_ten_kilobytes}");
 }

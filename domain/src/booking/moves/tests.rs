@@ -73,6 +73,8 @@ fn a_time_is_judged_as_a_booking_for_it_would_be() {
         (off(|it| it.paused = true), tomorrow),
         (off(|it| it.scheduled_enabled = false), tomorrow),
         (off(|it| it.min_lead_seconds = 100_000), tomorrow),
+        (off(|it| it.max_ahead_days = 1), utc("2030-03-05T17:00:00Z")),
+        (off(|it| it.max_ahead_days = 1), utc("2030-03-05T17:00:00.001Z")),
         (off(|it| it.reject_out_of_hours = false), night),
     ];
     for (settings, wanted) in table {

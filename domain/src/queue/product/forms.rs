@@ -3,6 +3,7 @@
 //! What cannot be read stays the text that it is: whoever reads the document says then what it has to be.
 
 use crate::document::Node;
+use crate::queue::QueueSettings;
 
 /// What a setting is, as far as a text has to be read for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub enum Form {
     Parameters,
     /// Options that a booking may override, under the names of its section.
     Overridable,
+    /// Days, or a number with the letter of a unit: `1M` is a month. What is longer than can be booked ahead is all of
+    /// that.
+    Ahead,
     /// Yes or no, or a list of the queues that are paused.
     Paused,
 }
@@ -56,12 +60,13 @@ const JSON: [char; 3] = ['[', '{', '"'];
 pub fn read(form: Form, shape: Shape, queue: &str, text: &str) -> Option<Node> {
     let text = text.trim();
     Some(match form {
-        Form::Plain | Form::Words(_) if text.is_empty() => return None,
+        Form::Plain | Form::Words(_) | Form::Ahead if text.is_empty() => return None,
         Form::Plain => plain(shape, text),
         Form::Words(words) => {
             let found = words.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(text));
             Node::text(found.map_or(text, |(_, ours)| ours))
         }
+        Form::Ahead => days_ahead(text).map_or_else(|| Node::text(text), |days| Node::Whole(days.into())),
         Form::Parameters => texts(text, |item| if item == CUSTOMER_NUMBER { PHONE_NUMBER } else { item }),
         Form::Overridable => {
             texts(text, |item| OVERRIDABLE.iter().find(|(theirs, _)| *theirs == item).map_or(item, |(_, ours)| ours))
@@ -71,6 +76,21 @@ pub fn read(form: Form, shape: Shape, queue: &str, text: &str) -> Option<Node> {
             None => Node::Flag(split(text).any(|paused| paused == queue)),
         },
     })
+}
+
+/// Days of a span such as `10`, `10D`, `2W`, `1M` or `1Y`, at most as many as can be booked ahead.
+fn days_ahead(text: &str) -> Option<u32> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let days_each: u32 = match text.get(digits.len()..)? {
+        "" | "D" | "d" => 1,
+        "W" | "w" => 7,
+        // A small m is a minute to some.
+        "M" => 30,
+        "Y" | "y" => 365,
+        _ => return None,
+    };
+    let number: u32 = digits.trim_end().parse().ok()?;
+    Some(number.saturating_mul(days_each).min(*QueueSettings::MAX_AHEAD_DAYS.end()))
 }
 
 fn plain(shape: Shape, text: &str) -> Node {

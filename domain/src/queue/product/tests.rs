@@ -20,7 +20,7 @@ fn every_name_of_the_product_reaches_the_setting_that_it_means() {
     let json = r#"{
         "_vq": "VQ_1", "_immediate_enabled": "false", "_scheduled_enabled": true, "_paused_services_list": "sales, support",
         "_business_hours_service": "office", "_enable_reject_out_of_office_hours": "no", "_immediate_blackout": "600",
-        "_logged_in_check": 1, "_min_time_before_callback": "900", "_default_country": "GB",
+        "_logged_in_check": 1, "_min_time_before_callback": "900", "_reject_future_desired_time": "3D", "_default_country": "GB",
         "_disallow_premium_phone_numbers": "false", "_disallow_impossible_phone_numbers": "FALSE",
         "_request_time_bucket": "30", "_max_request_by_time_bucket": 7, "_enable_in_queue_checking": "false",
         "_throttle_request_parameters": "_customer_number,customerId", "_throttle_request_parameters_limit": "3",
@@ -41,6 +41,7 @@ fn every_name_of_the_product_reaches_the_setting_that_it_means() {
     assert_eq!(checks.into_errors(), []);
     assert_eq!((read.virtual_queue.as_deref(), read.immediate_enabled, read.paused), (Some("VQ_1"), false, true));
     assert_eq!(serde_json::to_value(&read.hours).unwrap(), "office");
+    assert_eq!((read.min_lead_seconds, read.max_ahead_days), (900, 3));
     assert_eq!((read.slot_minutes.get(), read.slot_capacity, read.ttl_seconds), (30, 7, 3_600));
     assert_eq!((read.duplicate_policy, read.call_direction), (DuplicatePolicy::Allow, CallDirection::UserOriginated));
     assert_eq!(read.throttle_parameters, ["phoneNumber", "customerId"]);
@@ -90,6 +91,23 @@ fn an_empty_text_of_the_product_sets_nothing() {
     let (read, told) =
         settings(r#"{"_target": "", "_ttl": "", "_business_hours_service": "", "_call_direction": null}"#);
     assert_eq!((read, told), (QueueSettings::default(), vec![]));
+}
+
+#[test]
+fn how_far_ahead_is_a_span_of_days() {
+    let read = |text: &str| read(Form::Ahead, Shape::Whole, "q", text);
+    for (text, days) in
+        [("3", 3), ("3D", 3), ("3 d", 3), ("1W", 7), ("2w", 14), ("3W", 14), ("1M", 14), ("1y", 14), ("0D", 0)]
+    {
+        assert_eq!(read(text), Some(Node::Whole(days)), "{text}");
+    }
+    assert_eq!(read(&format!("{}Y", u32::MAX)), Some(Node::Whole(14)));
+    for text in ["1m", "1H", "D", "-1D", "1.5D", "1DD", "P1M"] {
+        assert_eq!(read(text), Some(Node::text(text)), "{text}");
+    }
+    assert_eq!(read(""), None);
+    let told = settings(r#"{"_reject_future_desired_time": "1H"}"#).1;
+    assert_eq!(told, [r#"maxAheadDays: has to be a whole number from 0 to 4294967295, not "1H""#]);
 }
 
 #[test]

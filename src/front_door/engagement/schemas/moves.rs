@@ -2,7 +2,7 @@
 
 use domain::ids::{CallbackId, HoldId};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::{ErrorStatus, ProposedSlots, SuccessStatus, desired_time, required_time, uuid};
 use crate::front_door::wire::time::Stamp;
@@ -123,4 +123,17 @@ pub(crate) struct NoPlaceResponse {
     status: ErrorStatus,
     #[schema(nullable = false)]
     data: Option<ProposedSlots>,
+}
+
+/// Refusal of a time for want of a place, or because the caller is throttled.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what `error` writes")]
+pub(crate) enum PlaceRefusals {
+    #[response(
+        status = 429,
+        description = "The slot has no place left (then `data.slots` proposes others), or the caller is being throttled \
+                       (then `data` is absent).",
+        headers(("Retry-After" = u32, description = "Seconds to wait. Sent for throttling only."))
+    )]
+    NoPlace(NoPlaceResponse),
 }

@@ -3,7 +3,7 @@
 use domain::ids::CallbackId;
 use domain::ports::{EndpointView, NoticeView};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::front_door::engagement::schemas::{ErrorResponse, SuccessStatus};
 use crate::front_door::wire::time::Stamp;
@@ -233,6 +233,15 @@ pub(super) struct DoneResponse {
     status: SuccessStatus,
     #[schema(inline)]
     data: Done,
+}
+
+/// Which endpoint.
+#[derive(IntoParams)]
+#[expect(dead_code, reason = "describes what `news` reads")]
+#[into_params(parameter_in = Path)]
+pub(super) struct EndpointPath {
+    /// Name of the endpoint.
+    endpoint: String,
 }
 
 /// Refusals of operations on one endpoint.

@@ -4,8 +4,8 @@ use super::*;
 use chrono::DateTime;
 use domain::callback::{Live, Signal};
 use domain::numbers::PhoneNumber;
-use domain::ports::{AttemptRef, Details};
-use domain::queue::CallOptions;
+use domain::ports::{AttemptRef, Details, Invitation};
+use domain::queue::{CallDirection, CallOptions};
 use domain::wait::{Mode, NoEstimate, QueueReport};
 
 const EPOCH_MS: i64 = 1_800_000_000_000;
