@@ -27,13 +27,24 @@ pub(super) enum Reloaded {
     Later,
 }
 
+/// How what is known of the row came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// By steps of this session, or by reading it before.
+    FromEarlier,
+    /// It was read for this very step.
+    JustRead,
+}
+
 impl State {
-    /// Steps, saves and performs one input. A lost race reads the row again and steps anew.
+    /// Steps, saves and performs one input. A lost race reads the row again and steps anew; and what somebody is refused
+    /// is refused by the row as it is: another node may have taken steps that are not known here.
     pub(super) async fn apply(&mut self, me: &ActorRef<SessionMsg>, input: Input, caller: Caller) -> Result<(), Fault> {
+        let mut known = Known::FromEarlier;
         for _ in 0..CONFLICTS {
             if self.callback.is_none() {
                 match self.reload(me).await? {
-                    Reloaded::Ours => {}
+                    Reloaded::Ours => known = Known::JustRead,
                     Reloaded::NotOurs => {
                         self.pass_on(input, caller);
                         return Ok(());
@@ -48,6 +59,10 @@ impl State {
             let mut next = callback.clone();
             let effects = match next.step(input.clone(), self.node.now()) {
                 Ok(effects) => effects,
+                Err(_) if known == Known::FromEarlier && !matches!(caller, Caller::None) => {
+                    self.callback = None;
+                    continue;
+                }
                 Err(refused) => {
                     self.on_refused_start(me, &refused);
                     caller.answer(Err(refused));

@@ -1,10 +1,11 @@
 //! What routing reports, with and without a session on our side.
 
 use actors::testing::{FakeRouting, Fault, Op, World, until};
-use domain::callback::{Callback, Cause, Live, Reason, Reply, SignalEvent, State, StepError};
+use domain::callback::{Callback, Cause, Effect, Input, Live, Reason, Reply, Signal, SignalEvent, State, StepError};
 use domain::event::{ActorKind, Event};
-use domain::ids::CallbackId;
-use domain::ports::{CallbackStore as _, SignalError, Unserved};
+use domain::ids::{CallbackId, SessionId};
+use domain::ports::{CallbackStore as _, Change, SignalError, Unserved};
+use domain::slots::Grid;
 
 use super::support::{SOON, Service, pass, seconds};
 
@@ -49,6 +50,41 @@ async fn only_the_granted_session_may_speak() {
         let answer = service.inbox.signal(actors::testing::tenant_id(), id, other.clone()).await;
         assert_eq!(answer, Err(SignalError::Refused(StepError::OtherSession)), "{:?}", other.event);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_node_has_heard_is_known_before_anybody_is_refused() {
+    let service = Service::start(World::new()).await;
+    let id = service.create().await;
+    service.until_entered(1).await;
+    // The report that grants the attempt reaches another node, which sends no word of it.
+    let before = service.row(id);
+    let mut callback = before.clone();
+    let session = SessionId::new("session-1").ok();
+    let accepted = Input::Signal(Signal { attempt: 1, seq: 1, session, event: SignalEvent::Accepted });
+    let effects = callback.step(accepted, service.now()).unwrap();
+    let saving = effects.into_iter().find_map(|effect| match effect {
+        Effect::Save(saving) => Some(saving),
+        _ => None,
+    });
+    let change = Change {
+        callback,
+        from: before.state,
+        expected_version: before.version,
+        expected_owner: None,
+        saving: saving.unwrap(),
+        slot_capacity: 0,
+        grid: Grid::default(),
+        at: service.now(),
+        announcement: None,
+    };
+    service.world.ports().callbacks.save(change).await.unwrap();
+    for (seq, event) in [(2, SignalEvent::Routing), (3, SignalEvent::Processing)] {
+        assert_eq!(service.report(id, 1, seq, event).await, Ok(Reply::Done));
+    }
+    assert_eq!(service.row(id).state, State::Processing);
+    assert_eq!(service.world.routing.attempts_of(id), [1]);
+    service.assert_no_restarts();
 }
 
 #[tokio::test(start_paused = true)]
