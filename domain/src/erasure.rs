@@ -54,16 +54,26 @@ pub struct Counts {
     pub idempotency_keys: u64,
 }
 
-/// What a look into the files found afterwards. A database leaves copies of rows in the free space between its rows when
-/// it moves them; it is that space which is looked through.
+/// What a look found afterwards. A database leaves copies of rows in the free space between its rows when it moves them;
+/// in a file of our own it is that space which is looked through. In a server's database it is the tables, once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Search {
-    /// Bytes of the files that were looked through.
+    /// Bytes of the file or of the tables that were looked through.
     pub bytes: u64,
     /// Whether the database was written anew, because something was left there.
     pub rewritten: bool,
-    /// Places that look like something of it even so. None, unless the same number is kept for another tenant.
+    /// Places that look like something of it even so. None, unless the same number is kept for another tenant (in a file),
+    /// or has come anew meanwhile (in a server's database).
     pub found: u64,
+}
+
+/// Who keeps the bytes of what is stored, and so copies that an erasure cannot reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// This service, in a folder.
+    Folder,
+    /// A database server, with its log, archives and backups.
+    Server,
 }
 
 /// What was erased. Holds no personal data.
@@ -73,6 +83,8 @@ pub struct Receipt {
     pub id: ErasureId,
     /// Whose data it was about.
     pub tenant: TenantId,
+    /// Where it was kept.
+    pub keeper: Keeper,
     /// Recognises the number, for whoever has number and master key.
     pub fingerprint: [u8; 16],
     /// The way in.
@@ -90,7 +102,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Until when a copy of the data folder from before may hold what was erased and would tell it: whatever is put back
+    /// Until when a copy of the data from before may hold what was erased and would tell it: whatever is put back
     /// from one later than this is removed by its age.
     pub fn copies_hold_until(&self) -> DateTime<Utc> {
         // The latest that can be booked is a fortnight ahead, and is kept for another one.

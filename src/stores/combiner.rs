@@ -59,6 +59,11 @@ pub trait Command: Send + 'static {
 
     /// Rows that it writes if nobody waits for it (claims, takes, purges); 0 for work that somebody waits for.
     fn background_rows(&self) -> usize;
+
+    /// Whether it costs statements of its own where others share theirs: see [`Limits::batch_alone`].
+    fn goes_alone(&self) -> bool {
+        false
+    }
 }
 
 /// Why an attempt to write a batch failed. The texts hold no values of rows.
@@ -96,11 +101,14 @@ pub struct Limits {
     pub queued_bytes: usize,
     /// Commands in one transaction. Larger saves little and delays the first of them. Default 1,000.
     pub batch_commands: usize,
+    /// Of those, commands with statements of their own. Where each statement is a message to a server, many of them hold
+    /// the locks of a batch for long. Default: as many as there are.
+    pub batch_alone: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queued_commands: 10_000, queued_bytes: 64_000_000, batch_commands: 1_000 }
+        Self { queued_commands: 10_000, queued_bytes: 64_000_000, batch_commands: 1_000, batch_alone: usize::MAX }
     }
 }
 

@@ -13,7 +13,6 @@
 mod audit;
 mod call_ins;
 mod callbacks;
-mod command;
 mod direct;
 mod erasure;
 mod explain;
@@ -43,6 +42,7 @@ use domain::ids::TenantId;
 use domain::ports::Observer;
 
 use super::combiner::{Combiner, Limits, WriteStats};
+use super::command;
 use command::Command;
 pub use direct::{DirectError, DirectWriter};
 use in_place::{InPlace, MAX_PLACES, usual_places};

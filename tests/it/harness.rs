@@ -2,6 +2,7 @@
 //! judges recorded facts.
 
 pub(crate) mod api;
+pub(crate) mod balancer;
 pub(crate) mod captcha;
 pub(crate) mod checker;
 pub(crate) mod database;
@@ -14,6 +15,8 @@ pub(crate) mod load;
 pub(crate) mod ors;
 pub(crate) mod outside;
 pub(crate) mod poll;
+pub(crate) mod postgres;
+pub(crate) mod postgres_search;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod service;

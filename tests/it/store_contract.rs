@@ -1,5 +1,5 @@
 //! What every store has to do, whatever database it uses. A store joins by a [`harness::Injector`] for the
-//! faults that have to happen inside it, a function that makes a fresh one, and one line of [`contract`].
+//! faults that have to happen inside it, a function that makes a fresh one, and one line in [`contract`].
 
 mod audit;
 mod batches;
@@ -12,8 +12,10 @@ mod explain;
 mod harness;
 mod holds;
 mod limits;
+mod nodes;
 mod notice_records;
 mod notices;
+mod postgres;
 mod recounts;
 mod search;
 mod settings;
@@ -24,9 +26,13 @@ mod tenants;
 mod user_data;
 mod work;
 
-/// Runs every test of the contract against the fixtures that `$start` makes.
+/// Runs every test of the contract against the fixtures of every store.
 macro_rules! contract {
-    ($store:ident, $start:path; $($group:ident: $($test:ident),+;)+) => {
+    ($($group:ident: $($test:ident),+;)+) => {
+        contract! { @on sqlite_store, crate::store_contract::sqlite::start; $($group: $($test),+;)+ }
+        contract! { @on postgres_store, crate::store_contract::postgres::start; $($group: $($test),+;)+ }
+    };
+    (@on $store:ident, $start:path; $($group:ident: $($test:ident),+;)+) => {
         mod $store {
             $(mod $group {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +45,6 @@ macro_rules! contract {
 }
 
 contract! {
-    sqlite_store, crate::store_contract::sqlite::start;
     bookings: come_back_whole, immediate_ones_too, are_walled_by_tenant, are_recognised_by_their_key,
         keys_expire, equal_keys_in_one_batch_share_one_outcome, a_refusal_leaves_the_key_unused,
         the_last_place_goes_once_in_one_batch, of_every_size_come_back, ids_are_taken_once,

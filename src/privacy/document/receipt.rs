@@ -1,6 +1,6 @@
 //! What was erased, and what an erasure does not reach.
 
-use domain::erasure::Receipt;
+use domain::erasure::{Keeper, Receipt};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,7 +26,7 @@ pub struct Removed {
     idempotency_keys: u64,
 }
 
-/// What a look into the files found afterwards.
+/// What a look found afterwards.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Searched {
@@ -34,7 +34,8 @@ pub struct Searched {
     bytes: u64,
     /// Whether the database was written anew, because copies were left between its rows.
     rewritten: bool,
-    /// Places that look like something of it even so: 0, unless the same number is kept for another tenant.
+    /// Places that look like something of it even so: 0, unless the same number is kept for another tenant (in a file), or
+    /// has come anew meanwhile (in PostgreSQL).
     found: u64,
 }
 
@@ -42,7 +43,7 @@ pub struct Searched {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Remainder {
-    /// backups, callbacks, events, receivers, journal or settings.
+    /// backups, archives, files, callbacks, events, receivers, journal or settings.
     r#where: &'static str,
     /// What is there.
     what: String,
@@ -101,17 +102,52 @@ impl From<Receipt> for ReceiptDocument {
     }
 }
 
-fn remains(receipt: &Receipt) -> Vec<Remainder> {
-    let entry = |r#where, what: &str| Remainder { r#where, what: what.to_owned(), until: None };
-    let mut remains = vec![
-        Remainder {
-            until: Some(stamp(receipt.copies_hold_until())),
+fn entry(r#where: &'static str, what: &str) -> Remainder {
+    Remainder { r#where, what: what.to_owned(), until: None }
+}
+
+/// Copies of what was kept.
+fn copies(receipt: &Receipt) -> Vec<Remainder> {
+    let until = Some(stamp(receipt.copies_hold_until()));
+    match receipt.keeper {
+        Keeper::Folder => vec![Remainder {
+            until,
             ..entry(
                 "backups",
                 "Copies of the data folder that were made before hold it until they are deleted. Erase the number again \
                  after putting one back; its records would go by their age then at the latest.",
             )
-        },
+        }],
+        Keeper::Server => vec![
+            Remainder {
+                until: until.clone(),
+                ..entry(
+                    "backups",
+                    "Backups, dumps and snapshots of the database that were made before hold it until they are deleted. \
+                     Erase the number again after putting one back; its records would go by their age then at the latest.",
+                )
+            },
+            Remainder {
+                until,
+                ..entry(
+                    "archives",
+                    "Archived segments of the write-ahead log hold it until they are deleted: a recovery to a moment \
+                     before the erasure brings it back. Erase the number again after one.",
+                )
+            },
+            entry(
+                "files",
+                "No query finds it, but pages and write-ahead log of the server, and of its standbys, hold bytes of it \
+                 until something else is written there. VACUUM FULL, CHECKPOINT, a switch of the log and another \
+                 CHECKPOINT end that.",
+            ),
+        ],
+    }
+}
+
+fn remains(receipt: &Receipt) -> Vec<Remainder> {
+    let mut remains = copies(receipt);
+    remains.extend([
         entry("events", "Events and webhook messages name callbacks by id and state. They hold no number and no data."),
         entry("receivers", "What webhooks, notifications and routing have carried away is with those who received it."),
         Remainder {
@@ -122,7 +158,7 @@ fn remains(receipt: &Receipt) -> Vec<Remainder> {
             "settings",
             "Documents of tenants and their history are not looked through: take numbers out of rules there.",
         ),
-    ];
+    ]);
     if receipt.counts.blinded > 0 {
         remains.push(entry("callbacks", "Rows without number and data, until routing has been told of their end."));
     }

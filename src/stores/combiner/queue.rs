@@ -74,6 +74,7 @@ impl<C: Command> Queue<C> {
     ///
     /// - further commands for a callback that is in the batch already, because each must see the outcome of
     ///   the one before it;
+    /// - commands with statements of their own beyond [`Limits::batch_alone`];
     /// - background work beyond a quarter of a batch, so that customers never wait behind housekeeping.
     ///
     /// Commands whose caller has gone are dropped: nobody could be told, so nobody relies on them.
@@ -81,7 +82,7 @@ impl<C: Command> Queue<C> {
         let mut batch = Vec::with_capacity(self.len().min(self.limits.batch_commands));
         let mut touched: HashSet<CallbackId> = HashSet::with_capacity(batch.capacity());
         let mut later = Vec::new();
-        let mut background = 0;
+        let (mut background, mut alone) = (0, 0);
         let mut examined = 0;
         while batch.len() < self.limits.batch_commands && examined < self.limits.examined() {
             let Some((tenant, mut entry, bytes)) = self.waiting.pop() else { break };
@@ -91,13 +92,15 @@ impl<C: Command> Queue<C> {
             }
             let rows = entry.command.background_rows();
             let too_much = rows > 0 && background > 0 && background + rows > self.limits.background_rows();
+            let too_many = entry.command.goes_alone() && alone >= self.limits.batch_alone.max(1);
             let ids = entry.command.touches();
-            if too_much || ids.iter().any(|id| touched.contains(id)) {
+            if too_much || too_many || ids.iter().any(|id| touched.contains(id)) {
                 entry.arrived += 1;
                 later.push((tenant, entry, bytes));
                 continue;
             }
             background += rows;
+            alone += usize::from(entry.command.goes_alone());
             touched.extend(ids);
             batch.push(entry);
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::audit::{Entry, Link};
+use domain::audit::Link;
 use domain::erasure::RECEIPTS_KEPT;
 use domain::ids::TenantId;
 use domain::ports::{AuditPage, AuditStore, NewEntry, StoreError};
@@ -14,15 +14,10 @@ use super::command::{Command, Outcome};
 use super::erasure::{PrivacyCommand, TidyRows};
 use super::queries::sql_limit;
 use super::readers::{Reader, not_read};
-use super::rows::{instant, millis, stored, unreadable};
+use super::rows::{millis, stored};
 use super::statement::{first, rows, statements};
 use super::tenants::whole;
-
-/// Entries of a tenant that are kept whatever their age; older ones go.
-const MAX_ENTRIES: i64 = 100_000;
-
-/// Entries of a tenant that one purge removes.
-const TIDIED_AT_ONCE: i64 = 250;
+use crate::stores::audit::{EntryRow, MAX_ENTRIES, TIDIED_AT_ONCE, entry, hash};
 
 statements! {
     Ends -> (BigInt, Binary, BigInt, Binary) =
@@ -34,18 +29,6 @@ statements! {
         (SELECT a.seq AS seq, a.at AS at FROM audit a WHERE a.tenant = h.tenant ORDER BY a.seq LIMIT ?) o
         WHERE o.at < ? OR o.seq <= h.seq - ?) FROM audit_heads h";
     OldReceipts -> (BigInt, Binary) = "SELECT tenant, id FROM erasures WHERE finished_at < ? LIMIT ?";
-}
-
-/// A hash as it is stored.
-pub(super) fn hash(bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
-    bytes.try_into().map_err(|_| unreadable("a hash of the audit log has not 32 bytes"))
-}
-
-type EntryRow = (i64, i64, String, String, String, String, Vec<u8>);
-
-fn entry(row: EntryRow) -> Result<Entry, StoreError> {
-    let (seq, at, act, actor, subject, details, bytes) = row;
-    Ok(Entry { seq: whole(seq), at: instant(at)?, act, actor, subject, details, hash: hash(bytes)? })
 }
 
 impl Reader {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Duration, Utc};
-use domain::callback::{Callback, Cause, Idempotency, Options};
+use chrono::{DateTime, Utc};
+use domain::callback::{Callback, Cause, Idempotency};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
     Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
@@ -13,49 +13,23 @@ use domain::ports::{
 use domain::slots::Grid;
 
 use super::SqliteStore;
-use super::command::{Book, Command, Forget, Outcome, Own, Remove};
+use super::command::{Command, Forget, Outcome, Own, Remove};
 use super::queries::{Candidate, PastUse};
 use super::readers::Reader;
 use super::rows::check_storable;
 use super::writer::KEY_LIFE;
-use crate::stores::user_data::{pack, unpack};
-
-/// Idempotency keys and slots that one command removes.
-const FORGET_ROWS: usize = 250;
-
-/// Steps of expired keys and past slots in one purge: twice what a thousand bookings a second leave in 5 s.
-const MAX_FORGET_STEPS: usize = 40;
-
-/// How long after its start a slot is kept: no slot is longer than two hours, and operators like to look back.
-const SLOT_LIFE: Duration = Duration::hours(24);
-
-/// How long a count is kept after its end, for bookings that were judged by a clock a little behind.
-const COUNT_LIFE: Duration = Duration::hours(1);
+use crate::stores::packing::unpacked_details;
+use crate::stores::upkeep::{COUNT_LIFE, FORGET_ROWS, MAX_FORGET_STEPS, SLOT_LIFE};
+pub(super) use crate::stores::{
+    command::unexpected,
+    packing::{packed_book, unpacked},
+};
 
 /// Below so many free pages (8 MB) the file is not shortened: they will be used again.
 const MIN_FREE_PAGES: i64 = 1_000;
 
 /// Steps of shortening in one purge.
 const MAX_SHRINK_STEPS: usize = 4;
-
-/// An outcome of another kind than the command's own cannot be; if it were, nothing could be said of the write.
-pub(super) fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
-    debug_assert!(false, "an outcome of another command: {outcome:?}");
-    Err(StoreError::PerhapsDone("the outcome was of another command".to_owned()))
-}
-
-fn packed_options(options: &Options) -> Result<Option<Vec<u8>>, StoreError> {
-    if options.is_empty() {
-        return Ok(None);
-    }
-    let text = serde_json::to_string(options)
-        .map_err(|error| StoreError::NotDone(format!("cannot write the rare members: {error}")))?;
-    Ok(Some(pack(&text)))
-}
-
-pub(super) fn unpacked(packed: &[u8]) -> Result<String, StoreError> {
-    unpack(packed).map_err(|error| StoreError::Unreadable(format!("a packed value: {error}")))
-}
 
 impl SqliteStore {
     /// Rows of one command of background work: what one batch takes of it.
@@ -137,25 +111,6 @@ impl SqliteStore {
     }
 }
 
-/// A booking as the writer takes it: checked, its texts packed.
-pub(super) fn packed_book(booking: Booking) -> Result<Book, StoreError> {
-    check_storable(&booking.callback)?;
-    Ok(Book {
-        options: packed_options(&booking.options)?,
-        user_data: booking.user_data.as_deref().map(pack),
-        callback: booking.callback,
-        slot_capacity: booking.slot_capacity,
-        grid: booking.grid,
-        idempotency: booking.idempotency,
-        limits: booking.limits,
-        captcha: booking.captcha,
-        hold: booking.hold,
-        booked_at: booking.booked_at,
-        announcement: booking.announcement,
-        on_replaced: booking.on_replaced,
-    })
-}
-
 #[async_trait]
 impl CallbackStore for SqliteStore {
     async fn book(&self, booking: Booking) -> Result<Booked, StoreError> {
@@ -186,13 +141,7 @@ impl CallbackStore for SqliteStore {
     async fn details(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Details>, StoreError> {
         let found = self.readers.read_for(tenant, move |reader| reader.details(tenant, id)).await?;
         let Some((options, user_data)) = found else { return Ok(None) };
-        let options = match options {
-            Some(packed) => serde_json::from_str(&unpacked(&packed)?)
-                .map_err(|_| StoreError::Unreadable("the rare members are no document of theirs".to_owned()))?,
-            None => Options::default(),
-        };
-        let user_data = user_data.as_deref().map(unpacked).transpose()?;
-        Ok(Some(Details { options, user_data }))
+        unpacked_details(options.as_deref(), user_data.as_deref()).map(Some)
     }
 
     async fn history(&self, tenant: TenantId, id: CallbackId, limit: usize) -> Result<Vec<HistoryEntry>, StoreError> {

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Text};
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{Booked, Booking, ExplainStore, Preview, StoreError};
+use domain::ports::{Booking, ExplainStore, Preview, StoreError};
 
 use super::SqliteStore;
 use super::callbacks::packed_book;
 use super::command::Book;
-use super::judge::{Judge, Verdict};
+use super::judge::Judge;
 use super::names::QueueKey;
 use super::readers::{Reader, not_read};
 use super::rows::instant;
@@ -25,20 +25,7 @@ const NOBODY: i64 = 0;
 impl Reader {
     fn preview(&mut self, book: &Book) -> Result<Preview, StoreError> {
         let key = self.key_of(book)?;
-        let mut judge = Judge::new(&mut self.connection, book, key).telling();
-        let refused = match judge.repeated().map_err(not_read)? {
-            None => judge.hold().map_err(not_read)?,
-            repeated => repeated,
-        };
-        let booked = match refused {
-            Some(answer) => answer,
-            None => match judge.counted().map_err(not_read)? {
-                Verdict::Keep(None) => Booked::New,
-                Verdict::Keep(Some(end)) => Booked::Replaced { id: end.callback.id, from: end.from },
-                Verdict::Answer(answer) => answer,
-            },
-        };
-        Ok(Preview { booked, tallies: judge.into_tallies() })
+        Judge::new(&mut self.connection, book, key).foretell().map_err(not_read)
     }
 
     fn key_of(&mut self, book: &Book) -> Result<QueueKey, StoreError> {

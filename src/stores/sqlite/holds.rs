@@ -17,72 +17,14 @@ use super::queries::sql_limit;
 use super::readers::{Reader, not_read};
 use super::rows::{instant, millis, unreadable};
 use super::statement::{rows, statements};
-
-/// Holds of one queue that one read of a count looks at: more than a queue may have, with those that are over.
-const MAX_HOLDS: usize = 5_000;
-/// Reads of the holds of a queue until every one is counted anew. None is added meanwhile.
-const READS: usize = 20;
+pub(super) use crate::stores::command::holds::{HoldCommand, HoldMove, HoldMoves};
+use crate::stores::command::holds::{MAX_HOLDS, MOVE_READS};
 
 statements! {
     HoldsOfQueue -> (Binary, BigInt, BigInt) = "SELECT id, slot, desired_time FROM holds WHERE queue = ? LIMIT ?";
     // One short range per queue instead of a walk through all holds.
     Lapsed -> (Binary) = "SELECT h.id FROM queues q CROSS JOIN holds h
         WHERE h.queue = q.key AND h.expires_at <= ? LIMIT ?";
-}
-
-/// One command about held places.
-pub(super) enum HoldCommand {
-    Hold(Holding),
-    Release {
-        tenant: TenantId,
-        id: HoldId,
-        at: DateTime<Utc>,
-    },
-    /// Those of them whose time was over at `at`.
-    Expire {
-        ids: Vec<HoldId>,
-        at: DateTime<Utc>,
-    },
-    /// For a count by another grid.
-    Move(HoldMoves),
-}
-
-/// Holds of one queue that get other slots.
-pub(super) struct HoldMoves {
-    pub(super) queue: i64,
-    pub(super) mark: String,
-    pub(super) moves: Vec<HoldMove>,
-}
-
-/// One of them, with its slot as it was read.
-#[derive(Clone, Copy)]
-pub(super) struct HoldMove {
-    pub(super) id: HoldId,
-    pub(super) from: DateTime<Utc>,
-    pub(super) to: DateTime<Utc>,
-}
-
-impl HoldCommand {
-    /// Who waits for it; nobody for what time has done.
-    pub(super) fn tenant(&self) -> Option<TenantId> {
-        match self {
-            Self::Hold(holding) => Some(holding.tenant),
-            Self::Release { tenant, .. } => Some(*tenant),
-            Self::Expire { .. } | Self::Move(_) => None,
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.background_rows() * size_of::<HoldMove>()
-    }
-
-    pub(super) fn background_rows(&self) -> usize {
-        match self {
-            Self::Hold(_) | Self::Release { .. } => 0,
-            Self::Expire { ids, .. } => ids.len(),
-            Self::Move(moves) => moves.moves.len(),
-        }
-    }
 }
 
 fn hold_id(bytes: &[u8]) -> Result<HoldId, StoreError> {
@@ -124,7 +66,7 @@ impl SqliteStore {
     pub(super) async fn move_holds(&self, queues: HashMap<i64, (Grid, String)>) -> Result<(), StoreError> {
         for (queue, (grid, mark)) in queues {
             let mut left = self.readers.read(move |reader| reader.holds_to_move(queue, grid)).await?;
-            for _ in 0..READS {
+            for _ in 0..MOVE_READS {
                 for step in left.chunks(self.step_rows()) {
                     let moves = HoldMoves { queue, mark: mark.clone(), moves: step.to_vec() };
                     self.count_of(HoldCommand::Move(moves)).await?;

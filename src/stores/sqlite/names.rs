@@ -1,10 +1,6 @@
 //! Small numbers for tenants and queues, remembered in both directions.
 //!
-//! A number is remembered only once it is committed, and its row is never removed, so what is remembered is
-//! always true. The maps hold one entry per tenant and queue of the installation: their bound is the settings.
-
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+//! A number is remembered only once it is committed.
 
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::{QueryResult, SqliteConnection};
@@ -12,6 +8,8 @@ use domain::ids::{QueueName, TenantId};
 use uuid::Uuid;
 
 use super::statement::{execute, first, statements};
+use crate::stores::names::NameMemory;
+pub(super) use crate::stores::names::QueueKey;
 
 statements! {
     FindTenant -> (BigInt) = "SELECT key FROM tenants WHERE id = ?";
@@ -23,54 +21,26 @@ statements! {
     FindTenantId -> (Binary) = "SELECT id FROM tenants WHERE key = ?";
 }
 
-/// The numbers of a queue and of its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct QueueKey {
-    pub(super) tenant: i64,
-    pub(super) queue: i64,
-}
-
-/// What is known to be committed.
+/// What is known to be committed, and questions about the rest.
 #[derive(Default)]
 pub(super) struct Names {
-    maps: RwLock<Maps>,
-}
-
-#[derive(Default)]
-struct Maps {
-    tenants: HashMap<TenantId, i64>,
-    queues: HashMap<(TenantId, QueueName), QueueKey>,
-    by_queue: HashMap<i64, (TenantId, QueueName)>,
+    memory: NameMemory,
 }
 
 impl Names {
-    fn read(&self) -> RwLockReadGuard<'_, Maps> {
-        self.maps.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Remembers a committed number.
-    pub(super) fn learn(&self, tenant: TenantId, queue: &QueueName, key: QueueKey) {
-        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
-        maps.tenants.insert(tenant, key.tenant);
-        maps.queues.insert((tenant, queue.clone()), key);
-        maps.by_queue.insert(key.queue, (tenant, queue.clone()));
-    }
-
     /// The number of a tenant; none if nothing of it was ever kept. For readers: what they see is committed.
     pub(super) fn tenant(&self, connection: &mut SqliteConnection, id: TenantId) -> QueryResult<Option<i64>> {
         let key = self.tenant_unlearned(connection, id)?;
-        if let Some(key) = key
-            && !self.read().tenants.contains_key(&id)
-        {
-            self.maps.write().unwrap_or_else(PoisonError::into_inner).tenants.insert(id, key);
+        if let Some(key) = key {
+            self.memory.learn_tenant(id, key);
         }
         Ok(key)
     }
 
     /// As [`Self::tenant`], for the writer: what it sees may yet be rolled back, so nothing is remembered.
     pub(super) fn tenant_unlearned(&self, connection: &mut SqliteConnection, id: TenantId) -> QueryResult<Option<i64>> {
-        if let Some(key) = self.read().tenants.get(&id) {
-            return Ok(Some(*key));
+        if let Some(key) = self.memory.tenant(id) {
+            return Ok(Some(key));
         }
         let uuid = id.as_uuid();
         let found: Option<(i64,)> = first::<FindTenant, _>(connection, &[uuid.as_bytes().as_slice().into()])?;
@@ -79,7 +49,7 @@ impl Names {
 
     /// The numbers of a queue, if they are remembered.
     pub(super) fn known_queue(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueKey> {
-        self.read().queues.get(&(tenant, queue.clone())).copied()
+        self.memory.queue(tenant, queue)
     }
 
     /// The numbers of a queue; none if nothing of it was ever kept. For readers: what they see is committed.
@@ -96,7 +66,7 @@ impl Names {
         let found: Option<(i64,)> = first::<FindQueue, _>(connection, &[tenant_key.into(), queue.as_str().into()])?;
         let Some((queue_key,)) = found else { return Ok(None) };
         let key = QueueKey { tenant: tenant_key, queue: queue_key };
-        self.learn(tenant, queue, key);
+        self.memory.learn(tenant, queue, key);
         Ok(Some(key))
     }
 
@@ -106,8 +76,8 @@ impl Names {
         connection: &mut SqliteConnection,
         queue: i64,
     ) -> QueryResult<Option<(TenantId, QueueName)>> {
-        if let Some(known) = self.read().by_queue.get(&queue) {
-            return Ok(Some(known.clone()));
+        if let Some(known) = self.memory.name(queue) {
+            return Ok(Some(known));
         }
         let found: Option<(Vec<u8>, String)> = first::<FindQueueName, _>(connection, &[queue.into()])?;
         let Some((id, name)) = found else { return Ok(None) };
@@ -174,7 +144,7 @@ impl FreshNames {
     /// The transaction is committed.
     pub(super) fn publish(&mut self, names: &Names) {
         for (tenant, queue, key) in self.0.drain(..) {
-            names.learn(tenant, &queue, key);
+            names.memory.learn(tenant, &queue, key);
         }
     }
 

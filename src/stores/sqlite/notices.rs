@@ -1,97 +1,22 @@
 //! The port for happenings and notices: reads on the readers, writes through the combiner.
 
 mod queries;
-mod reading;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::ids::{Incarnation, TenantId};
-use domain::notices::{Claimed, NoticeKey};
+use domain::ids::TenantId;
+use domain::notices::Claimed;
 use domain::ports::{
     ClaimNotices, EndpointRecord, NoticeQuery, NoticeStore, NoticeView, Owed, Renew, Settle, Settled, StoreError,
     Stretch,
 };
-use domain::push::{PushEvent, PushResult};
 
 use super::SqliteStore;
 use super::callbacks::unexpected;
 use super::command::{Command, Outcome};
-
-/// Kinds of lanes, as stored.
-pub(super) const PUSH_LANE: i64 = 0;
-pub(super) const WEBHOOK_LANE: i64 = 1;
-
-/// Places that one command makes owed again.
-const RENEWED_AT_ONCE: usize = 250;
-
-/// A write of notices.
-pub(super) enum NoticeCommand {
-    Claim(ClaimRows),
-    Settle(Box<Settle>),
-    Renew(Renew),
-    Forget(ForgetRows),
-    Enable { tenant: TenantId, endpoint: String },
-}
-
-/// Takes notices on, each only if it is still as it was read.
-pub(super) struct ClaimRows {
-    pub(super) owner: Incarnation,
-    pub(super) lease_until: DateTime<Utc>,
-    pub(super) rows: Vec<ClaimRow>,
-}
-
-/// What was read of a notice that is to be taken on.
-pub(super) struct ClaimRow {
-    pub(super) key: NoticeKey,
-    pub(super) attempts: i64,
-    pub(super) wake_at: i64,
-}
-
-/// Removes the oldest happenings of a tenant, up to a place, with their notices.
-pub(super) struct ForgetRows {
-    pub(super) tenant: i64,
-    pub(super) lanes: Vec<i64>,
-    pub(super) until: i64,
-    /// How many happenings that is.
-    pub(super) count: usize,
-}
-
-impl NoticeCommand {
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Claim(claim) => claim.rows.len() * size_of::<ClaimRow>(),
-            Self::Settle(_) => size_of::<Settle>(),
-            Self::Renew(renew) => renew.seqs.len() * 8 + renew.endpoint.len(),
-            Self::Forget(forget) => forget.lanes.len() * 8,
-            Self::Enable { endpoint, .. } => endpoint.len(),
-        }
-    }
-
-    /// Who asks for it; none for work that the service does by itself.
-    pub(super) const fn tenant(&self) -> Option<TenantId> {
-        match self {
-            Self::Renew(renew) => Some(renew.tenant),
-            Self::Enable { tenant, .. } => Some(*tenant),
-            Self::Claim(_) | Self::Settle(_) | Self::Forget(_) => None,
-        }
-    }
-
-    /// What nobody waits for: customers' requests go first.
-    pub(super) fn background_rows(&self) -> usize {
-        match self {
-            Self::Claim(claim) => claim.rows.len(),
-            Self::Settle(_) => 1,
-            Self::Renew(renew) => renew.seqs.len(),
-            Self::Forget(forget) => forget.count,
-            Self::Enable { .. } => 0,
-        }
-    }
-}
-
-/// What became of a notification, as the note of its happening.
-pub(super) fn push_note(event: PushEvent, result: PushResult) -> String {
-    format!("{} {}", event.name(), result.name())
-}
+pub(super) use crate::stores::command::notices::{
+    ClaimRow, ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, RENEWED_AT_ONCE, WEBHOOK_LANE, push_note,
+};
 
 impl SqliteStore {
     async fn notice_command(&self, command: NoticeCommand) -> Result<Outcome, StoreError> {

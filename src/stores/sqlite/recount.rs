@@ -18,6 +18,7 @@ use super::queries::callback_id;
 use super::readers::{Reader, not_read};
 use super::rows::{FORMAT, instant, millis};
 use super::statement::{first, rows, statements};
+pub(super) use crate::stores::command::recount::{GridNames, MoveRow, Moves, Naming};
 
 /// Callbacks that one read looks through, whosever they are.
 const PAGE_EXAMINED: i64 = 20_000;
@@ -38,60 +39,6 @@ statements! {
 
 /// Id, version, state, attempt, queue, slot, desired time.
 type SlotRow = (Vec<u8>, i64, i64, i64, i64, i64, i64);
-
-/// How a grid is written.
-#[derive(Debug, Clone)]
-pub(super) struct GridNames {
-    /// Places are counted by it.
-    pub(super) grid: String,
-    /// They are being counted by it.
-    pub(super) mark: String,
-}
-
-impl GridNames {
-    fn of(grid: Grid) -> Self {
-        Self { grid: grid.to_string(), mark: format!("~{grid}") }
-    }
-}
-
-/// Marks and names of queues.
-pub(super) enum Naming {
-    /// From now on nobody takes a place in them.
-    Begin(Vec<(i64, GridNames)>),
-    /// Their places are counted, if nobody else began to count them meanwhile.
-    End(Vec<(i64, GridNames)>),
-}
-
-impl Naming {
-    pub(super) fn queues(&self) -> impl Iterator<Item = (i64, &GridNames)> {
-        let (Self::Begin(queues) | Self::End(queues)) = self;
-        queues.iter().map(|(queue, names)| (*queue, names))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        let (Self::Begin(queues) | Self::End(queues)) = self;
-        queues.len()
-    }
-}
-
-/// Callbacks of one queue that get other slots.
-pub(super) struct Moves {
-    pub(super) queue: i64,
-    pub(super) mark: String,
-    pub(super) at: DateTime<Utc>,
-    pub(super) ids: Vec<CallbackId>,
-    /// Beside `ids`.
-    pub(super) rows: Vec<MoveRow>,
-}
-
-/// What was read of a callback, and the slot that it gets.
-pub(super) struct MoveRow {
-    pub(super) version: i64,
-    pub(super) state: i64,
-    pub(super) attempt: i64,
-    pub(super) from: DateTime<Utc>,
-    pub(super) to: DateTime<Utc>,
-}
 
 /// A queue that is counted by another grid than it should be.
 #[derive(Debug, Clone)]

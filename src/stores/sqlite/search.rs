@@ -11,60 +11,24 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use diesel::sql_types::{BigInt, Binary};
-use domain::callback::State;
 use domain::ids::{CallbackId, TenantId};
-use domain::numbers::PhoneNumber;
 use domain::ports::{Found, SearchStore, StoreError};
-use domain::search::{Order, Search};
-use uuid::Uuid;
+use domain::search::Search;
 
 use super::SqliteStore;
 use super::callbacks::unpacked;
 use super::queries::{callback_id, sql_limit};
 use super::readers::{Reader, not_read};
-use super::rows::{instant, state, unreadable};
 use super::statement::{first, rows, statements};
-use parts::{Part, SeenRow, Stream};
-
-/// Rows that are looked at for one page.
-const MAX_EXAMINED: usize = 20_000;
-/// Bytes of user data that are unpacked for one page. One that is longer is looked at all the same.
-const MAX_UNPACKED_BYTES: usize = 16 << 20;
-/// Lists of ids that are read side by side; with more of them the table is looked through instead.
-const MAX_STREAMS: usize = 64;
+use crate::stores::search::{Lists, MAX_EXAMINED, MAX_STREAMS, MAX_UNPACKED_BYTES, Part};
+use parts::Stream;
 
 statements! {
     QueuesOfTenant -> (BigInt) = "SELECT key FROM queues WHERE tenant = ? LIMIT ?";
     LoadUserData -> (Binary) = "SELECT user_data FROM details WHERE id = ? AND user_data IS NOT NULL";
 }
 
-/// What is looked for, in the store's own numbers.
-struct Hunt<'a> {
-    tenant: i64,
-    search: &'a Search,
-    /// Numbers of the queues that were named; none if all are wanted.
-    queues: Option<BTreeSet<i64>>,
-    /// Where ids are listed already; none if the table has to be looked through.
-    streams: Option<Vec<Stream>>,
-}
-
-impl Hunt<'_> {
-    fn start(&self) -> Uuid {
-        let first = match self.search.order {
-            Order::NewestFirst => Uuid::max(),
-            Order::OldestFirst => Uuid::nil(),
-        };
-        self.search.after.map_or(first, |id| id.as_uuid())
-    }
-
-    /// Whether a row is wanted, but for its user data.
-    fn admits(&self, row: &SeenRow) -> Result<bool, StoreError> {
-        let (_, queue, state_code, phone, desired_time, _) = row;
-        let phone = u64::try_from(*phone).map_err(|_| unreadable("a phone number is negative"))?;
-        Ok(self.queues.as_ref().is_none_or(|queues| queues.contains(queue))
-            && self.search.admits(state(*state_code)?, instant(*desired_time)?, PhoneNumber::from_digits(phone)))
-    }
-}
+type Hunt<'a> = crate::stores::search::Hunt<'a, Stream>;
 
 impl Reader {
     fn search(&mut self, tenant: TenantId, search: &Search) -> Result<Found, StoreError> {
@@ -151,11 +115,8 @@ impl Reader {
 
     /// The lists in which everything that is wanted stands, if there are few of them.
     fn streams(&mut self, hunt: &Hunt<'_>) -> Result<Option<Vec<Stream>>, StoreError> {
-        let unfinished = [State::Scheduled, State::Queued, State::Routing, State::Processing];
-        let on_the_way = [State::Queued, State::Routing];
-        let by_number = hunt.search.is_within(&unfinished) && !hunt.search.phones.is_empty();
-        let by_state = hunt.search.is_within(&on_the_way);
-        if !by_number && !by_state {
+        let lists = hunt.lists();
+        if lists == Lists::None {
             return Ok(None);
         }
         let queues: Vec<i64> = match &hunt.queues {
@@ -167,14 +128,14 @@ impl Reader {
             }
         };
         let each = |queue: i64| -> Vec<Stream> {
-            if by_number {
+            if lists == Lists::ByNumber {
                 hunt.search.phones.iter().map(|phone| Stream::Waiting { queue, phone: *phone }).collect()
             } else {
                 hunt.search.states.iter().map(|state| Stream::Active { queue, state: *state }).collect()
             }
         };
         let mut streams: Vec<Stream> = queues.into_iter().flat_map(each).take(MAX_STREAMS + 1).collect();
-        if !by_number {
+        if lists == Lists::ByState {
             // What is set aside stands in no list of work.
             streams.push(Stream::Parked);
         }

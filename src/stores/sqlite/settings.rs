@@ -4,17 +4,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use domain::ids::{ApiKeyId, TenantId};
-use domain::keys::{ApiKey, Scope};
+use domain::keys::ApiKey;
 use domain::ports::{ApplyError, SettingsStore, StoreError};
 use domain::tenant::{Tenant, TenantDocument};
-use uuid::Uuid;
 
 use super::SqliteStore;
 use super::command::{Command, Outcome};
 use super::readers::{Reader, not_read};
-use super::rows::{instant, unreadable};
-use super::statement::{rows, statements};
+use super::statement::{first, rows, statements};
 use super::tenants::Apply;
+use crate::stores::rows::settings::{KeyRow, api_key, tenant, tenant_id};
 
 statements! {
     ListTenants -> (Binary, Text, Text) =
@@ -22,32 +21,17 @@ statements! {
     ListKeys -> (Binary, Binary, Binary, Text, BigInt, BigInt, Nullable<BigInt>) =
         "SELECT k.id, t.id, k.hash, k.label, k.scopes, k.created_at, k.revoked_at
         FROM api_keys k JOIN tenants t ON t.key = k.tenant ORDER BY k.created_at, k.id";
+    TenantOfKey -> (Binary) = "SELECT t.id FROM api_keys k JOIN tenants t ON t.key = k.tenant WHERE k.id = ?";
 }
 
-type KeyRow = (Vec<u8>, Vec<u8>, Vec<u8>, String, i64, i64, Option<i64>);
-
-fn tenant(id: &[u8], name: &str, settings: &str) -> Result<Tenant, StoreError> {
-    let id = Uuid::from_slice(id).map_err(|_| unreadable("the id of a tenant is no UUID"))?;
-    let document: TenantDocument = serde_json::from_str(settings)
-        .map_err(|error| unreadable(&format!("the settings of tenant {name}, column {}", error.column())))?;
-    document.resolve(TenantId::from_uuid(id)).map_err(|errors| {
-        let first = errors.first().map(|error| error.path.as_str()).unwrap_or_default();
-        unreadable(&format!("the settings of tenant {name}, {first}"))
-    })
-}
-
-fn api_key(row: KeyRow) -> Result<ApiKey, StoreError> {
-    let (id, tenant, hash, label, scopes, created_at, revoked_at) = row;
-    let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|_| unreadable("an id of an API key is no UUID"));
-    Ok(ApiKey {
-        id: ApiKeyId::from_uuid(uuid(&id)?),
-        tenant: TenantId::from_uuid(uuid(&tenant)?),
-        hash: hash.try_into().map_err(|_| unreadable("the hash of an API key has not 32 bytes"))?,
-        label,
-        scopes: Scope::ALL.into_iter().filter(|scope| scopes & i64::from(scope.bit()) != 0).collect(),
-        created_at: instant(created_at)?,
-        revoked_at: revoked_at.map(instant).transpose()?,
-    })
+impl Reader {
+    /// Whose a key is; none if there is no such key.
+    fn tenant_of_key(&mut self, id: ApiKeyId) -> Result<Option<TenantId>, StoreError> {
+        let uuid = id.as_uuid();
+        let binds = [uuid.as_bytes().as_slice().into()];
+        let found: Option<(Vec<u8>,)> = first::<TenantOfKey, _>(&mut self.connection, &binds).map_err(not_read)?;
+        found.map(|(owner,)| tenant_id(&owner)).transpose()
+    }
 }
 
 #[async_trait]
@@ -83,7 +67,9 @@ impl SettingsStore for SqliteStore {
     }
 
     async fn revoke_key(&self, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        let outcome = self.combiner.submit(Command::RevokeKey { id, at }).await?;
+        let owner = self.readers.read(move |reader| reader.tenant_of_key(id)).await?;
+        let Some(tenant) = owner else { return Ok(false) };
+        let outcome = self.combiner.submit(Command::RevokeKey { tenant, id, at }).await?;
         Ok(matches!(outcome, Outcome::Revoked(true)))
     }
 }

@@ -1,4 +1,4 @@
-//! SQL texts with typed results that are prepared once per connection.
+//! Statements as diesel runs them on SQLite.
 //!
 //! Diesel keeps a prepared statement only for queries whose text follows from their type; updates, upserts
 //! and `sql_query` are parsed anew each time, which costs more than running them. Here every statement is a
@@ -12,16 +12,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 
-/// A statement's constant text and the SQL types of its result columns.
-pub(super) trait Sql: 'static {
-    /// The text, with a `?` for each value and none elsewhere.
-    const TEXT: &'static str;
-    /// The text without its `?`, cut at each of them. Cut while compiling: diesel walks through a statement three
-    /// times for each time it is run.
-    const PARTS: &'static [&'static str];
-    /// SQL types of a result row; `()` if it returns none.
-    type Row;
-}
+pub(super) use crate::stores::statement::{Sql, statements};
 
 /// One value for a `?`.
 #[derive(Debug, Clone, Copy)]
@@ -130,76 +121,4 @@ where
     for<'a> Statement<'a, T>: LoadQuery<'a, SqliteConnection, U>,
 {
     diesel::OptionalExtension::optional(statement::<T>(binds).get_result(connection))
-}
-
-/// How many parts [`cut`] makes of a text.
-pub(super) const fn count_parts(text: &str) -> usize {
-    let mut parts = 1;
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        if *first == b'?' {
-            parts += 1;
-        }
-        rest = others;
-    }
-    parts
-}
-
-/// Cuts a text at its `?`.
-pub(super) const fn cut<const PARTS: usize>(text: &str) -> [&str; PARTS] {
-    let mut parts = [""; PARTS];
-    let mut left: &mut [&str] = &mut parts;
-    let mut rest = text;
-    while let [part, others @ ..] = left {
-        let (this, after) = rest.split_at(first_part_bytes(rest));
-        *part = this;
-        rest = if after.is_empty() { after } else { after.split_at(1).1 };
-        left = others;
-    }
-    parts
-}
-
-const fn first_part_bytes(text: &str) -> usize {
-    let mut rest = text.as_bytes();
-    while let [byte, others @ ..] = rest
-        && *byte != b'?'
-    {
-        rest = others;
-    }
-    text.len() - rest.len()
-}
-
-/// Declares statements: `Name = "text";` or `Name -> (types of a row) = "text";`.
-macro_rules! statements {
-    ($($(#[$meta:meta])* $name:ident $(-> ($($row:ty),+ $(,)?))? = $text:expr;)+) => {$(
-        $(#[$meta])*
-        pub(in crate::stores::sqlite) struct $name;
-
-        impl $crate::stores::sqlite::statement::Sql for $name {
-            const TEXT: &'static str = $text;
-            const PARTS: &'static [&'static str] = &$crate::stores::sqlite::statement::cut::<
-                { $crate::stores::sqlite::statement::count_parts($text) },
-            >($text);
-            type Row = statements!(@row $($($row),+)?);
-        }
-    )+};
-    (@row) => { () };
-    (@row $($row:ty),+) => { ($($row,)+) };
-}
-pub(super) use statements;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_cut_at_their_places() {
-        for text in ["", "COMMIT", "?", "a = ? AND b = ?", "??c", "über = ? AND ü"] {
-            let expected: Vec<&str> = text.split('?').collect();
-            assert_eq!(count_parts(text), expected.len(), "{text}");
-        }
-        assert_eq!(cut::<1>("COMMIT"), ["COMMIT"]);
-        assert_eq!(cut::<3>("a = ? AND b = ?"), ["a = ", " AND b = ", ""]);
-        assert_eq!(cut::<2>("über = ? AND ü"), ["über = ", " AND ü"]);
-    }
 }

@@ -1,14 +1,9 @@
 //! Documents of tenants with their history, and what is sealed for them.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use domain::ids::TenantId;
-use domain::ports::{
-    Application, Applied, ApplyError, Credential, CredentialChange, Expected, Kept, KeyChange, Revision, StoreError,
-    TenantStore,
-};
-use domain::secret::CredentialKind;
+use domain::ports::{Application, Applied, ApplyError, Credential, Kept, Revision, StoreError, TenantStore};
 use domain::tenant::TenantDocument;
 
 use super::SqliteStore;
@@ -16,6 +11,9 @@ use super::command::{Command, Outcome};
 use super::readers::{Reader, not_read};
 use super::rows::{instant, unreadable};
 use super::statement::{first, rows, statements};
+pub(super) use crate::stores::command::tenants::Apply;
+use crate::stores::rows::settings::{credential, document};
+pub(super) use crate::stores::rows::whole;
 use crate::stores::user_data;
 
 statements! {
@@ -33,69 +31,6 @@ statements! {
     AnySealed -> (BigInt) = "SELECT count(*) FROM (SELECT 1 FROM credentials LIMIT 1)";
 }
 
-/// A change of one tenant whose texts are written already: the writer is one thread, callers are many.
-pub(super) struct Apply {
-    pub(super) tenant: TenantId,
-    pub(super) name: String,
-    pub(super) settings: String,
-    pub(super) packed: Vec<u8>,
-    pub(super) expected: Expected,
-    pub(super) actor: String,
-    /// None is the database's own now.
-    pub(super) at: Option<DateTime<Utc>>,
-    pub(super) keys: Vec<KeyChange>,
-    pub(super) credentials: Vec<CredentialChange>,
-}
-
-impl Apply {
-    /// Writes the document down.
-    pub(super) fn new(tenant: TenantId, document: TenantDocument, actor: &str) -> Result<Self, StoreError> {
-        let settings = serde_json::to_string(&document)
-            .map_err(|error| StoreError::NotDone(format!("cannot write settings: {error}")))?;
-        Ok(Self {
-            tenant,
-            name: document.tenant,
-            packed: user_data::pack(&settings),
-            settings,
-            expected: Expected::Any,
-            actor: actor.to_owned(),
-            at: None,
-            keys: Vec::new(),
-            credentials: Vec::new(),
-        })
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.settings.len() + self.packed.len() + self.keys.len() * size_of::<KeyChange>()
-    }
-}
-
-impl TryFrom<Application> for Apply {
-    type Error = StoreError;
-
-    fn try_from(application: Application) -> Result<Self, StoreError> {
-        let Application { tenant, expected, document, actor, at, keys, credentials } = application;
-        Ok(Self { expected, at: Some(at), keys, credentials, ..Self::new(tenant, document, &actor)? })
-    }
-}
-
-/// A document as it was written.
-fn parsed(text: &str) -> Result<TenantDocument, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|error| unreadable(&format!("the settings of a tenant, column {}", error.column())))
-}
-
-fn credential(row: (String, String, String, i64)) -> Result<Credential, StoreError> {
-    let (kind, name, fingerprint, updated_at) = row;
-    let kind = CredentialKind::from_name(&kind).ok_or_else(|| unreadable("a kind of credentials is not known"))?;
-    Ok(Credential { kind, name, fingerprint, updated_at: instant(updated_at)? })
-}
-
-/// A number that is never negative.
-pub(super) fn whole(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
 #[async_trait]
 impl TenantStore for SqliteStore {
     async fn document(&self, tenant: TenantId) -> Result<Option<Kept>, StoreError> {
@@ -105,7 +40,7 @@ impl TenantStore for SqliteStore {
                 first::<FindDocument, _>(&mut reader.connection, &[id.as_bytes().as_slice().into()])
                     .map_err(not_read)?;
             let Some((revision, Some(settings))) = found else { return Ok(None) };
-            Ok(Some(Kept { revision: whole(revision), document: parsed(&settings)? }))
+            Ok(Some(Kept { revision: whole(revision), document: document(&settings)? }))
         };
         self.readers.read_for(tenant, read).await
     }
@@ -140,7 +75,7 @@ impl TenantStore for SqliteStore {
                 first::<FindRevision, _>(&mut reader.connection, &binds).map_err(not_read)?;
             let Some((packed,)) = found else { return Ok(None) };
             let text = user_data::unpack(&packed).map_err(|error| unreadable(&format!("a revision: {error}")))?;
-            parsed(&text).map(Some)
+            document(&text).map(Some)
         };
         self.readers.read_for(tenant, read).await
     }

@@ -12,26 +12,12 @@ use super::command::{Command, Outcome};
 use super::queries::sql_limit;
 use super::readers::{Reader, not_read};
 use super::statement::{first, statements};
+pub(super) use crate::stores::command::user_data::ReplaceUserData;
 use crate::stores::user_data::pack;
 
 statements! {
     CountActive -> (BigInt) = "SELECT count(*) FROM (SELECT 1 FROM callbacks INDEXED BY callbacks_active
         WHERE queue = ? AND state = ? AND state IN (1, 2) AND wake_at IS NOT NULL LIMIT ?)";
-}
-
-/// A replacement of packed user data.
-pub(super) struct ReplaceUserData {
-    pub(super) tenant: TenantId,
-    pub(super) id: CallbackId,
-    /// What has to be there, packed; empty for nothing.
-    pub(super) before: Vec<u8>,
-    pub(super) after: Option<Vec<u8>>,
-}
-
-impl ReplaceUserData {
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.before.len() + self.after.as_ref().map_or(0, Vec::len)
-    }
 }
 
 impl Reader {

@@ -33,7 +33,7 @@ use super::command::{Command, Outcome};
 use audit::Noted;
 pub(super) use booking::known_booking;
 pub(super) use holds::find_hold;
-pub(super) use idempotency::{KEY_LIFE, Keyed, Operation};
+pub(super) use idempotency::{KEY_LIFE, Keyed, Keys, Operation};
 use recount::CountedBy;
 
 use super::names::{FreshNames, Names};
@@ -114,7 +114,7 @@ impl Writer {
             Command::Privacy(command) => self.privacy(command),
             Command::Apply(all) => self.apply_tenants(all).map(Outcome::Applied),
             Command::AddKey(key) => self.add_key(key).map(|()| Outcome::Done),
-            Command::RevokeKey { id, at } => self.revoke_key(*id, *at).map(Outcome::Revoked),
+            Command::RevokeKey { tenant, id, at } => self.revoke_key(*tenant, *id, *at).map(Outcome::Revoked),
             Command::Holds(command) => self.holds(command),
             Command::CallIn(command) => self.call_in(command).map(Outcome::CallIn),
             Command::ReplaceUserData(replace) => self.replace_user_data(replace).map(Outcome::Replaced),

@@ -47,11 +47,17 @@ struct Value {
 
 /// Everything that a value may say: as it is, and unpacked if it can be.
 fn readings(value: &Value) -> Vec<Vec<u8>> {
-    let Some(bytes) = &value.value else { return Vec::new() };
-    let mut readings = vec![bytes.clone()];
-    if value.kind == "blob"
-        && let Some((codec, body)) = bytes.split_first()
-    {
+    match &value.value {
+        Some(bytes) if value.kind == "blob" => unpacked(bytes),
+        Some(bytes) => vec![bytes.clone()],
+        None => Vec::new(),
+    }
+}
+
+/// Bytes as they are, and unpacked if they can be.
+pub(crate) fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut readings = vec![bytes.to_vec()];
+    if let Some((codec, body)) = bytes.split_first() {
         let unpacked = match codec {
             1 => zstd::bulk::Decompressor::new().unwrap().decompress(body, 1 << 26).ok(),
             2 => zstd::bulk::Decompressor::with_dictionary(DICTIONARY).unwrap().decompress(body, 1 << 26).ok(),
@@ -104,11 +110,7 @@ pub(crate) fn in_files(folder: &Path, digits: u64, texts: &[&str], forms: &[Vec<
     let mut needles: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     needles.push(digits.to_string().into_bytes());
     needles.push(digits.to_be_bytes()[2..].to_vec());
-    for form in forms {
-        // The first bytes say how it is packed, and are everybody's.
-        let own = form.get(16..).unwrap_or_default();
-        needles.extend(own.chunks(PIECE_BYTES).filter(|piece| piece.len() == PIECE_BYTES).map(<[u8]>::to_vec));
-    }
+    needles.extend(pieces(forms));
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -120,7 +122,14 @@ pub(crate) fn in_files(folder: &Path, digits: u64, texts: &[&str], forms: &[Vec<
     found
 }
 
-fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+/// Stored texts in pieces.
+pub(crate) fn pieces(forms: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    // The first bytes say how it is packed, and are everybody's.
+    let own = forms.iter().filter_map(|form| form.get(16..));
+    own.flat_map(|own| own.chunks(PIECE_BYTES)).filter(|it| it.len() == PIECE_BYTES).map(<[u8]>::to_vec).collect()
+}
+
+pub(crate) fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     let Some((first, rest)) = needle.split_first() else { return false };
     let mut left = bytes;
     while let Some(at) = left.iter().position(|byte| byte == first) {

@@ -108,6 +108,8 @@ pub(crate) trait Injector: Send + Sync {
     fn traces(&self, phone: PhoneNumber, texts: &[&str], forms: &[Vec<u8>]) -> Vec<String>;
     /// Leaves a copy of a number where no query finds it; false if the store keeps nothing like that.
     fn leave_copy(&self, phone: PhoneNumber) -> bool;
+    /// Whether an erasure writes the store's files anew where that is needed.
+    fn rewrites_files(&self) -> bool;
     /// Changes the audit log of `tenant()` behind its back.
     fn tamper(&self, how: Tamper);
     /// The most batches that a write of a tenant had to wait for.

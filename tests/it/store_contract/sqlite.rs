@@ -148,6 +148,10 @@ impl Injector for SqliteInjector {
         true
     }
 
+    fn rewrites_files(&self) -> bool {
+        true
+    }
+
     fn tamper(&self, how: Tamper) {
         let ours = format!("tenant = (SELECT key FROM tenants WHERE id = x'{}')", tenant().as_uuid().simple());
         let statements = match how {

@@ -15,15 +15,7 @@ use super::super::queries::callback_id;
 use super::super::readers::{Reader, not_read};
 use super::super::rows::state;
 use super::super::statement::{first, rows, statements};
-
-/// Rows that one read looks through: some ten milliseconds.
-const STRETCH: i64 = 20_000;
-
-/// Callbacks of a number that are remembered at once.
-const MAX_CALLBACKS: usize = 20_000;
-
-/// Call-ins of a number that are looked for at once.
-const MAX_CALL_INS: i64 = 20_000;
+use crate::stores::erasure::{END_OF_IDS, FoundCallIn, FoundCallback, MAX_CALL_INS, STRETCH, Stretch};
 
 /// Bytes by which a packed text is recognised, of the first 64. Fewer are hardly one's own.
 const MIN_TRACE_BYTES: usize = 12;
@@ -54,59 +46,6 @@ type CallbackOf = (Vec<u8>, i64, Option<i64>, Option<i64>);
 /// Packed options and packed user data.
 type PackedTexts = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// A callback of a number.
-#[derive(Debug, Clone)]
-pub(in crate::stores::sqlite) struct FoundCallback {
-    pub(in crate::stores::sqlite) id: CallbackId,
-    pub(in crate::stores::sqlite) state: State,
-    pub(in crate::stores::sqlite) settled: bool,
-    details: Option<i64>,
-}
-
-/// A call-in of a number.
-#[derive(Debug, Clone)]
-pub(in crate::stores::sqlite) struct FoundCallIn {
-    pub(in crate::stores::sqlite) id: Vec<u8>,
-    details: Option<i64>,
-}
-
-/// What is kept of a number.
-#[derive(Debug, Clone, Default)]
-pub(in crate::stores::sqlite) struct HeldRows {
-    /// The number of the tenant.
-    pub(in crate::stores::sqlite) tenant: i64,
-    pub(in crate::stores::sqlite) callbacks: Vec<FoundCallback>,
-    pub(in crate::stores::sqlite) call_ins: Vec<FoundCallIn>,
-    /// Queue and end of the day.
-    pub(in crate::stores::sqlite) values: Vec<(i64, i64)>,
-    /// Row numbers.
-    pub(in crate::stores::sqlite) keys: Vec<i64>,
-}
-
-impl HeldRows {
-    /// There may be more.
-    pub(super) fn is_full(&self) -> bool {
-        self.callbacks.len() >= MAX_CALLBACKS
-    }
-
-    /// Everything that an idempotency key can have made.
-    pub(super) fn ids(&self) -> HashSet<Vec<u8>> {
-        let callbacks = self.callbacks.iter().map(|it| it.id.as_uuid().as_bytes().to_vec());
-        callbacks.chain(self.call_ins.iter().map(|it| it.id.clone())).collect()
-    }
-
-    pub(super) fn details(&self) -> Vec<i64> {
-        let callbacks = self.callbacks.iter().filter_map(|it| it.details);
-        callbacks.chain(self.call_ins.iter().filter_map(|it| it.details)).collect()
-    }
-}
-
-/// What one read has found, and where the next one goes on.
-pub(super) struct Stretch<T, K> {
-    pub(super) found: Vec<T>,
-    pub(super) next: Option<K>,
-}
-
 impl Reader {
     pub(super) fn tenant_key(&mut self, tenant: TenantId) -> Result<Option<i64>, StoreError> {
         self.names.tenant(&mut self.connection, tenant).map_err(not_read)
@@ -121,7 +60,7 @@ impl Reader {
         let end: Option<(Vec<u8>,)> =
             first::<EndOfCallbacks, _>(&mut self.connection, &[after.into(), STRETCH.into()]).map_err(not_read)?;
         let next = end.map(|(id,)| id);
-        let until = next.as_deref().unwrap_or(&[0xFF; 17]);
+        let until = next.as_deref().unwrap_or(END_OF_IDS);
         let binds = [after.into(), until.into(), tenant.into(), phone.into()];
         let found: Vec<CallbackOf> = rows::<CallbacksOf, _>(&mut self.connection, &binds).map_err(not_read)?;
         let callback = |(id, code, wake_at, details): CallbackOf| {
@@ -129,7 +68,7 @@ impl Reader {
             let settled = wake_at.is_none() && state == State::Completed;
             Ok(FoundCallback { id: callback_id(&id)?, state, settled, details })
         };
-        Ok(Stretch { found: found.into_iter().map(callback).collect::<Result<_, _>>()?, next })
+        Ok(Stretch { found: found.into_iter().map(callback).collect::<Result<_, StoreError>>()?, next })
     }
 
     /// Call-ins of the number, and those tied to its callbacks.

@@ -1,22 +1,21 @@
 //! What readers are asked about happenings and notices.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::callback::Reason;
-use domain::happening::{About, CallbackNews, Happening, Kind};
+use domain::happening::Happening;
 use domain::ids::{Incarnation, TenantId};
-use domain::notices::{Channel, Claimed, Lane, LaneId, NoticeKey};
-use domain::numbers::PhoneNumber;
+use domain::notices::{Claimed, LaneId, NoticeKey};
 use domain::ports::{ClaimNotices, EndpointRecord, NoticeQuery, NoticeView, Owed, StoreError, Stretch};
 
 use super::super::names::Names;
 use super::super::readers::{Reader, not_read};
-use super::super::rows::{implied, instant, millis, small, state, stored, unreadable};
+use super::super::rows::notices::{
+    Due, HappeningRow, LaneRow, NoticeRow, asks_for, byte, claimed, endpoint_record, happening, notice_view,
+    owed_by_channel, place, places_asked_for,
+};
+use super::super::rows::{millis, stored, unreadable};
 use super::super::statement::{Bind, first, rows, statements};
-use super::reading::{NoticeRow, byte, callback_id, kind, notice_view, place, read_push_note};
-use super::{ClaimRow, ForgetRows, PUSH_LANE, WEBHOOK_LANE};
+use super::{ClaimRow, ForgetRows, WEBHOOK_LANE};
 
 /// Lanes that one claim looks into; the next claim goes on behind them.
 const LANES_AT_ONCE: usize = 1_000;
@@ -26,7 +25,7 @@ const IN_HAND_AT_ONCE: i64 = 1_000;
 
 statements! {
     NextLane -> (Nullable<BigInt>) = "SELECT min(lane) FROM notices WHERE wake_at IS NOT NULL AND lane > ?";
-    LaneRow -> (BigInt, BigInt, Text, Nullable<BigInt>) =
+    LaneOfNotice -> (BigInt, BigInt, Text, Nullable<BigInt>) =
         "SELECT tenant, kind, name, disabled_at FROM lanes WHERE key = ?";
     DueNotices -> (BigInt, BigInt, BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>) =
         "SELECT seq, target, attempts, owner, wake_at, expires_at FROM notices
@@ -62,23 +61,11 @@ statements! {
         WHERE n.lane = ? AND n.seq < ? AND n.seq >= ? ORDER BY n.seq DESC, n.target LIMIT ?";
 }
 
-/// Seq, kind, at, callback, queue, version, state, implied, note, phone.
-type HappeningRow = (i64, i64, i64, Option<Vec<u8>>, Option<i64>, i64, i64, i64, Option<String>, Option<i64>);
-
 /// Seq, target, attempts, owner, wake-up, expiry.
 type DueRow = (i64, i64, i64, Option<i64>, i64, Option<i64>);
 
 /// Lane, and then as above.
 type InHandRow = (i64, i64, i64, i64, Option<i64>, i64, Option<i64>);
-
-/// A notice that is due, before anything is looked up about it.
-struct Due {
-    key: NoticeKey,
-    attempts: i64,
-    owner: Option<i64>,
-    wake_at: i64,
-    expires_at: Option<i64>,
-}
 
 impl Reader {
     /// What can be taken on, lane by lane, beginning behind the lane that was served last.
@@ -150,50 +137,26 @@ impl Reader {
 
     fn claimed(&mut self, due: &Due) -> Result<Option<Claimed>, StoreError> {
         let lane: Option<(i64, i64, String, Option<i64>)> =
-            first::<LaneRow, _>(&mut self.connection, &[due.key.lane.0.into()]).map_err(not_read)?;
+            first::<LaneOfNotice, _>(&mut self.connection, &[due.key.lane.0.into()]).map_err(not_read)?;
         let Some((tenant, lane_kind, name, disabled_at)) = lane else { return Ok(None) };
         let binds = [tenant.into(), (stored(due.key.seq) - 1).into(), 1.into()];
         let row: Option<HappeningRow> = first::<LoadHappenings, _>(&mut self.connection, &binds).map_err(not_read)?;
         let Some(row) = row.filter(|row| row.0 == stored(due.key.seq)) else { return Ok(None) };
         let id = Names::tenant_id(&mut self.connection, tenant).map_err(not_read)?;
         let id = id.ok_or_else(|| unreadable("a tenant has no id"))?;
-        Ok(Some(Claimed {
-            key: due.key,
-            lane: if lane_kind == PUSH_LANE { Lane::Push } else { Lane::Webhook { endpoint: name } },
-            tenant: id,
-            attempt: small(due.attempts, "a number of tries")?.saturating_add(1),
-            interrupted: due.owner.is_some(),
-            lane_disabled: disabled_at.is_some(),
-            expires_at: due.expires_at.map(instant).transpose()?,
-            happening: self.happening(id, row)?,
-        }))
+        let happening = self.happening(id, row)?;
+        claimed(due, (lane_kind, name, disabled_at), happening).map(Some)
     }
 
     fn happening(&mut self, tenant: TenantId, row: HappeningRow) -> Result<Happening, StoreError> {
-        let (seq, kind_code, at, callback, queue, version, state_code, implied_code, note, phone) = row;
-        let kind = kind(kind_code)?;
-        let about = match (callback, queue) {
-            (Some(callback), Some(queue)) => {
+        let queue = match row.4 {
+            Some(queue) => {
                 let name = self.names.name(&mut self.connection, queue).map_err(not_read)?;
-                let (_, queue) = name.ok_or_else(|| unreadable("a queue has no name"))?;
-                let (reason, push) = match kind {
-                    Kind::Push => (None, Some(read_push_note(note.as_deref().unwrap_or_default())?)),
-                    _ => (note.map(|text| Reason::new(&text)).transpose().map_err(|_| unreadable("a reason"))?, None),
-                };
-                About::Callback(CallbackNews {
-                    id: callback_id(&callback)?,
-                    queue,
-                    version: small(version, "a version")?,
-                    state: state(state_code)?,
-                    passed: implied(implied_code)?,
-                    reason,
-                    push,
-                    phone: phone.and_then(|digits| u64::try_from(digits).ok()).map(PhoneNumber::from_digits),
-                })
+                Some(name.ok_or_else(|| unreadable("a queue has no name"))?.1)
             }
-            _ => About::Endpoint { name: note.unwrap_or_default() },
+            None => None,
         };
-        Ok(Happening { tenant, seq: place(seq)?, kind, at: instant(at)?, about })
+        happening(tenant, queue, row)
     }
 
     pub(in crate::stores::sqlite) fn happenings(
@@ -270,8 +233,7 @@ impl Reader {
         Ok((count > 0).then_some(ForgetRows { tenant: key, lanes, until, count }))
     }
 
-    #[allow(clippy::type_complexity, reason = "the columns of a lane")]
-    fn lanes_of(&mut self, tenant: i64) -> Result<Vec<(i64, i64, String, Option<i64>, Option<i64>)>, StoreError> {
+    fn lanes_of(&mut self, tenant: i64) -> Result<Vec<LaneRow>, StoreError> {
         rows::<LanesOf, _>(&mut self.connection, &[tenant.into()]).map_err(not_read)
     }
 
@@ -281,16 +243,11 @@ impl Reader {
         };
         let lanes = self.lanes_of(key)?.into_iter().filter(|lane| lane.1 == WEBHOOK_LANE);
         lanes
-            .map(|(lane, _, name, failing_since, disabled_at)| {
+            .map(|lane| {
                 let most = stored(EndpointRecord::MAX_COUNTED);
                 let owed: Option<(i64,)> =
-                    first::<CountOwed, _>(&mut self.connection, &[lane.into(), most.into()]).map_err(not_read)?;
-                Ok(EndpointRecord {
-                    name,
-                    failing_since: failing_since.map(instant).transpose()?,
-                    disabled_at: disabled_at.map(instant).transpose()?,
-                    owed: place(owed.unwrap_or_default().0)?,
-                })
+                    first::<CountOwed, _>(&mut self.connection, &[lane.0.into(), most.into()]).map_err(not_read)?;
+                endpoint_record(lane, owed.unwrap_or_default().0)
             })
             .collect()
     }
@@ -298,13 +255,7 @@ impl Reader {
     pub(in crate::stores::sqlite) fn owed(&mut self, at: DateTime<Utc>) -> Result<Vec<Owed>, StoreError> {
         let binds = [millis(at).into(), stored(Owed::MAX_COUNTED).into()];
         let found: Vec<(i64, i64, i64)> = rows::<CountDue, _>(&mut self.connection, &binds).map_err(not_read)?;
-        let owed = |channel: Channel, lane_kind: i64| {
-            let row = found.iter().find(|(kind, ..)| *kind == lane_kind);
-            let (due, oldest) = row.map_or((0, millis(at)), |(_, due, oldest)| (*due, *oldest));
-            let age = u64::try_from(millis(at) - oldest).unwrap_or_default();
-            Owed { channel, due: u64::try_from(due).unwrap_or_default(), oldest: Duration::from_millis(age) }
-        };
-        Ok(vec![owed(Channel::Push, PUSH_LANE), owed(Channel::Webhook, WEBHOOK_LANE)])
+        Ok(owed_by_channel(&found, at))
     }
 
     pub(in crate::stores::sqlite) fn notices(
@@ -316,20 +267,10 @@ impl Reader {
         let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else {
             return Ok(Vec::new());
         };
-        let (before, from) = match query {
-            NoticeQuery::Endpoint { before, .. } | NoticeQuery::Push { before } => {
-                (before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX)), 0)
-            }
-            NoticeQuery::Happening(seq) => (stored(*seq).saturating_add(1), stored(*seq)),
-        };
+        let (before, from) = places_asked_for(query);
         let mut views = Vec::new();
         for (lane, lane_kind, name, ..) in self.lanes_of(key)? {
-            let asked = match query {
-                NoticeQuery::Endpoint { endpoint, .. } => lane_kind == WEBHOOK_LANE && name == *endpoint,
-                NoticeQuery::Push { .. } => lane_kind == PUSH_LANE,
-                NoticeQuery::Happening(_) => true,
-            };
-            if !asked {
+            if !asks_for(query, lane_kind, &name) {
                 continue;
             }
             let left = i64::try_from(limit.saturating_sub(views.len())).unwrap_or(i64::MAX);

@@ -9,14 +9,10 @@ use uuid::Uuid;
 
 use super::super::queries::sql_limit;
 use super::super::readers::{Reader, not_read};
-use super::super::rows::{FORMAT, millis, stored, unreadable};
+use super::super::rows::{FORMAT, millis, stored};
 use super::super::statement::{Bind, first, rows, statements};
 use super::Hunt;
-
-/// Rows of one stretch of the table.
-const STRETCH: usize = 2_000;
-/// Ids that are read of one list at a time.
-const IDS_OF_STREAM: usize = 500;
+use crate::stores::search::{IDS_OF_STREAM, Part, STRETCH, SeenRow, uuid};
 
 statements! {
     OlderEnd -> (Nullable<Binary>, BigInt) = "SELECT min(id), count(*) FROM
@@ -46,19 +42,6 @@ statements! {
     NewerParked -> (Binary) = "SELECT callback FROM parked WHERE tenant = ? AND callback > ? ORDER BY callback LIMIT ?";
 }
 
-/// Id, queue, state, phone, desired time, details: what filters look at.
-pub(super) type SeenRow = (Vec<u8>, i64, i64, i64, i64, Option<i64>);
-
-/// What was looked at in one go.
-pub(super) struct Part {
-    /// In order; some that are not wanted may be among them.
-    pub(super) rows: Vec<SeenRow>,
-    /// The last row that was looked at; none if no row is left behind it.
-    pub(super) end: Option<Uuid>,
-    /// How many rows that was.
-    pub(super) looked_at: usize,
-}
-
 /// A list of ids that is kept in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
@@ -68,16 +51,6 @@ pub(super) enum Stream {
     Active { queue: i64, state: State },
     /// What is set aside.
     Parked,
-}
-
-/// The least range that holds all numbers; everything if there are none.
-fn hull(numbers: impl Iterator<Item = i64>) -> (i64, i64) {
-    let mut hull = None;
-    for number in numbers {
-        let (least, most) = hull.unwrap_or((number, number));
-        hull = Some((number.min(least), number.max(most)));
-    }
-    hull.unwrap_or((i64::MIN, i64::MAX))
 }
 
 impl Reader {
@@ -99,9 +72,7 @@ impl Reader {
         }
         .map_err(not_read)?;
         let Some((Some(end), count)) = end else { return Ok(Part { rows: Vec::new(), end: None, looked_at: 0 }) };
-        let states = hunt.search.states.iter().fold(0, |mask, state| mask | 1 << i64::from(state.code()));
-        let queues = hull(hunt.queues.iter().flatten().copied());
-        let phones = hull(hunt.search.phones.iter().map(|phone| stored(phone.digits())));
+        let (queues, phones) = (hunt.queue_range(), hunt.phone_range());
         let binds = [
             Bind::Bytes(from.as_bytes()),
             Bind::Bytes(&end),
@@ -109,8 +80,7 @@ impl Reader {
             FORMAT.into(),
             millis(hunt.search.desired.start).into(),
             millis(hunt.search.desired.end).into(),
-            // No state named: any.
-            if states == 0 { -1 } else { states }.into(),
+            hunt.state_bits().into(),
             queues.0.into(),
             queues.1.into(),
             phones.0.into(),
@@ -125,29 +95,10 @@ impl Reader {
         Ok(Part { rows: found.map_err(not_read)?, end, looked_at })
     }
 
-    /// The next ids of all lists together. Behind the nearest end of a list that goes on, order is not known.
+    /// The next ids of all lists together.
     fn of_streams(&mut self, hunt: &Hunt<'_>, streams: &[Stream], from: Uuid) -> Result<Part, StoreError> {
-        let is_nearer = |one: &Uuid, other: &Uuid| match hunt.search.order {
-            Order::NewestFirst => one > other,
-            Order::OldestFirst => one < other,
-        };
-        let mut ids: Vec<Uuid> = Vec::new();
-        let mut end: Option<Uuid> = None;
-        for stream in streams {
-            let found = self.ids_of(hunt, *stream, from)?;
-            let goes_on = found.len() >= IDS_OF_STREAM;
-            if let Some(last) = found.last().filter(|last| goes_on && end.is_none_or(|end| is_nearer(last, &end))) {
-                end = Some(*last);
-            }
-            ids.extend(found);
-        }
-        ids.retain(|id| end.is_none_or(|end| !is_nearer(&end, id)));
-        ids.sort_unstable();
-        // What is set aside may stand in another list as well.
-        ids.dedup();
-        if hunt.search.order == Order::NewestFirst {
-            ids.reverse();
-        }
+        let lists = streams.iter().map(|stream| self.ids_of(hunt, *stream, from)).collect::<Result<_, _>>()?;
+        let (ids, end) = hunt.merge(lists, |id| *id);
         let looked_at = ids.len();
         let mut seen = Vec::with_capacity(ids.len());
         for id in ids {
@@ -185,8 +136,4 @@ impl Reader {
         .map_err(not_read)?;
         found.iter().map(|(id,)| uuid(id)).collect()
     }
-}
-
-fn uuid(bytes: &[u8]) -> Result<Uuid, StoreError> {
-    Uuid::from_slice(bytes).map_err(|_| unreadable("an id is no UUID"))
 }

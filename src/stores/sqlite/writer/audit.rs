@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Binary};
-use domain::audit::{Act, Entry, MAX_SUBJECT_CHARS, actor_name};
+use domain::audit::Act;
 use domain::ids::TenantId;
 use domain::ports::NewEntry;
 
@@ -11,9 +11,8 @@ use super::super::erasure::TidyRows;
 use super::super::names::FreshNames;
 use super::super::rows::{millis, stored};
 use super::super::statement::{execute, first, statements};
-use super::super::tenants::whole;
 use super::Writer;
-use crate::stores::audit_digest;
+pub(super) use crate::stores::audit::Noted;
 
 statements! {
     HeadOf -> (BigInt, Binary) = "SELECT seq, hash FROM audit_heads WHERE tenant = ?";
@@ -29,43 +28,14 @@ statements! {
     DatabaseTime -> (BigInt) = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 }
 
-/// An entry that is written and not committed yet. Its hash goes to the log: whoever changes the database afterwards
-/// cannot change it there.
-pub(super) struct Noted {
-    tenant: TenantId,
-    entry: Entry,
-}
-
-impl Noted {
-    pub(super) fn tell(&self) {
-        tracing::info!(
-            tenant.id = %self.tenant,
-            act = self.entry.act,
-            audit.seq = self.entry.seq,
-            audit.hash = %blake3::Hash::from_bytes(self.entry.hash).to_hex(),
-            "an administrative act was recorded"
-        );
-    }
-}
-
 impl Writer {
     /// Adds an entry to the chain of a tenant, whose number is `key`.
     pub(super) fn note_act(&mut self, tenant: TenantId, key: i64, new: NewEntry) -> QueryResult<()> {
         let head: Option<(i64, Vec<u8>)> = first::<HeadOf, _>(&mut self.connection, &[key.into()])?;
         let (last, before) = head.unwrap_or((0, vec![0; 32]));
         let before: [u8; 32] = before.try_into().map_err(|_| unreadable())?;
-        let subject = new.subject.chars().take(MAX_SUBJECT_CHARS).collect();
-        let mut entry = Entry {
-            seq: whole(last) + 1,
-            // As it will be read.
-            at: DateTime::from_timestamp_millis(millis(new.at)).unwrap_or(new.at),
-            act: new.act.name().to_owned(),
-            actor: actor_name(&new.actor).to_owned(),
-            subject,
-            details: new.details,
-            hash: [0; 32],
-        };
-        entry.hash = entry.hash_behind(tenant, &before, audit_digest);
+        let noted = Noted::behind(tenant, last, &before, new);
+        let entry = &noted.entry;
         let seq = stored(entry.seq).into();
         let binds = [
             key.into(),
@@ -79,7 +49,7 @@ impl Writer {
         ];
         execute::<AddEntry>(&mut self.connection, &binds)?;
         execute::<MoveHead>(&mut self.connection, &[key.into(), seq, entry.hash.as_slice().into()])?;
-        self.noted.push(Noted { tenant, entry });
+        self.noted.push(noted);
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::BigInt;
 use diesel::{QueryResult, SqliteConnection};
 use domain::callback::Cause;
-use domain::ids::CallbackId;
 use domain::ports::{Booked, Change, SlotClaim};
 
 use super::super::command::Book;
@@ -12,7 +11,7 @@ use super::super::judge::{Judge, Verdict};
 use super::super::names::QueueKey;
 use super::super::rows::{InsertCallback, insert_binds, millis};
 use super::super::statement::{execute, first, statements};
-use super::idempotency::{Keyed, Known};
+use super::idempotency::{Keyed, Keys as _, Known};
 use super::{AddHistory, Writer};
 
 statements! {
@@ -138,12 +137,7 @@ pub(in crate::stores::sqlite) fn known_booking(
     keyed: &Keyed<'_>,
     connection: &mut SqliteConnection,
 ) -> QueryResult<Option<Booked>> {
-    Ok(match keyed.find(connection)? {
-        Known::Not => None,
-        Known::Made(id) => Some(Booked::Existing(CallbackId::from_uuid(id))),
-        Known::Gone => Some(Booked::Gone),
-        Known::Reused => Some(Booked::KeyReused),
-    })
+    keyed.find(connection).map(Known::booked)
 }
 
 /// What became of a place that was wanted.

@@ -16,7 +16,7 @@ use super::super::call_ins::{CallInCommand, CallInOutcome, CallInRow, LoadCallIn
 use super::super::rows::millis;
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
-use super::idempotency::{Keyed, Known, Operation};
+use super::idempotency::{Keyed, Keys as _, Known, Operation};
 
 statements! {
     FindGroup -> (BigInt) = "SELECT key FROM call_in_groups WHERE tenant = ? AND name = ?";

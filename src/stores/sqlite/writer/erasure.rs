@@ -2,10 +2,9 @@
 
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Binary, Nullable};
-use domain::audit::Act;
-use domain::erasure::{Counts, ERASED, Receipt, Search};
+use domain::erasure::{Counts, ERASED, Keeper, Receipt, Search};
 use domain::ids::{CallbackId, ErasureId, TenantId};
-use domain::ports::{Erasing, NewEntry, StoreError};
+use domain::ports::{Erasing, StoreError};
 use uuid::Uuid;
 
 use super::super::command::Outcome;
@@ -15,6 +14,7 @@ use super::super::rows::{millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
 use super::upkeep::{RemoveHistory, RemoveValue};
+use crate::stores::erasure::act;
 
 statements! {
     FindOpen -> (Binary) = "SELECT id FROM erasures WHERE tenant = ? AND fingerprint = ? AND finished_at IS NULL";
@@ -173,20 +173,12 @@ impl Writer {
         ];
         let closed: Option<(Vec<u8>,)> = first::<Close, _>(&mut self.connection, &binds)?;
         let row: Option<ReceiptRow> = first::<LoadReceipt, _>(&mut self.connection, &[key.into(), bytes])?;
-        let receipt = match row.map(|row| receipt(tenant, row)).transpose() {
+        let receipt = match row.map(|row| receipt(Keeper::Folder, tenant, row)).transpose() {
             Ok(receipt) => receipt,
             Err(error) => return Ok(Err(error)),
         };
         if let (Some(_), Some(receipt)) = (closed, &receipt) {
-            let Counts { callbacks, blinded, call_ins, .. } = receipt.counts;
-            let new = NewEntry {
-                at: receipt.finished_at.unwrap_or(receipt.begun_at),
-                act: Act::NumberErased,
-                actor: receipt.actor.clone(),
-                subject: id.to_string(),
-                details: format!("callbacks {callbacks}, blinded {blinded}, callIns {call_ins}"),
-            };
-            self.note_act(tenant, key, new)?;
+            self.note_act(tenant, key, act(receipt))?;
         }
         Ok(Ok(receipt))
     }

@@ -16,8 +16,9 @@ use super::super::rows::millis;
 use super::super::statement::{Bind, execute, first, rows, statements};
 use super::Writer;
 use super::booking::{Taken, give_slot_back};
-use super::idempotency::{Keyed, Known, Operation};
+use super::idempotency::{Keyed, Keys as _, Known, Operation};
 use super::recount::{AddPlace, IsCountedBy};
+use crate::stores::judge::HoldRow;
 
 statements! {
     FindHold -> (BigInt, BigInt, BigInt, BigInt) =
@@ -35,9 +36,6 @@ statements! {
         "SELECT count(*), min(expires_at) FROM holds WHERE queue = ? AND expires_at > ? AND number = ?";
     MoveHold = "UPDATE holds SET slot = ? WHERE id = ? AND slot = ?";
 }
-
-/// Queue, slot, desired time, end.
-pub(in crate::stores::sqlite) type HoldRow = (i64, i64, i64, i64);
 
 fn instant(millis: i64) -> QueryResult<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis)

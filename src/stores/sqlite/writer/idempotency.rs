@@ -3,17 +3,13 @@
 //! A key is looked for before anything is written and remembered with what it made, in the same transaction. Only
 //! what was done is remembered, and of it just the id; refusals are judged anew.
 
-use chrono::{DateTime, Duration, Utc};
 use diesel::sql_types::Binary;
 use diesel::{QueryResult, SqliteConnection};
-use domain::callback::Idempotency;
-use uuid::Uuid;
 
 use super::super::rows::millis;
 use super::super::statement::{execute, first, statements};
-
-/// How long a key makes repetitions recognisable.
-pub(in crate::stores::sqlite) const KEY_LIFE: Duration = Duration::hours(24);
+use crate::stores::idempotency::judge_key;
+pub(in crate::stores::sqlite) use crate::stores::idempotency::{KEY_LIFE, Keyed, Known, Operation};
 
 statements! {
     // The column is called after the first operation; it holds the id of whatever was made.
@@ -24,43 +20,15 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?)";
 }
 
-/// What a key is for: the same key for something else is another key. The numbers are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stores::sqlite) enum Operation {
-    /// Booking a callback.
-    Create = 0,
-    /// Opening a call-in request.
-    CallIn = 1,
-    /// Matching an incoming call.
-    Match = 2,
-    /// Holding a place.
-    Hold = 3,
+/// What the writer does with a key.
+pub(in crate::stores::sqlite) trait Keys {
+    fn find(&self, connection: &mut SqliteConnection) -> QueryResult<Known>;
+    /// Remembers what was made; nothing without a key.
+    fn remember(&self, connection: &mut SqliteConnection, made: &[u8]) -> QueryResult<()>;
 }
 
-/// What is known of a key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// Nothing, or no key was given.
-    Not,
-    /// It made this.
-    Made(Uuid),
-    /// What it made was erased, and what it came with too.
-    Gone,
-    /// It came with another body.
-    Reused,
-}
-
-/// A command with the key that it came with, if it came with one.
-#[derive(Clone, Copy)]
-pub(in crate::stores::sqlite) struct Keyed<'a> {
-    pub(in crate::stores::sqlite) tenant: i64,
-    pub(in crate::stores::sqlite) operation: Operation,
-    pub(in crate::stores::sqlite) idempotency: Option<&'a Idempotency>,
-    pub(in crate::stores::sqlite) at: DateTime<Utc>,
-}
-
-impl Keyed<'_> {
-    pub(super) fn find(&self, connection: &mut SqliteConnection) -> QueryResult<Known> {
+impl Keys for Keyed<'_> {
+    fn find(&self, connection: &mut SqliteConnection) -> QueryResult<Known> {
         let Some(idempotency) = self.idempotency else { return Ok(Known::Not) };
         let since = millis(self.at - KEY_LIFE);
         let binds =
@@ -68,18 +36,10 @@ impl Keyed<'_> {
         let Some((made, body)) = first::<FindKey, (Vec<u8>, Vec<u8>)>(connection, &binds)? else {
             return Ok(Known::Not);
         };
-        if made.is_empty() {
-            return Ok(Known::Gone);
-        }
-        if body != idempotency.body {
-            return Ok(Known::Reused);
-        }
-        let made = Uuid::from_slice(&made);
-        made.map(Known::Made).map_err(|error| diesel::result::Error::DeserializationError(error.into()))
+        judge_key(idempotency, &made, &body).map_err(|error| diesel::result::Error::DeserializationError(error.into()))
     }
 
-    /// Remembers what was made; nothing without a key.
-    pub(super) fn remember(&self, connection: &mut SqliteConnection, made: &[u8]) -> QueryResult<()> {
+    fn remember(&self, connection: &mut SqliteConnection, made: &[u8]) -> QueryResult<()> {
         let Some(idempotency) = self.idempotency else { return Ok(()) };
         let binds = [
             self.tenant.into(),

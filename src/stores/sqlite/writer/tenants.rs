@@ -1,18 +1,16 @@
 //! Changes of tenants' documents, with the keys and secrets that go with them.
 
-use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::sql_types::BigInt;
-use domain::audit::Act;
 use domain::ids::TenantId;
-use domain::keys::Scope;
-use domain::ports::{Applied, ApplyError, CredentialChange, Expected, KEPT_REVISIONS, KeyChange, NewEntry};
+use domain::ports::{Applied, ApplyError, CredentialChange, KEPT_REVISIONS, KeyChange};
 
 use super::super::names::FreshNames;
 use super::super::rows::millis;
 use super::super::statement::{execute, first, statements};
 use super::super::tenants::{Apply, FindDocument, whole};
 use super::{RaiseEpoch, Writer};
+use crate::stores::rows::settings::scope_bits;
 
 statements! {
     CountName -> (BigInt) = "SELECT count(*) FROM tenants WHERE name = ? AND id <> ?";
@@ -57,12 +55,7 @@ impl Writer {
         let found: Option<(i64, Option<String>)> = first::<FindDocument, _>(&mut self.connection, &[id.into()])?;
         let found = found.and_then(|(revision, settings)| Some((whole(revision), settings?)));
         let revision = found.as_ref().map(|(revision, _)| *revision);
-        let expected = match one.expected {
-            Expected::Any => true,
-            Expected::Absent => revision.is_none(),
-            Expected::Revision(wanted) => revision == Some(wanted),
-        };
-        if !expected {
+        if !one.expects(revision) {
             return Ok(Err(ApplyError::Conflict { tenant: one.tenant, found: revision }));
         }
         if self.count::<CountName>(&[one.name.as_str().into(), id.into()])? > 0 {
@@ -128,22 +121,7 @@ impl Writer {
             Some(at) => at,
             None => self.database_time()?,
         };
-        let settings = revision.map(|revision| noted(one, at, Act::SettingsApplied, format!("revision {revision}")));
-        let keys = one.keys.iter().map(|change| match change {
-            KeyChange::Add(key) => noted(one, at, Act::KeyCreated, key.id.to_string()),
-            KeyChange::Change { id, .. } => noted(one, at, Act::KeyChanged, id.to_string()),
-            KeyChange::Revoke(id) => noted(one, at, Act::KeyRevoked, id.to_string()),
-        });
-        let credentials = one.credentials.iter().map(|change| match change {
-            CredentialChange::Put { credential, .. } => NewEntry {
-                details: format!("fingerprint {}", credential.fingerprint),
-                ..noted(one, at, Act::CredentialPut, format!("{}/{}", credential.kind.name(), credential.name))
-            },
-            CredentialChange::Remove { kind, name } => {
-                noted(one, at, Act::CredentialRemoved, format!("{}/{name}", kind.name()))
-            }
-        });
-        settings.into_iter().chain(keys).chain(credentials).try_for_each(|new| self.note_act(one.tenant, key, new))
+        one.acts(at, revision).into_iter().try_for_each(|new| self.note_act(one.tenant, key, new))
     }
 
     fn change_key(&mut self, change: &KeyChange, at: Option<i64>) -> QueryResult<()> {
@@ -151,8 +129,7 @@ impl Writer {
             KeyChange::Add(key) => self.keep_key(key).map(|_| ()),
             KeyChange::Change { id, label, scopes } => {
                 let id = id.as_uuid();
-                let scopes = scopes.iter().fold(0, |bits, scope: &Scope| bits | scope.bit());
-                let binds = [label.as_str().into(), i64::from(scopes).into(), id.as_bytes().as_slice().into()];
+                let binds = [label.as_str().into(), scope_bits(scopes).into(), id.as_bytes().as_slice().into()];
                 execute::<ChangeKey>(&mut self.connection, &binds).map(|_| ())
             }
             KeyChange::Revoke(id) => {
@@ -182,8 +159,4 @@ impl Writer {
             }
         }
     }
-}
-
-fn noted(one: &Apply, at: DateTime<Utc>, act: Act, subject: String) -> NewEntry {
-    NewEntry { at, act, actor: one.actor.clone(), subject, details: String::new() }
 }

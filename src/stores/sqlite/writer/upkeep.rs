@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection as _;
-use diesel::sql_types::{BigInt, Binary, Nullable};
+use diesel::sql_types::{BigInt, Nullable};
 use domain::audit::Act;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::ApiKey;
@@ -15,7 +15,8 @@ use super::super::names::FreshNames;
 use super::super::rows::{FORMAT, millis};
 use super::super::statement::{execute, first, statements};
 use super::{AddHistory, RaiseEpoch, Writer};
-use uuid::Uuid;
+use crate::stores::command::tenants::BY_COMMAND;
+use crate::stores::rows::settings::scope_bits;
 
 statements! {
     ClaimRow = "UPDATE callbacks SET owner = ?, version = version + 1, start_at = ?, wake_at = ?
@@ -35,11 +36,7 @@ statements! {
     AddApiKey = "INSERT INTO api_keys (id, tenant, hash, label, scopes, created_at, revoked_at)
         VALUES (?, ?, ?, ?, ?, ?, ?)";
     RevokeApiKey -> (BigInt) = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL RETURNING tenant";
-    TenantOfKey -> (Binary) = "SELECT id FROM tenants WHERE key = ?";
 }
-
-/// Who makes and revokes keys one by one: the command line.
-const BY_COMMAND: &str = "ges";
 
 impl Writer {
     pub(super) fn own(&mut self, own: &Own) -> QueryResult<Vec<bool>> {
@@ -127,13 +124,12 @@ impl Writer {
     pub(super) fn keep_key(&mut self, key: &ApiKey) -> QueryResult<i64> {
         let tenant = FreshNames::resolve_tenant(&mut self.connection, key.tenant)?;
         let uuid = key.id.as_uuid();
-        let scopes = key.scopes.iter().fold(0, |bits, scope| bits | scope.bit());
         let binds = [
             uuid.as_bytes().as_slice().into(),
             tenant.into(),
             key.hash.as_slice().into(),
             key.label.as_str().into(),
-            i64::from(scopes).into(),
+            scope_bits(&key.scopes).into(),
             millis(key.created_at).into(),
             key.revoked_at.map(millis).into(),
         ];
@@ -141,17 +137,12 @@ impl Writer {
         execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| tenant)
     }
 
-    pub(super) fn revoke_key(&mut self, id: ApiKeyId, at: DateTime<Utc>) -> QueryResult<bool> {
+    pub(super) fn revoke_key(&mut self, whose: TenantId, id: ApiKeyId, at: DateTime<Utc>) -> QueryResult<bool> {
         let uuid = id.as_uuid();
         let binds = [millis(at).into(), uuid.as_bytes().as_slice().into()];
         let Some((tenant,)) = first::<RevokeApiKey, (i64,)>(&mut self.connection, &binds)? else { return Ok(false) };
         execute::<RaiseEpoch>(&mut self.connection, &[])?;
-        if let Some((bytes,)) = first::<TenantOfKey, (Vec<u8>,)>(&mut self.connection, &[tenant.into()])?
-            && let Ok(owner) = Uuid::from_slice(&bytes)
-        {
-            let whose = (TenantId::from_uuid(owner), tenant);
-            self.note_plain(whose, at, Act::KeyRevoked, BY_COMMAND, id.to_string())?;
-        }
+        self.note_plain((whose, tenant), at, Act::KeyRevoked, BY_COMMAND, id.to_string())?;
         Ok(true)
     }
 }

@@ -13,7 +13,7 @@ use super::super::super::names::FreshNames;
 use super::super::super::rows::millis;
 use super::super::super::statement::{execute, first, rows, statements};
 use super::super::Writer;
-use super::super::idempotency::{Keyed, Known, Operation};
+use super::super::idempotency::{Keyed, Keys as _, Known, Operation};
 use super::FindGroup;
 
 /// Requests whose time is over that each new one writes down: more than it adds, so that they never pile up.

@@ -1,4 +1,12 @@
-//! What the writer is asked to do.
+//! What a writer is asked to do, the same in every store.
+
+pub(super) mod call_ins;
+pub(super) mod erasure;
+pub(super) mod holds;
+pub(super) mod notices;
+pub(super) mod recount;
+pub(super) mod tenants;
+pub(super) mod user_data;
 
 use std::slice;
 
@@ -13,17 +21,17 @@ use domain::ports::{Applied, ApplyError, Booked, Change, Held, Replaced, SaveErr
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 
-use super::call_ins::{CallInCommand, CallInOutcome};
-use super::erasure::{Begun, PrivacyCommand};
-use super::holds::HoldCommand;
-use super::notices::NoticeCommand;
-use super::recount::{MoveRow, Moves, Naming};
-use super::tenants::Apply;
-use super::user_data::ReplaceUserData;
-use crate::stores::combiner;
+use super::combiner;
+use call_ins::{CallInCommand, CallInOutcome};
+use erasure::{Begun, PrivacyCommand};
+use holds::HoldCommand;
+use notices::NoticeCommand;
+use recount::{MoveRow, Moves, Naming};
+use tenants::Apply;
+use user_data::ReplaceUserData;
 
 /// One command of the combiner.
-pub(super) enum Command {
+pub(in crate::stores) enum Command {
     Book(Box<Book>),
     Save(Box<Change>),
     Park { tenant: TenantId, id: CallbackId, reason: String, at: DateTime<Utc> },
@@ -39,77 +47,77 @@ pub(super) enum Command {
     Holds(Box<HoldCommand>),
     Apply(Vec<Apply>),
     AddKey(Box<ApiKey>),
-    RevokeKey { id: ApiKeyId, at: DateTime<Utc> },
+    RevokeKey { tenant: TenantId, id: ApiKeyId, at: DateTime<Utc> },
     CallIn(Box<CallInCommand>),
     ReplaceUserData(Box<ReplaceUserData>),
 }
 
 /// A booking whose texts are packed already: the writer is one thread, callers are many.
-pub(super) struct Book {
-    pub(super) callback: Callback,
-    pub(super) slot_capacity: u32,
+pub(in crate::stores) struct Book {
+    pub(in crate::stores) callback: Callback,
+    pub(in crate::stores) slot_capacity: u32,
     /// The grid that it was judged by.
-    pub(super) grid: Grid,
-    pub(super) options: Option<Vec<u8>>,
-    pub(super) user_data: Option<Vec<u8>>,
-    pub(super) idempotency: Option<Idempotency>,
-    pub(super) limits: BookingLimits,
-    pub(super) captcha: Option<[u8; 16]>,
-    pub(super) hold: Option<HoldId>,
-    pub(super) booked_at: DateTime<Utc>,
-    pub(super) announcement: Option<Announcement>,
-    pub(super) on_replaced: Option<Audience>,
+    pub(in crate::stores) grid: Grid,
+    pub(in crate::stores) options: Option<Vec<u8>>,
+    pub(in crate::stores) user_data: Option<Vec<u8>>,
+    pub(in crate::stores) idempotency: Option<Idempotency>,
+    pub(in crate::stores) limits: BookingLimits,
+    pub(in crate::stores) captcha: Option<[u8; 16]>,
+    pub(in crate::stores) hold: Option<HoldId>,
+    pub(in crate::stores) booked_at: DateTime<Utc>,
+    pub(in crate::stores) announcement: Option<Announcement>,
+    pub(in crate::stores) on_replaced: Option<Audience>,
 }
 
 /// Gives rows to an owner, each only if it is still as it was read.
-pub(super) struct Own {
-    pub(super) owner: Incarnation,
-    pub(super) cause: Cause,
-    pub(super) at: DateTime<Utc>,
-    pub(super) ids: Vec<CallbackId>,
+pub(in crate::stores) struct Own {
+    pub(in crate::stores) owner: Incarnation,
+    pub(in crate::stores) cause: Cause,
+    pub(in crate::stores) at: DateTime<Utc>,
+    pub(in crate::stores) ids: Vec<CallbackId>,
     /// Beside `ids`.
-    pub(super) rows: Vec<OwnRow>,
+    pub(in crate::stores) rows: Vec<OwnRow>,
 }
 
 /// What was read of a row that is to get an owner.
-pub(super) struct OwnRow {
-    pub(super) version: i64,
-    pub(super) state: State,
-    pub(super) attempt: i64,
+pub(in crate::stores) struct OwnRow {
+    pub(in crate::stores) version: i64,
+    pub(in crate::stores) state: State,
+    pub(in crate::stores) attempt: i64,
     /// A claim moves the start instant, and `wake_at` with it.
-    pub(super) start_at: Option<DateTime<Utc>>,
+    pub(in crate::stores) start_at: Option<DateTime<Utc>>,
 }
 
 /// Removes settled callbacks, each only if it is still as it was read.
-pub(super) struct Remove {
-    pub(super) ids: Vec<CallbackId>,
+pub(in crate::stores) struct Remove {
+    pub(in crate::stores) ids: Vec<CallbackId>,
     /// Beside `ids`.
-    pub(super) versions: Vec<i64>,
+    pub(in crate::stores) versions: Vec<i64>,
 }
 
 /// Removes what is past its use beside callbacks.
-pub(super) struct Forget {
+pub(in crate::stores) struct Forget {
     /// Row numbers of idempotency keys.
-    pub(super) keys: Vec<i64>,
+    pub(in crate::stores) keys: Vec<i64>,
     /// Row numbers of captcha tokens.
-    pub(super) tokens: Vec<i64>,
+    pub(in crate::stores) tokens: Vec<i64>,
     /// Queue and start of slots.
-    pub(super) slots: Vec<(i64, i64)>,
+    pub(in crate::stores) slots: Vec<(i64, i64)>,
     /// Queue, end of the day, and counted value.
-    pub(super) values: Vec<(i64, i64, Vec<u8>)>,
+    pub(in crate::stores) values: Vec<(i64, i64, Vec<u8>)>,
     /// Queue, length of the window, and end of a part.
-    pub(super) windows: Vec<(i64, i64, i64)>,
+    pub(in crate::stores) windows: Vec<(i64, i64, i64)>,
 }
 
 impl Forget {
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::stores) fn rows(&self) -> usize {
         self.keys.len() + self.tokens.len() + self.slots.len() + self.values.len() + self.windows.len()
     }
 }
 
 /// What became of a command.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(in crate::stores) enum Outcome {
     Booked(Booked),
     Saved(Result<(), SaveError>),
     /// Which of the rows were written.
@@ -125,6 +133,12 @@ pub(super) enum Outcome {
     Applied(Result<Vec<Applied>, ApplyError>),
     CallIn(CallInOutcome),
     Replaced(Result<Replaced, StoreError>),
+}
+
+/// An outcome of another kind than the command's own cannot be; if it were, nothing could be said of the write.
+pub(in crate::stores) fn unexpected<T>(outcome: &Outcome) -> Result<T, StoreError> {
+    debug_assert!(false, "an outcome of another command: {outcome:?}");
+    Err(StoreError::PerhapsDone("the outcome was of another command".to_owned()))
 }
 
 impl combiner::Command for Command {
@@ -156,7 +170,7 @@ impl combiner::Command for Command {
         match self {
             Self::Book(book) => Some(book.callback.tenant),
             Self::Save(change) => Some(change.callback.tenant),
-            Self::Park { tenant, .. } | Self::Unpark { tenant, .. } => Some(*tenant),
+            Self::Park { tenant, .. } | Self::Unpark { tenant, .. } | Self::RevokeKey { tenant, .. } => Some(*tenant),
             Self::ReplaceUserData(replace) => Some(replace.tenant),
             Self::CallIn(command) => command.tenant(),
             Self::Apply(all) => all.first().map(|one| one.tenant),
@@ -169,8 +183,7 @@ impl combiner::Command for Command {
             | Self::MoveSlots(_)
             | Self::NameGrids(_)
             | Self::Forget(_)
-            | Self::Shrink
-            | Self::RevokeKey { .. } => None,
+            | Self::Shrink => None,
         }
     }
 
@@ -214,7 +227,11 @@ impl combiner::Command for Command {
             _ => 0,
         }
     }
+
+    fn goes_alone(&self) -> bool {
+        !matches!(self, Self::Book(_) | Self::Save(_))
+    }
 }
 
 /// Pages that are given back to the file system in one go.
-pub(super) const SHRINK_PAGES: usize = 250;
+pub(in crate::stores) const SHRINK_PAGES: usize = 250;

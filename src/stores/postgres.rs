@@ -1,0 +1,178 @@
+//! The store of the cluster mode: one PostgreSQL database that any number of nodes share. Nothing newer than version 11
+//! is used.
+//!
+//! ```text
+//!   writes ──▶ combiner ──▶ one writer thread, one connection   what a batch touches is locked first, in one order
+//!   reads ───▶ a pool of connections                            what is read was committed when it was asked
+//!   heartbeats, probe ────▶ one connection                      they never wait for a batch
+//! ```
+//!
+//! A database that is gone is `NotDone` at once, and nothing has to be done when it is back.
+
+mod audit;
+mod call_ins;
+mod callbacks;
+mod connect;
+mod erasure;
+mod errors;
+mod explain;
+mod holds;
+mod keeper;
+mod keys;
+mod locks;
+mod names;
+mod nodes;
+mod notices;
+mod open;
+mod pool;
+mod queries;
+mod reading;
+mod recount;
+mod search;
+mod settings;
+mod statement;
+mod tenants;
+mod tls;
+mod user_data;
+mod view;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::ids::TenantId;
+use domain::ports::{Observer, StoreError};
+
+use super::combiner::{Combiner, Limits, WriteStats};
+use super::command::Command;
+pub use connect::Address;
+use connect::Dialer;
+use keeper::Keeper;
+use names::Names;
+pub use open::OpenError;
+use pool::{Reader, Readers};
+pub use tls::{TlsError, tls};
+use writer::{Faults, Writer};
+
+/// Commands with statements of their own in one batch: a few hundred messages, a tenth of a second.
+const MAX_ALONE: usize = 64;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Where it is.
+    pub address: Address,
+    /// Connections for reads, 1 to 100. Too few make reads wait for each other, too many cost the server memory (about
+    /// 5 MB each). Default 8.
+    pub readers: usize,
+    /// Bounds of the write queue.
+    pub limits: Limits,
+    /// Hears of every committed batch.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl PostgresOptions {
+    /// For the service.
+    pub fn new(address: Address, observer: Arc<dyn Observer>) -> Self {
+        Self { address, readers: 8, limits: Limits::default(), observer: Some(observer) }
+    }
+
+    /// For a command beside it.
+    pub fn command(address: Address) -> Self {
+        Self { address, readers: 1, limits: Limits::default(), observer: None }
+    }
+}
+
+/// Callbacks, settings and nodes in one database.
+///
+/// Dropping it writes what is queued and ends its thread.
+pub struct PostgresStore {
+    combiner: Combiner<Command>,
+    readers: Readers,
+    keeper: Keeper,
+    dialer: Dialer,
+    faults: Arc<Faults>,
+    limits: Limits,
+    migrated: Vec<String>,
+}
+
+impl PostgresStore {
+    /// Opens the database, bringing an older schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; what is not final may be tried again.
+    pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
+        let dialer = Dialer::new(&options.address);
+        let migrated = open::migrate(&dialer).await?;
+        let names = Arc::<Names>::default();
+        let faults = Arc::<Faults>::default();
+        let readers = Readers::new(dialer.clone(), options.readers, names.clone()).map_err(OpenError::Connect)?;
+        let writer = Writer::new(dialer.clone(), names, faults.clone()).map_err(OpenError::Threads)?;
+        let limits = Limits { batch_alone: options.limits.batch_alone.min(MAX_ALONE), ..options.limits };
+        let combiner = Combiner::start(writer, limits, options.observer).map_err(OpenError::Threads)?;
+        let keeper = Keeper::new(dialer.clone());
+        Ok(Self { combiner, readers, keeper, dialer, faults, limits: options.limits, migrated })
+    }
+
+    /// Migrations that opening has applied, in order; none if the schema was up to date.
+    pub fn migrated(&self) -> &[String] {
+        &self.migrated
+    }
+
+    /// Batches committed and commands in them since it was opened.
+    pub fn write_stats(&self) -> WriteStats {
+        self.combiner.stats()
+    }
+
+    /// Commands that wait to be written.
+    pub fn writes_waiting(&self) -> usize {
+        self.combiner.waiting()
+    }
+
+    /// The most batches that a write of a tenant had to wait for, the one in flight when it came included. For tests.
+    pub fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.combiner.longest_wait(Some(tenant))
+    }
+
+    /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile
+    /// goes as one batch.
+    pub fn hold_writer(&self) -> impl Send + use<> {
+        self.combiner.hold()
+    }
+
+    /// Makes the next COMMIT look as if nobody could say what became of it. For tests.
+    pub fn lose_next_commit_answer(&self) {
+        self.faults.lose_commit_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the next COMMIT carried out and its answer not heard. For tests.
+    pub fn deafen_next_commit(&self) {
+        self.faults.deafen_commit.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the next COMMIT get lost on its way. For tests.
+    pub fn drop_next_commit(&self) {
+        self.faults.drop_commit.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the writer do nothing for a while before its next COMMIT, with every lock held. For tests.
+    pub fn pause_before_commit(&self, pause: Duration) {
+        self.faults.pause_ms.store(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Messages that batches have sent to the server, whatever is in them. For tests.
+    pub fn messages(&self) -> u64 {
+        self.faults.messages.load(Ordering::Relaxed)
+    }
+
+    /// A connection for reads.
+    async fn reader(&self) -> Result<Reader, StoreError> {
+        self.readers.reader().await
+    }
+
+    /// Rows of one command of background work: what one batch takes of it.
+    fn step_rows(&self) -> usize {
+        self.limits.background_rows().max(1)
+    }
+}

@@ -1,0 +1,63 @@
+//! The port for call-ins: writes to the combiner, reads to the pool.
+
+mod queries;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::ids::{CallInId, TenantId};
+use domain::ports::{
+    CallInPage, CallInQuery, CallInStore, MatchOutcome, Matching, Opened, Opening, StoreError, Withdrawn,
+};
+
+use super::PostgresStore;
+use crate::stores::call_ins::{MAX_TIDY_STEPS, matched, open_command, opened, withdrawn};
+use crate::stores::command::call_ins::{CallInCommand, CallInOutcome};
+use crate::stores::command::{Command, Outcome, unexpected};
+pub(super) use queries::{FindGroup, LoadCallIn};
+
+impl PostgresStore {
+    async fn call_in(&self, command: CallInCommand) -> Result<CallInOutcome, StoreError> {
+        match self.combiner.submit(Command::CallIn(Box::new(command))).await? {
+            Outcome::CallIn(outcome) => Ok(outcome),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Writes down that requests have expired, and removes ended ones that expired before `ended_before`.
+    pub(super) async fn tidy_call_ins(&self, ended_before: DateTime<Utc>, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let limit = self.step_rows();
+        for _ in 0..MAX_TIDY_STEPS {
+            let tidy = self.reader().await?.untidy_call_ins(ended_before, at, limit).await?;
+            if tidy.rows() == 0 {
+                break;
+            }
+            self.call_in(CallInCommand::Tidy(tidy)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CallInStore for PostgresStore {
+    async fn open_call_in(&self, opening: Opening) -> Result<Opened, StoreError> {
+        opened(self.call_in(open_command(&opening)?).await?, opening)
+    }
+
+    async fn match_call_in(&self, matching: Matching) -> Result<MatchOutcome, StoreError> {
+        let at = matching.at;
+        matched(self.call_in(CallInCommand::Match(matching)).await?, at)
+    }
+
+    async fn cancel_call_in(&self, tenant: TenantId, id: CallInId, at: DateTime<Utc>) -> Result<Withdrawn, StoreError> {
+        withdrawn(self.call_in(CallInCommand::Cancel { tenant, id, at }).await?, at)
+    }
+
+    async fn call_ins(
+        &self,
+        tenant: TenantId,
+        query: CallInQuery,
+        at: DateTime<Utc>,
+    ) -> Result<CallInPage, StoreError> {
+        self.reader().await?.call_ins(tenant, &query, at).await
+    }
+}

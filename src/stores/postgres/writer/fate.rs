@@ -1,0 +1,129 @@
+//! What became of a transaction when nobody heard the answer to COMMIT.
+//!
+//! Every batch writes its number into the row of its writer, in its own transaction. Once that transaction is surely over,
+//! the row tells: it holds the number if, and only if, everything else of the batch is there, too. The number of the
+//! transaction itself serves only to know that it is over: a server that crashes gives the numbers of transactions that
+//! it had not written down to others, who may commit under them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::super::connect::Dialer;
+use super::super::errors::{Sql, SqlError};
+use super::super::statement::{Connection, execute, first, statements};
+use crate::stores::combiner::BatchError;
+
+/// How long the server is asked what became of a transaction.
+const ASKED_FOR: Duration = Duration::from_secs(5);
+const ASK_PAUSE: Duration = Duration::from_millis(50);
+
+/// After an error the server answers COMMIT with a rollback and no error of its own. Then this SELECT fails instead, and
+/// COMMIT is not even read.
+const COMMIT: &str = "SELECT 1; COMMIT";
+
+statements! {
+    Status = "SELECT txid_status(?::bigint)";
+    // The process may be somebody else's by now: only if it is still in that very transaction.
+    EndIt = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE pid = ? AND backend_xid::text::bigint = ?::bigint % 4294967296";
+    LastBatch = "SELECT batch FROM writers WHERE id = ?";
+    RemoveGone = "DELETE FROM writers WHERE id IN (SELECT id FROM writers
+        WHERE at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000
+        LIMIT 1000 FOR UPDATE SKIP LOCKED)";
+}
+
+/// One writer, told from all others.
+#[derive(Debug)]
+pub(super) struct Identity {
+    id: i64,
+    /// Batches begun so far.
+    batches: i64,
+}
+
+impl Identity {
+    pub(super) fn new() -> Self {
+        // Positive: it stands in a text.
+        let id = Uuid::new_v4().as_u64_pair().0 >> 1;
+        Self { id: id.cast_signed(), batches: 0 }
+    }
+
+    /// Removes writers that have written nothing for a day.
+    pub(super) async fn remove_gone(connection: &mut Connection) -> Sql<()> {
+        execute::<RemoveGone>(connection, &[]).await.map(drop)
+    }
+
+    pub(super) async fn begin(&mut self, connection: &mut Connection) -> Sql<Transaction> {
+        self.batches += 1;
+        let (writer, batch) = (self.id, self.batches);
+        let begin = format!(
+            "BEGIN; INSERT INTO writers (id, batch, at) \
+             VALUES ({writer}, {batch}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
+             ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at; \
+             SELECT txid_current(), pg_backend_pid()"
+        );
+        let row = connection.ask(&begin).await?;
+        let mut numbers = row.iter().map(|value| value.as_deref().and_then(|text| text.parse().ok()));
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(number), Some(process)) => Ok(Transaction { number, process, writer, batch }),
+            _ => Err(SqlError::Unreadable("a transaction has no number".to_owned())),
+        }
+    }
+}
+
+/// An open transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transaction {
+    number: i64,
+    /// The server's process.
+    process: i64,
+    writer: i64,
+    batch: i64,
+}
+
+impl Transaction {
+    pub(super) async fn commit(&self, connection: &mut Connection) -> Sql<()> {
+        connection.run(COMMIT).await
+    }
+
+    /// What became of it after `error` was all that was heard of its COMMIT.
+    pub(super) async fn fate(&self, dialer: &Dialer, error: SqlError) -> Result<(), BatchError> {
+        if error.says_rolled_back() {
+            return Err(error.classify());
+        }
+        tracing::warn!(%error, "the answer to COMMIT was lost: asking what became of the transaction");
+        let deadline = Instant::now() + ASKED_FOR;
+        loop {
+            match self.ask(dialer).await {
+                Ok(Some(true)) => return Ok(()),
+                Ok(Some(false)) => return Err(BatchError::NotDone(format!("rolled back: {error}"))),
+                Ok(None) => {}
+                Err(again) => tracing::debug!(error = %again, "cannot ask what became of the transaction"),
+            }
+            if Instant::now() >= deadline {
+                return Err(BatchError::PerhapsDone(error.to_string()));
+            }
+            tokio::time::sleep(ASK_PAUSE).await;
+        }
+    }
+
+    /// Whether it was committed; none if that is still open.
+    async fn ask(&self, dialer: &Dialer) -> Sql<Option<bool>> {
+        let mut connection = dialer.dial().await?;
+        let status = first::<Status, (Option<String>,)>(&mut connection, &[self.number.into()]).await;
+        match status {
+            Ok(Some((Some(status),))) if status == "in progress" => {
+                let binds = [self.process.into(), self.number.into()];
+                return first::<EndIt, (bool,)>(&mut connection, &binds).await.map(|_| None);
+            }
+            Ok(_) => {}
+            // A server that has lost the end of what it knew, as one that stands in for another, takes the number for one
+            // that is yet to come. What matters is what it has now.
+            Err(error) if error.says_rolled_back() => {}
+            Err(error) => return Err(error),
+        }
+        let last: Option<(i64,)> = first::<LastBatch, _>(&mut connection, &[self.writer.into()]).await?;
+        Ok(Some(last == Some((self.batch,))))
+    }
+}
