@@ -4,6 +4,7 @@
 mod demo;
 mod engine;
 mod program;
+mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
 use domain::event::Event;
-use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore, TenantStore as _};
+use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore};
 use thiserror::Error;
 
 pub(crate) use engine::stream_settings;
@@ -24,8 +25,7 @@ use crate::clients::captcha::CaptchaClient;
 use crate::clients::courier::HttpCourier;
 use crate::clients::gws::{GwsAddresses, GwsClient};
 use crate::clients::http::{HttpClient, HttpSettings, Private, SetupError as HttpSetupError};
-use crate::clock::SystemClock;
-use crate::config::{Config, Data, Url};
+use crate::config::{Config, Url};
 use crate::front_door::{
     self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
     StoreParking,
@@ -34,10 +34,12 @@ use crate::master_key::{KeyUse, MasterKey, SecretFileError};
 use crate::privacy::{DeskEnder, Ender, Privacy, StoreEnder};
 use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
 use crate::routing::simulator::OpenError as SimulatorError;
-use crate::stores::sqlite::{DATABASE_FILE, OpenError as StoreOpenError, SqliteOptions, SqliteStore};
+use crate::stores::sqlite::OpenError as StoreOpenError;
+use crate::stores::{Store, postgres};
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
 
 use engine::Engine;
+use store::Opened;
 
 /// How long requests in flight may take to be answered once the listeners are closed.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
@@ -50,6 +52,12 @@ pub enum AppError {
     /// The data folder.
     #[error("cannot use the data folder")]
     Store(#[from] StoreOpenError),
+    /// The database of the cluster mode.
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
+    /// Whom to believe to be that.
+    #[error("cannot set up encryption to the database")]
+    DatabaseTls(#[from] postgres::TlsError),
     /// Keys beside it.
     #[error("cannot use a key file")]
     Secret(#[from] SecretFileError),
@@ -113,13 +121,16 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let metrics = Arc::new(Metrics::new(metrics_settings(config, log_failures))?);
     let observer: Arc<dyn Observer> = metrics.clone();
     let http = Arc::new(HttpClient::new(&http_settings(config), observer.clone())?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let Opened { store, clock, .. } = store::serve(config, observer.clone()).await?;
     let data_dir = config.data.data_dir.as_path();
-    let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::serve(observer.clone()))?);
-    let master = master_key(&store, config).await?;
+    let master = master_key(store.as_ref(), config).await?;
     let hashing_key = master.sub_key(KeyUse::KeyHashes);
-    let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
-    let demo_key = demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?;
+    let demo_key = if config.database.host.is_none() {
+        let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
+        demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?
+    } else {
+        None
+    };
     let key_ring = Arc::new(KeyRing::new(hashing_key));
     // Whoever needs a secret of a tenant asks the vault.
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
@@ -222,9 +233,9 @@ impl Running {
 /// # Errors
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
-    let store = SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?;
-    let master = master_key(&store, config).await?;
-    Ok((Arc::new(store), master.sub_key(KeyUse::KeyHashes)))
+    let Opened { store, .. } = store::command(config).await?;
+    let master = master_key(store.as_ref(), config).await?;
+    Ok((store, master.sub_key(KeyUse::KeyHashes)))
 }
 
 /// The documents of tenants for a command that works beside a running service.
@@ -232,9 +243,8 @@ pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [
 /// # Errors
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
-    let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
+    let Opened { store, clock, .. } = store::command(config).await?;
     let master = master_key(store.as_ref(), config).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let vault: Arc<dyn Secrets> = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
     let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
     let courier = HttpCourier::new(http.clone(), vault.clone(), clock.clone());
@@ -249,15 +259,15 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
 /// # Errors
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
-    let store = Arc::new(SqliteStore::open(&config.data.data_dir, SqliteOptions::command())?);
+    let Opened { store, clock, .. } = store::command(config).await?;
     let master = master_key(store.as_ref(), config).await?;
     let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
-    Ok(privacy(store, &master, Arc::new(SystemClock::default()), Arc::new(ender)))
+    Ok(privacy(store, &master, clock, Arc::new(ender)))
 }
 
 /// What tells and erases what is kept of numbers.
-fn privacy(store: Arc<SqliteStore>, master: &MasterKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
-    Privacy::new(store, Arc::new(counted_values(master)), clock, ender)
+fn privacy(store: Arc<dyn Store>, master: &MasterKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
+    Privacy::new((store.clone(), store.clone(), store), Arc::new(counted_values(master)), clock, ender)
 }
 
 /// What values are kept as that are counted.
@@ -273,21 +283,21 @@ impl Observer for NoObserver {
 }
 
 /// What reads and applies documents.
-fn provisioning(store: Arc<SqliteStore>, clock: Arc<dyn Clock>, master: &MasterKey) -> Result<Provisioning, SealError> {
-    Ok(Provisioning::new(store, clock, Sealer::new(master)?, master.sub_key(KeyUse::KeyHashes)))
+fn provisioning(store: Arc<dyn Store>, clock: Arc<dyn Clock>, master: &MasterKey) -> Result<Provisioning, SealError> {
+    Ok(Provisioning::new(store.clone(), store, clock, Sealer::new(master)?, master.sub_key(KeyUse::KeyHashes)))
 }
 
 /// Brings the database up to date and says where it is.
 ///
 /// # Errors
-/// [`AppError`] if the data folder cannot be used or is newer than this program.
-pub fn migrate(data: &Data) -> Result<String, AppError> {
-    SqliteStore::open(&data.data_dir, SqliteOptions::command())?;
-    Ok(format!("{} is up to date", data.data_dir.join(DATABASE_FILE).display()))
+/// [`AppError`] if the database cannot be used or is newer than this program.
+pub async fn migrate(config: &Config) -> Result<String, AppError> {
+    let Opened { place, .. } = store::command(config).await?;
+    Ok(format!("{place} is up to date"))
 }
 
 /// The master key. One is made only where no API key and no secret depends on an older one.
-async fn master_key(store: &SqliteStore, config: &Config) -> Result<MasterKey, AppError> {
+async fn master_key(store: &dyn Store, config: &Config) -> Result<MasterKey, AppError> {
     if let Some(key) = &config.keys.master_key {
         return Ok(MasterKey::new(key.0));
     }

@@ -311,10 +311,19 @@ fn first_screen(started: &Started, config: &Config) {
         external: started.external,
         internal: started.internal,
         demo_key: started.demo_key.as_ref().filter(|_| told),
-        data_dir: &config.data.data_dir,
+        data: &place(config),
         colour: terminal && colours_wanted(),
     };
     let _ = io::stderr().write_all(banner::banner(&banner).as_bytes());
+}
+
+/// Where the data is kept.
+fn place(config: &Config) -> String {
+    let database = &config.database;
+    match &database.host {
+        Some(host) => format!("{host}:{}/{}", database.port, database.name),
+        None => config.data.data_dir.display().to_string(),
+    }
 }
 
 fn tracing_settings(config: &Config) -> TracingSettings {

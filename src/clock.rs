@@ -1,9 +1,14 @@
-//! The clock of the embedded mode, where the database's time is this machine's.
+//! The time of the database. In the embedded mode that is this machine's; in cluster mode it is heard with every heartbeat
+//! and counted on from there, so that nodes with wrong clocks agree.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::ports::Clock;
+use tokio::time::Instant;
 
 /// This machine's wall clock, which never goes back: while somebody sets it back, time stands still here.
 #[derive(Debug, Default)]
@@ -20,9 +25,92 @@ impl Clock for SystemClock {
     }
 }
 
+/// For how long an answer of the database counts. Long enough that one of them came without a delay, short enough that
+/// what the machine's clock drifts meanwhile is nothing.
+const COUNTS_FOR: Duration = Duration::from_secs(10);
+
+/// What the database said, counted on by this machine's steady clock.
+///
+/// When an answer arrives, the database's time is at least what it says. The largest of these lower bounds of the last ten
+/// seconds is taken, so whatever delays an answer makes this clock late by as much, and never early.
+#[derive(Debug)]
+pub struct DatabaseClock {
+    began: Instant,
+    /// When each was heard, in microseconds since the beginning, and the database's time at the beginning by it.
+    heard: Mutex<VecDeque<(i64, i64)>>,
+    /// The database's time at the beginning, in microseconds.
+    origin_us: AtomicI64,
+    latest_us: AtomicI64,
+}
+
+impl DatabaseClock {
+    /// Begins with an answer that has just arrived.
+    pub fn new(database_now: DateTime<Utc>) -> Self {
+        let origin_us = AtomicI64::new(database_now.timestamp_micros());
+        let heard = Mutex::new(VecDeque::from([(0, database_now.timestamp_micros())]));
+        Self { began: Instant::now(), heard, origin_us, latest_us: AtomicI64::default() }
+    }
+
+    fn since_began_us(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Clock for DatabaseClock {
+    fn now(&self) -> DateTime<Utc> {
+        let now_us = self.origin_us.load(Ordering::Relaxed).saturating_add(self.since_began_us());
+        let latest = self.latest_us.fetch_max(now_us, Ordering::Relaxed).max(now_us);
+        DateTime::from_timestamp_micros(latest).unwrap_or_default()
+    }
+
+    fn observe(&self, database_now: DateTime<Utc>) {
+        let at_us = self.since_began_us();
+        let counts_from = at_us.saturating_sub(i64::try_from(COUNTS_FOR.as_micros()).unwrap_or(i64::MAX));
+        // Nothing panics while it holds the lock.
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push_back((at_us, database_now.timestamp_micros().saturating_sub(at_us)));
+        while heard.front().is_some_and(|(at_us, _)| *at_us < counts_from) {
+            heard.pop_front();
+        }
+        let best = heard.iter().map(|(_, origin_us)| *origin_us).max();
+        self.origin_us.store(best.unwrap_or(database_now.timestamp_micros()), Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(milliseconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_800_000_000_000 + milliseconds).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_answers_count_for_ten_seconds_and_time_never_goes_back() {
+        let clock = DatabaseClock::new(at(0));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(clock.now(), at(1_000));
+        // An answer that took 400 ms to arrive says less than is known.
+        clock.observe(at(600));
+        assert_eq!(clock.now(), at(1_000));
+        // One that says more is believed at once: the first took 250 ms.
+        clock.observe(at(1_250));
+        assert_eq!(clock.now(), at(1_250));
+        // The database's clock was set back: that is seen when the better answers are old, and time stands still until it
+        // is reached again.
+        for second in 2..=11 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            clock.observe(at(second * 1_000 - 5_000));
+            assert_eq!(clock.now(), at(second * 1_000 + 250));
+        }
+        for second in 12..=16 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            clock.observe(at(second * 1_000 - 5_000));
+            assert_eq!(clock.now(), at(11_250));
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(clock.now(), at(12_000));
+    }
 
     #[test]
     fn it_never_goes_back() {

@@ -34,7 +34,8 @@ use thiserror::Error;
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
 pub use parts::{
-    Accept, Auth, Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim, Telemetry, Voice,
+    Accept, Auth, Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim,
+    Telemetry, Voice,
 };
 pub use reader::{Mistake, shape};
 pub use secret::{Key32, Secret};
@@ -48,6 +49,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// Where the embedded service keeps its data, and who this node is.
     pub data: Data,
+    /// The database of the cluster mode.
+    pub database: Database,
     /// What stands behind the service.
     pub choices: Choices,
     /// The voice services, for routing through a stream.
@@ -109,7 +112,7 @@ impl Config {
         let config = Self::read(&mut reader);
         match config {
             Some(config) if gathered.mistakes.is_empty() => {
-                if config.choices.routing != Routing::Stream && config.voice.redis_host.is_some() {
+                if config.routing() != Routing::Stream && config.voice.redis_host.is_some() {
                     gathered.warnings.push("GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream".to_owned());
                 }
                 Ok(Loaded { config, warnings: gathered.warnings })
@@ -122,6 +125,7 @@ impl Config {
         // Every part is read before any is missed, so that each tells its mistakes.
         let listeners = Listeners::read(reader);
         let data = Data::read(reader);
+        let database = Database::read(reader);
         let choices = Choices::read(reader);
         let voice = Voice::read(reader);
         let sim = Sim::read(reader);
@@ -131,7 +135,7 @@ impl Config {
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let keys = MasterKeySetting::read(reader);
-        let (listeners, choices, voice) = (listeners?, choices?, voice?);
+        let (listeners, database, choices, voice, keys) = (listeners?, database?, choices?, voice?, keys?);
         if listeners.external_port != 0 && listeners.external_port == listeners.internal_port {
             reader.refuse(
                 "GES_INTERNAL_PORT",
@@ -139,15 +143,25 @@ impl Config {
             );
         }
         let named = voice.redis_host.is_some() || voice.ors_redis_location.is_some();
-        if choices.routing == Routing::Stream && !named {
+        if database.host.is_some() {
+            if reader.text("GES_NODE_NAME").is_none() {
+                reader.refuse("GES_NODE_NAME", "in cluster mode (GES_DB_HOST) each node needs a name of its own");
+            }
+            if keys.master_key.is_none() {
+                reader.refuse("GES_MASTER_KEY", "in cluster mode (GES_DB_HOST) the nodes need one key that they share");
+            }
+        }
+        if routing(&choices, &database) == Routing::Stream && !named {
             reader.refuse(
                 "GES_ROUTING",
-                "stream needs the Redis of the voice services: set GES_VMCS_REDIS_HOST or GES_ORS_REDIS_LOCATION",
+                "stream (the default in cluster mode) needs the Redis of the voice services: set GES_VMCS_REDIS_HOST \
+                 or GES_ORS_REDIS_LOCATION",
             );
         }
         Some(Self {
             listeners,
             data: data?,
+            database,
             choices,
             voice,
             sim: sim?,
@@ -156,14 +170,24 @@ impl Config {
             gws: gws?,
             log: log?,
             telemetry: telemetry?,
-            keys: keys?,
+            keys,
         })
+    }
+
+    /// The routing engine that was chosen, or that goes with the mode.
+    pub fn routing(&self) -> Routing {
+        routing(&self.choices, &self.database)
     }
 
     /// The settings as text for operators and logs, one per line; secrets are shown as `(set)`.
     pub fn redacted(&self) -> String {
         format!("{self:#?}")
     }
+}
+
+fn routing(choices: &Choices, database: &Database) -> Routing {
+    let of_mode = if database.host.is_some() { Routing::Stream } else { Routing::Simulator };
+    choices.routing.unwrap_or(of_mode)
 }
 
 impl Listeners {

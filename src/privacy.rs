@@ -112,20 +112,14 @@ pub fn number(text: &str, region: Region) -> Result<PhoneNumber, NumberError> {
 }
 
 impl Privacy {
-    /// Over one store.
-    pub fn new<S>(store: Arc<S>, blinds: Arc<dyn Blinds>, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Self
-    where
-        S: PersonalStore + AuditStore + SettingsStore + 'static,
-    {
-        Self {
-            personal: store.clone(),
-            audit: store.clone(),
-            settings: store,
-            blinds,
-            clock,
-            ender,
-            one: Mutex::new(()),
-        }
+    /// Over the ports of one store.
+    pub fn new(
+        (personal, audit, settings): (Arc<dyn PersonalStore>, Arc<dyn AuditStore>, Arc<dyn SettingsStore>),
+        blinds: Arc<dyn Blinds>,
+        clock: Arc<dyn Clock>,
+        ender: Arc<dyn Ender>,
+    ) -> Self {
+        Self { personal, audit, settings, blinds, clock, ender, one: Mutex::new(()) }
     }
 
     /// The tenant of that name.

@@ -132,13 +132,14 @@ pub struct Order<'a> {
 
 impl Provisioning {
     /// Over a store of settings and tenants, which are the same store. `hashing_key` is that of API keys.
-    pub fn new<S: SettingsStore + TenantStore + 'static>(
-        store: Arc<S>,
+    pub fn new(
+        settings: Arc<dyn SettingsStore>,
+        tenants: Arc<dyn TenantStore>,
         clock: Arc<dyn Clock>,
         sealer: Sealer,
         hashing_key: [u8; 32],
     ) -> Self {
-        Self { settings: store.clone(), tenants: store, clock, sealer, hashing_key, checks: Vec::new() }
+        Self { settings, tenants, clock, sealer, hashing_key, checks: Vec::new() }
     }
 
     /// Also asks this about credentials before they are kept.

@@ -23,7 +23,7 @@ pub(super) enum Engine {
 impl Engine {
     /// Prepares it; nothing goes out before [`Self::begin`].
     pub(super) fn open(config: &Config, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        match config.choices.routing {
+        match config.routing() {
             Choice::Simulator => {
                 let settings =
                     SimulatorSettings { speed: config.sim.speed, seed: config.sim.seed, agents: config.sim.agents };

@@ -24,8 +24,12 @@ pub struct Ges;
 impl Program for Ges {
     async fn serve(&self, config: &Config, log_failures: Arc<AtomicU64>, ready: &Ready) -> Result<(), Failure> {
         // Before anything is opened: whoever asks us to end while we start is heard.
-        let asked = tokio::spawn(shutdown::requested());
-        let running = super::start(config, log_failures).await.map_err(|error| failure(&error))?;
+        let mut asked = tokio::spawn(shutdown::requested());
+        let running = tokio::select! {
+            running = super::start(config, log_failures) => running.map_err(|error| failure(&error))?,
+            // Nothing is served yet, and a database that is waited for may never come.
+            _ = &mut asked => return Ok(()),
+        };
         let (external, internal) = (running.external, running.internal);
         ready(Started { external, internal, demo_key: running.demo_key.clone().map(Secret::new) });
         tokio::select! {
@@ -62,7 +66,7 @@ impl Program for Ges {
     }
 
     async fn migrate(&self, config: &Config) -> Result<String, Failure> {
-        super::migrate(&config.data).map_err(|error| failure(&error))
+        super::migrate(config).await.map_err(|error| failure(&error))
     }
 
     fn openapi(&self) -> Result<String, Failure> {

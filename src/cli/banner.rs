@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use crate::config::{Secret, reachable};
 
@@ -21,7 +20,7 @@ pub struct Banner<'a> {
     /// The demo tenant's key; without it no commands are shown.
     pub demo_key: Option<&'a Secret>,
     /// Where the data is kept.
-    pub data_dir: &'a Path,
+    pub data: &'a str,
     /// Whether the terminal shows colours.
     pub colour: bool,
 }
@@ -39,7 +38,7 @@ pub fn banner(about: &Banner<'_>) -> String {
         ("try it", format!("{internal}/engagement/v3/docs")),
         ("health", format!("{internal}/ges/v1/health/detail")),
         ("metrics", format!("{internal}/metrics")),
-        ("data", about.data_dir.display().to_string()),
+        ("data", about.data.to_owned()),
     ];
     for (name, value) in rows {
         let _ = writeln!(screen, "  {} {value}", label(&format!("{name:<11}")));

@@ -136,7 +136,7 @@ fn the_first_screen_has_two_commands_that_work_as_they_stand() {
         external: "0.0.0.0:2050".parse().unwrap(),
         internal: "127.0.0.1:3050".parse().unwrap(),
         demo_key: Some(&key),
-        data_dir: Path::new("ges-data"),
+        data: "ges-data",
         colour: false,
     };
     insta::assert_snapshot!(banner::banner(&about));

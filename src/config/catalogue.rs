@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::kinds::Kind;
-use super::parts::{Choices, Data, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry, Voice};
+use super::parts::{
+    Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry, Voice,
+};
 use super::reader::{Reader, service_link};
 
 /// One setting as it is documented.
@@ -39,6 +41,7 @@ pub fn settings() -> Vec<Setting> {
     [
         Listeners::settings(),
         Data::settings(),
+        Database::settings(),
         Choices::settings(),
         Voice::settings(),
         Sim::settings(),
@@ -55,7 +58,7 @@ pub fn settings() -> Vec<Setting> {
 /// What a name that this version cannot honour does to the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// The start is refused: going on without it would break a promise (another database, no encryption).
+    /// The start is refused: going on without it would break a promise (no encryption).
     Refused,
     /// It only describes something that is refused or absent, and has no effect.
     NoEffect,
@@ -63,12 +66,6 @@ pub enum Reserved {
 
 /// Names of the product and of later versions, so that they are not taken for mistypings.
 pub const RESERVED: &[(&str, Reserved)] = &[
-    ("GES_DB_HOST", Reserved::Refused),
-    ("GES_DB_PORT", Reserved::NoEffect),
-    ("GES_DB_NAME", Reserved::NoEffect),
-    ("GES_DB_SECURE", Reserved::NoEffect),
-    ("GES_DB_USER", Reserved::NoEffect),
-    ("GES_DB_PASSWORD", Reserved::NoEffect),
     ("GES_REDIS_HOST", Reserved::NoEffect),
     ("GES_REDIS_PORT", Reserved::NoEffect),
     ("GES_REDIS_SECURE", Reserved::NoEffect),
@@ -97,20 +94,13 @@ pub(super) fn refuse_reserved(reader: &mut Reader<'_>) {
         if let Some(rule) = service_link(name, text) {
             reader.refuse(name, &rule);
         } else if *what == Reserved::Refused {
-            reader.refuse(name, refusal(name));
+            reader.refuse(name, NO_TLS);
         }
     }
 }
 
-fn refusal(name: &str) -> &'static str {
-    match name {
-        "GES_DB_HOST" => {
-            "cluster mode (an external database) is not in this version; without this setting the service keeps \
-             its data in GES_DATA_DIR"
-        }
-        _ => "TLS on the listeners is not in this version; put a proxy that ends TLS in front, and leave this unset",
-    }
-}
+const NO_TLS: &str =
+    "TLS on the listeners is not in this version; put a proxy that ends TLS in front, and leave this unset";
 
 /// Every name there is, of this version and reserved.
 pub(super) fn known_names() -> impl Iterator<Item = &'static str> {

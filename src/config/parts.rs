@@ -79,7 +79,7 @@ part! {
         /// folder, and printed.
         demo_api_key: Option<Secret> = optional("GES_DEMO_API_KEY", SecretText { min: 16, max: 128 });
         /// Name of this node, the same over its restarts. A second node under the same name pushes the first
-        /// one out.
+        /// one out; in cluster mode each has to be given its own, such as the name of its pod.
         node_name: String = value("GES_NODE_NAME", Name, "ges");
         /// Folders of secret files, one value per file: the file `DB-USER` sets `GES_DB_USER`, `GES-MASTER-KEY`
         /// sets `GES_MASTER_KEY`. Hidden files are left out; a line break at the end is no part of the value.
@@ -113,12 +113,34 @@ pub enum Auth {
 }
 
 part! {
+    /// The database of the cluster mode.
+    struct Database, "Database" {
+        /// Host of a PostgreSQL server, version 11 or newer. With it this is one of any number of equal nodes on that
+        /// database (cluster mode): `GES_NODE_NAME` and `GES_MASTER_KEY` are needed, and there is no sample tenant.
+        /// Without it everything is kept in `GES_DATA_DIR`, by one node.
+        host: Option<String> = optional("GES_DB_HOST", Host);
+        /// Its port.
+        port: u16 = value("GES_DB_PORT", whole::<u16>(1, 65_535), "5432");
+        /// Name of the database. It has to exist; its tables are made and brought up to date by the service.
+        name: String = value("GES_DB_NAME", Name, "ges");
+        /// Whether the connection is encrypted, with a certificate for the name of the host from an authority of the
+        /// system or of `GES_CA_FILES`.
+        secure: bool = value("GES_DB_SECURE", SWITCH, "false");
+        /// Role that owns the tables.
+        user: String = value("GES_DB_USER", Name, "ges");
+        /// Its password, where the server asks for one.
+        password: Option<Secret> = optional("GES_DB_PASSWORD", SecretText { min: 1, max: 512 });
+    }
+}
+
+part! {
     /// What stands behind the service.
     struct Choices, "What stands behind the service" {
         /// The routing engine: the built-in simulator, or Orchestration through a Redis stream, which needs
-        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`.
-        routing: Routing =
-            value("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream)]), "simulator");
+        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`. Without it: `stream` in cluster mode, else `simulator`.
+        /// Each node simulates a contact centre of its own: in cluster mode only for trying things.
+        routing: Option<Routing> =
+            optional("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream)]));
         /// Where users are known. This version has local accounts only.
         auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
     }

@@ -80,11 +80,12 @@ fn secrets_never_print() {
         ("GES_INTERNAL_TOKEN", "planted-internal-token"),
         ("GES_DEMO_API_KEY", "planted-demo-api-key"),
         ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"planted-password"}"#),
+        ("GES_DB_PASSWORD", "planted-database-password"),
     ])
     .unwrap();
     let shown = config.redacted();
     assert!(!shown.contains("planted") && !shown.contains(key) && !shown.contains("112, 108"), "{shown}");
-    assert_eq!(shown.matches("(set)").count(), 4, "{shown}");
+    assert_eq!(shown.matches("(set)").count(), 5, "{shown}");
     assert_eq!(config.keys.master_key.unwrap().reveal(), b"planted-planted-planted-planted!");
     assert_eq!(config.data.demo_api_key.unwrap().reveal(), "planted-demo-api-key");
 }
@@ -92,12 +93,32 @@ fn secrets_never_print() {
 #[test]
 fn what_this_version_cannot_do_is_refused_or_named() {
     let told = |name, value| load(&[(name, value)]).unwrap_err().to_string();
-    for (name, value) in [("GES_DB_HOST", "db"), ("GES_TLS_CERT", "c.pem"), ("GES_AUTH", "gws")] {
+    for (name, value) in [("GES_TLS_CERT", "c.pem"), ("GES_AUTH", "gws")] {
         let text = told(name, value);
         assert!(text.contains(name) && text.contains("in this version"), "{text}");
     }
     let warnings = load(&[("GES_REDIS_HOST", "redis")]).unwrap().warnings;
     assert_eq!(warnings, ["GES_REDIS_HOST (from the environment) has no effect in this version"]);
+}
+
+#[test]
+fn a_node_of_a_cluster_needs_a_name_the_shared_key_and_an_engine() {
+    let host = ("GES_DB_HOST", "db");
+    let told = load(&[host]).unwrap_err().to_string();
+    for name in ["GES_NODE_NAME", "GES_MASTER_KEY", "GES_ROUTING"] {
+        assert!(told.contains(name), "{name} is missing in {told}");
+    }
+    let key = ("GES_MASTER_KEY", "cGxhbnRlZC1wbGFudGVkLXBsYW50ZWQtcGxhbnRlZCE=");
+    let node = [host, ("GES_NODE_NAME", "ges-0"), key];
+    let with = |more: (&'static str, &'static str)| load(&[node.as_slice(), &[more]].concat()).unwrap().config;
+    assert_eq!(with(("GES_ROUTING", "simulator")).routing(), Routing::Simulator);
+    assert_eq!(with(("GES_VMCS_REDIS_HOST", "redis.voice")).routing(), Routing::Stream);
+    assert_eq!(load(&[]).unwrap().config.routing(), Routing::Simulator);
+    let settings = with(("GES_ROUTING", "simulator")).database;
+    assert_eq!(
+        (settings.port, settings.name.as_str(), settings.user.as_str(), settings.secure),
+        (5432, "ges", "ges", false)
+    );
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl Office {
         let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
         let provider = Arc::new(Provider::default());
         let clock = Arc::new(SystemClock::default());
-        let provisioning =
-            Provisioning::new(store.clone(), clock, sealer.clone(), HASHING_KEY).checking(provider.clone());
+        let provisioning = Provisioning::new(store.clone(), store.clone(), clock, sealer.clone(), HASHING_KEY)
+            .checking(provider.clone());
         let vault = Vault::new(store.clone(), sealer);
         Self { _folder: folder, store, provisioning, provider, vault, planted: Planted::default() }
     }

@@ -23,6 +23,7 @@ mod bad_input;
 mod call_in;
 mod captcha;
 mod clients;
+mod cluster;
 mod configuration;
 mod contract;
 mod courier;

@@ -136,12 +136,17 @@ where
     S: PersonalStore + AuditStore + SettingsStore + 'static,
 {
     let blinds = Arc::new(KeyedBlinds::new([5; 32]));
+    let store = (
+        store.clone() as Arc<dyn PersonalStore>,
+        store.clone() as Arc<dyn AuditStore>,
+        store as Arc<dyn SettingsStore>,
+    );
     Arc::new(Privacy::new(store, blinds, fake.clone(), Arc::new(DeskEnder(fake))))
 }
 
 fn over<S: SettingsStore + TenantStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> Arc<Provisioning> {
     let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
-    Arc::new(Provisioning::new(store, clock, sealer, super::SUB_KEY))
+    Arc::new(Provisioning::new(store.clone(), store, clock, sealer, super::SUB_KEY))
 }
 
 /// Documents that nobody keeps.

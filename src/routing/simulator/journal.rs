@@ -152,6 +152,10 @@ impl Journal {
         now_ms: i64,
         mut each: impl FnMut(JournalEntry),
     ) -> Result<Self, JournalError> {
+        if let Some(folder) = path.parent() {
+            // In cluster mode nothing else is kept in it.
+            std::fs::create_dir_all(folder).map_err(failed("open", path))?;
+        }
         let mut file = options().open(path).map_err(failed("open", path))?;
         let size = file.metadata().map_err(failed("read", path))?.len();
         let mut summaries = Summaries::new();

@@ -191,10 +191,24 @@ impl Service {
         self.child.wait().unwrap();
     }
 
+    /// Has it do nothing at all until [`Self::thaw`].
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success(), "the program is not there");
+    }
+
     /// Asks it to end, as a service manager does. Does not wait.
     pub(crate) fn ask_to_end(&self) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status().unwrap();
-        assert!(sent.success(), "the program is not there to be asked");
+        self.signal("TERM");
     }
 
     /// Waits until it has ended after it was asked to.
