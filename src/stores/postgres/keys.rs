@@ -14,11 +14,12 @@ use crate::stores::rows::millis;
 
 statements! {
     // A key whose time is over gives way; one that is still good is locked and left alone.
+    // A key that is used again after its life is young again: the purge looks for old ones from the lowest row number on.
     AddKeys = "INSERT INTO idempotency_keys AS k (tenant, operation, key, body, callback, at)
         SELECT t, ?::smallint, y, b, c, a FROM unnest(?::bigint[], ?::bytea[], ?::bytea[], ?::bytea[], ?::bigint[])
         AS u(t, y, b, c, a) ORDER BY t, y
-        ON CONFLICT (tenant, operation, key) DO UPDATE SET body = excluded.body, callback = excluded.callback,
-        at = excluded.at WHERE k.at <= excluded.at - ?::bigint RETURNING tenant, key";
+        ON CONFLICT (tenant, operation, key) DO UPDATE SET id = DEFAULT, body = excluded.body,
+        callback = excluded.callback, at = excluded.at WHERE k.at <= excluded.at - ?::bigint RETURNING tenant, key";
     FindKeys = "SELECT k.tenant, k.key, k.body, k.callback FROM unnest(?::bigint[], ?::bytea[]) AS u(t, y)
         JOIN idempotency_keys k ON k.tenant = u.t AND k.operation = ?::smallint AND k.key = u.y";
     LookAtKey = "SELECT body, callback FROM idempotency_keys WHERE tenant = ? AND operation = ? AND key = ? AND at > ?";
