@@ -1,10 +1,12 @@
 //! What the command line asks for, done with the real parts.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{self, BenchOptions};
@@ -28,21 +30,18 @@ impl Program for Ges {
         let running = tokio::select! {
             running = super::start(config, log_failures) => running.map_err(|error| failure(&error))?,
             // Nothing is served yet, and a database that is waited for may never come.
-            _ = &mut asked => return Ok(()),
+            signal = &mut asked => return heard(signal).map(drop),
         };
         let (external, internal) = (running.external, running.internal);
         ready(Started { external, internal, demo_key: running.demo_key.clone().map(Secret::new) });
         tokio::select! {
-            signal = asked => match signal {
-                Ok(Ok(signal)) => {
-                    tracing::info!(signal, "asked to end; a second signal ends at once");
-                    // Ctrl-C comes from a person at a terminal: no balancer has to look elsewhere first.
-                    running.shutdown(signal == "SIGTERM").await;
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(Failure::unusable(&error)),
-                Err(error) => Err(Failure::unusable(&error)),
-            },
+            signal = asked => {
+                let signal = heard(signal)?;
+                tracing::info!(signal, "asked to end; a second signal ends at once");
+                // Ctrl-C comes from a person at a terminal: no balancer has to look elsewhere first.
+                running.shutdown(signal == "SIGTERM").await;
+                Ok(())
+            }
             error = running.gave_up() => Err(failure(&error)),
         }
     }
@@ -96,6 +95,11 @@ impl Program for Ges {
             .await
             .map_err(|error| Failure::unusable(&error))
     }
+}
+
+/// The signal that asks us to end, unless none can be heard.
+fn heard(asked: Result<io::Result<&'static str>, JoinError>) -> Result<&'static str, Failure> {
+    asked.map_err(|error| Failure::unusable(&error))?.map_err(|error| Failure::unusable(&error))
 }
 
 fn failure(error: &super::AppError) -> Failure {

@@ -113,7 +113,7 @@ impl Reader {
     }
 
     /// Packed options and packed user data.
-    #[allow(clippy::type_complexity, reason = "two optional blobs of an optional row")]
+    #[expect(clippy::type_complexity, reason = "two optional blobs of an optional row")]
     pub(super) fn details(
         &mut self,
         tenant: TenantId,

@@ -18,6 +18,10 @@ use ges::stores::postgres::Address;
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use super::poll;
+
+/// How long a server may take until it answers.
+const UP_WITHIN: Duration = Duration::from_secs(20);
 /// The role that owns everything.
 const USER: &str = "ges";
 /// Where Debian and others put the programs that are on nobody's path.
@@ -98,16 +102,12 @@ impl Server {
 
     fn wait(&self) {
         let address = self.address("postgres");
-        for _ in 0..1_000 {
-            if try_query(&address, "SELECT 1").is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        if poll::try_until(UP_WITHIN, || try_query(&address, "SELECT 1").ok()).is_none() {
+            panic!(
+                "the server does not answer: {}",
+                fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+            );
         }
-        panic!(
-            "the server does not answer: {}",
-            fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-        );
     }
 }
 

@@ -78,6 +78,23 @@ pub(crate) struct Rows {
     pub(crate) notices: u64,
 }
 
+impl Rows {
+    /// By how many rows each table has.
+    pub(crate) fn counted(mut count: impl FnMut(&str) -> u64) -> Self {
+        Self {
+            callbacks: count("callbacks"),
+            history: count("history"),
+            details: count("details"),
+            keys: count("idempotency_keys"),
+            tokens: count("captcha_tokens"),
+            slots: count("slots"),
+            holds: count("holds"),
+            happenings: count("happenings"),
+            notices: count("notices"),
+        }
+    }
+}
+
 /// Makes things go wrong inside a store, and looks behind its ports.
 #[async_trait]
 pub(crate) trait Injector: Send + Sync {

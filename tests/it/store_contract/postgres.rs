@@ -95,18 +95,7 @@ impl Injector for PostgresInjector {
     }
 
     fn rows(&self) -> Rows {
-        let count = |table: &str| self.number(&format!("SELECT count(*) FROM {table}"));
-        Rows {
-            callbacks: count("callbacks"),
-            history: count("history"),
-            details: count("details"),
-            keys: count("idempotency_keys"),
-            tokens: count("captcha_tokens"),
-            slots: count("slots"),
-            holds: count("holds"),
-            happenings: count("happenings"),
-            notices: count("notices"),
-        }
+        Rows::counted(|table| self.number(&format!("SELECT count(*) FROM {table}")))
     }
 
     fn counts(&self) -> u64 {

@@ -99,18 +99,7 @@ impl Injector for SqliteInjector {
 
     fn rows(&self) -> Rows {
         let mut connection = connect(self.folder.path());
-        let mut count = |table: &str| number(&mut connection, &format!("SELECT count(*) FROM {table}"));
-        Rows {
-            callbacks: count("callbacks"),
-            history: count("history"),
-            details: count("details"),
-            keys: count("idempotency_keys"),
-            tokens: count("captcha_tokens"),
-            slots: count("slots"),
-            holds: count("holds"),
-            happenings: count("happenings"),
-            notices: count("notices"),
-        }
+        Rows::counted(|table| number(&mut connection, &format!("SELECT count(*) FROM {table}")))
     }
 
     fn counts(&self) -> u64 {

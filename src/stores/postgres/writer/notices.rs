@@ -173,7 +173,6 @@ impl Batch<'_> {
 
     /// The callback that the notice is about, if it was still in the hands of its owner. Whoever has it locked is about to
     /// take it on.
-    #[allow(clippy::option_option, reason = "a notice need not be about a callback")]
     async fn settle_row(&mut self, settle: &Settle) -> Sql<Option<Option<Vec<u8>>>> {
         let (ending, wake_at) = match settle.verdict {
             Verdict::Settled(ending) => (i64::from(ending.code()), None),

@@ -184,7 +184,6 @@ impl Writer {
     }
 
     /// The callback that the notice is about, if it was still in the hands of its owner.
-    #[allow(clippy::option_option, reason = "a notice need not be about a callback")]
     fn settle_row(&mut self, settle: &Settle) -> QueryResult<Option<Option<Vec<u8>>>> {
         let (ending, wake_at) = match settle.verdict {
             Verdict::Settled(ending) => (i64::from(ending.code()), None),
