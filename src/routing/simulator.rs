@@ -30,7 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{AttemptRef, Clock, Inbox, Invitation, Probe, Routing, RoutingError};
+use domain::ports::{AttemptRef, Clock, Closing, Inbox, Invitation, Probe, Routing, RoutingError};
 use domain::wait::QueueReport;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -296,11 +296,8 @@ impl Routing for Simulator {
         }
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
-        let now = self.shared.now();
-        self.shared.core().close(tenant, id, now)?;
-        self.shared.wake.notify_one();
-        Ok(())
+    async fn close(&self, attempt: AttemptRef, _: Closing) -> Result<(), RoutingError> {
+        self.close_register(attempt.tenant, attempt.id)
     }
 
     async fn ping(&self, attempts: Vec<AttemptRef>) -> Result<(), RoutingError> {
