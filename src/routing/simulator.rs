@@ -11,6 +11,7 @@
 //! Sessions are volatile and die with the process. The registers, which make a start idempotent by (callback,
 //! attempt), are kept by the journal. `docs/simulator.md` has the tables.
 
+mod behind_rest;
 mod behind_stream;
 mod dice;
 mod driver;
@@ -38,6 +39,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use behind_rest::SessionState;
 pub use behind_stream::Entered;
 pub use journal::{Journal, JournalEntry, JournalError, JournalEvent};
 
