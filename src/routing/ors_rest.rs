@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use super::nodes::NodeBoard;
 use super::ors_stream::{MAX_PING, QUIET, ReportBoard, start_fields};
-use crate::clients::http::{Answer, Call, CallError, HttpClient, NamedBy};
+use crate::clients::http::{Answer, Call, CallError, Cause, HttpClient, NamedBy};
 
 use answers::{Done, Found, done, found};
 use sessions::{Place, Sessions};
@@ -114,11 +114,20 @@ impl OrsRest {
             call = call.form(form);
         }
         let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(CallError::NotDone(Cause::Slow));
+        }
         let answer = self.client.call(call.within(ANSWER.min(left))).await;
         match &answer {
             Ok(answer) if !answer.status.is_server_error() => self.nodes.answered(node),
             Ok(answer) => self.nodes.failed(node, &format!("it answered {}", answer.status.as_u16())),
-            Err(error) => self.nodes.failed(node, &error.cause().to_string()),
+            Err(error) => match error.cause() {
+                // Our own doing.
+                Cause::BadUrl | Cause::Setup | Cause::Crowded => {}
+                // It did not have its whole time.
+                Cause::Slow if left < ANSWER => {}
+                why => self.nodes.failed(node, &why.to_string()),
+            },
         }
         answer
     }
@@ -221,10 +230,7 @@ impl Routing for OrsRest {
                 Done::Refused(why) => return Err(RoutingError::Refused(why)),
                 Done::NotFound => return Err(RoutingError::Refused("it knows no such path".to_owned())),
                 Done::Perhaps(why) => return Err(RoutingError::Perhaps(why)),
-                Done::NotDone(why) => {
-                    self.nodes.failed(node, &why);
-                    last = why;
-                }
+                Done::NotDone(why) => last = why,
             }
         }
         Err(RoutingError::NotDone(last))
