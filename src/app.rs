@@ -14,7 +14,7 @@ use std::time::Duration;
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
 use domain::event::Event;
-use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore};
+use domain::ports::{Clock, Observer, Ports, Probe, Secrets, SettingsStore};
 use thiserror::Error;
 
 pub(crate) use engine::stream_settings;
@@ -24,7 +24,7 @@ use crate::blinds::KeyedBlinds;
 use crate::clients::captcha::CaptchaClient;
 use crate::clients::courier::HttpCourier;
 use crate::clients::gws::{GwsAddresses, GwsClient};
-use crate::clients::http::{HttpClient, HttpSettings, Private, SetupError as HttpSetupError};
+use crate::clients::http::{HttpClient, HttpSettings, Private, Rests, SetupError as HttpSetupError};
 use crate::config::{Config, Url};
 use crate::front_door::{
     self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
@@ -134,7 +134,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let key_ring = Arc::new(KeyRing::new(hashing_key));
     // Whoever needs a secret of a tenant asks the vault.
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
-    let engine = Engine::open(config, data_dir, clock.clone())?;
+    let engine = Engine::open(config, data_dir, clock.clone(), observer.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
@@ -158,7 +158,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         clock: clock.clone(),
         observer: observer.clone(),
         connectors: engine.connectors(),
-        probes: vec![store.clone(), engine.probe()],
+        probes: std::iter::once::<Arc<dyn Probe>>(store.clone()).chain(engine.probes()).collect(),
     };
     let tree = Tree::start(ports, tree_settings(config)).await?;
     let node_name: Arc<str> = config.data.node_name.as_str().into();
@@ -176,6 +176,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         numbers: tree.numbers(),
         inbox: engine.inbox(config, tree.inbox()),
         reports: engine.reports(),
+        nodes: engine.nodes(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),
         news: tree.news(),
@@ -312,6 +313,7 @@ fn http_settings(config: &Config) -> HttpSettings {
         ca_files: outward.ca_files.clone(),
         proxy: outward.http_proxy.as_ref().map(ToString::to_string),
         private: if outward.allow_private { Private::Allowed } else { Private::Refused },
+        rests: Rests::AfterFailures,
     }
 }
 

@@ -16,6 +16,7 @@
 mod catalogue;
 mod file;
 mod kinds;
+mod nodes;
 mod parts;
 mod reader;
 mod secret;
@@ -33,6 +34,7 @@ use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
+pub use nodes::NodeAddress;
 pub use parts::{
     Accept, Auth, Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim,
     Telemetry, Voice,
@@ -53,7 +55,7 @@ pub struct Config {
     pub database: Database,
     /// What stands behind the service.
     pub choices: Choices,
-    /// The voice services, for routing through a stream.
+    /// The voice services.
     pub voice: Voice,
     /// The built-in contact centre.
     pub sim: Sim,
@@ -115,6 +117,9 @@ impl Config {
                 if config.routing() != Routing::Stream && config.voice.redis_host.is_some() {
                     gathered.warnings.push("GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream".to_owned());
                 }
+                if config.routing() != Routing::Rest && config.voice.ors_scxml_url.is_some() {
+                    gathered.warnings.push("GES_ORS_SCXML_URL has no effect: GES_ROUTING is not rest".to_owned());
+                }
                 Ok(Loaded { config, warnings: gathered.warnings })
             }
             _ => Err(Mistakes(gathered.mistakes)),
@@ -150,6 +155,9 @@ impl Config {
             if keys.master_key.is_none() {
                 reader.refuse("GES_MASTER_KEY", "in cluster mode (GES_DB_HOST) the nodes need one key that they share");
             }
+        }
+        if routing(&choices, &database) == Routing::Rest && voice.ors_nodes.is_empty() {
+            reader.refuse("GES_ROUTING", "rest needs the nodes of Orchestration: set GES_ORS_NODES");
         }
         if routing(&choices, &database) == Routing::Stream && !named {
             reader.refuse(

@@ -9,6 +9,7 @@
 
 mod callbacks {
     mod ahead;
+    mod begins_another;
     mod captcha;
     mod explain;
     mod failing;

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::region::Region;
+
 use super::catalogue::{Setting, describe};
 use super::kinds::{
     Address, Base64Key, Decimal, Folder, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, Paths, SWITCH,
     Seconds, SecretText, Url, WebAddress, whole,
 };
+use super::nodes::{Document, NodeAddress, Nodes, Regions};
 use super::reader::Reader;
 use super::secret::{Key32, Secret};
 use super::voice::{Host, HostAndPort, Location, VoiceRedis, VoiceRedisSecret};
@@ -94,6 +97,8 @@ pub enum Routing {
     Simulator,
     /// Orchestration, through the stream in the voice services' Redis.
     Stream,
+    /// Orchestration, through its REST interface.
+    Rest,
 }
 
 /// How an engine takes an attempt.
@@ -136,18 +141,21 @@ part! {
 part! {
     /// What stands behind the service.
     struct Choices, "What stands behind the service" {
-        /// The routing engine: the built-in simulator, or Orchestration through a Redis stream, which needs
-        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`. Without it: `stream` in cluster mode, else `simulator`.
-        /// Each node simulates a contact centre of its own: in cluster mode only for trying things.
-        routing: Option<Routing> =
-            optional("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream)]));
+        /// The routing engine: the built-in simulator; Orchestration through a Redis stream, which needs
+        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`; or through its older REST interface, which needs
+        /// `GES_ORS_NODES`. Without it: `stream` in cluster mode, else `simulator`. Each node simulates a contact
+        /// centre of its own: in cluster mode only for trying things.
+        routing: Option<Routing> = optional(
+            "GES_ROUTING",
+            OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream), ("rest", Routing::Rest)])
+        );
         /// Where users are known. This version has local accounts only.
         auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
     }
 }
 
 part! {
-    /// The voice services, for routing through a stream.
+    /// The voice services.
     struct Voice, "Voice services" {
         /// Host of the Redis that holds the stream; in a cluster any member.
         redis_host: Option<String> = optional("GES_VMCS_REDIS_HOST", Host);
@@ -164,6 +172,18 @@ part! {
         /// goes before other settings. The connection is encrypted if `servername` or `rejectUnauthorized` is in it;
         /// with `rejectUnauthorized` false any certificate is taken, and whoever stands between can read along.
         secret: Option<VoiceRedisSecret> = optional("GES_VOICE_REDIS_ORS_STREAM", VoiceRedis);
+        /// Nodes of Orchestration: where `GES_ROUTING=rest` starts sessions. With `stream` they are only watched: their
+        /// status is told, and a region in which none answers is named last.
+        ors_nodes: Vec<NodeAddress> = value("GES_ORS_NODES", Nodes, "");
+        /// Nodes of Universal Routing. They are only watched: `ALL_URS_DOWN` is 1 while none answers.
+        urs_nodes: Vec<NodeAddress> = value("GES_URS_NODES", Nodes, "");
+        /// Regions that are tried first, for queues without a region rule and behind the regions of a rule. Ask the
+        /// vendor before you set it: what callbacks prefer may not be what their agents can serve.
+        region_affinity: Vec<Region> = value("GES_REGION_AFFINITY", Regions, "");
+        /// The flow of callbacks as Orchestration fetches it (`src`), for `GES_ROUTING=rest`. It is one for all queues:
+        /// `options` and `virtualQueue` tell it which. Without it no `src` is sent, which Orchestration itself refuses;
+        /// engines that have a flow of their own may not need it.
+        ors_scxml_url: Option<String> = optional("GES_ORS_SCXML_URL", Document);
         /// `explicit`: a flow asks for its attempt with `accepted` and does nothing before that is granted. `implicit`,
         /// for flows that cannot: the first report of an attempt counts as if it had asked. Two flows that were begun
         /// for one attempt are then told apart only when the second one reports, which may be after it has dialled.

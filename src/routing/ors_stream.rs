@@ -28,8 +28,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{AttemptRef, Clock, Connector, Invitation, Probe, Routing, RoutingError};
-use domain::wait::{Mode, QueueReport};
+use domain::ports::{AttemptRef, Clock, Closing, Connector, Invitation, Probe, Routing, RoutingError};
+use domain::wait::QueueReport;
 use fred::interfaces::{ClientLike as _, EventInterface as _, LuaInterface as _, StreamsInterface as _};
 use fred::types::config::Options;
 use fred::types::scripts::Script;
@@ -41,6 +41,7 @@ pub(crate) use client::{Link, Use, open, told};
 pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
+use super::nodes::NodeBoard;
 use entry::{Fields, instant};
 use keys::Keys;
 
@@ -83,6 +84,7 @@ pub struct OrsStream {
     client: ArcSwapOption<Opened>,
     clock: Arc<dyn Clock>,
     reports: Arc<ReportBoard>,
+    nodes: Option<Arc<NodeBoard>>,
     reply_to: OnceLock<String>,
     /// Entries of questions, oldest first.
     questions: Mutex<VecDeque<(Instant, String)>>,
@@ -106,9 +108,16 @@ impl OrsStream {
             client: ArcSwapOption::empty(),
             clock,
             reports,
+            nodes: None,
             reply_to: OnceLock::new(),
             questions: Mutex::default(),
         }
+    }
+
+    /// With nodes that are watched: regions are named in an order that knows which of them are dark.
+    #[must_use]
+    pub fn among(self, nodes: Arc<NodeBoard>) -> Self {
+        Self { nodes: Some(nodes), ..self }
     }
 
     /// Says where signals are to go: the base URL of the internal listener. The first word counts.
@@ -179,6 +188,15 @@ fn unwritable(error: &serde_json::Error) -> RoutingError {
     RoutingError::NotDone(format!("the entry cannot be written: {error}"))
 }
 
+/// What a start says of its attempt, whichever way it goes.
+pub(super) fn start_fields(
+    invitation: &Invitation,
+    reply_to: &str,
+    now: DateTime<Utc>,
+) -> Result<Fields, RoutingError> {
+    entry::start(invitation, reply_to, now).map_err(|error| unwritable(&error))
+}
+
 fn values(fields: Fields) -> impl Iterator<Item = Value> {
     fields.into_iter().flat_map(|(name, value)| [Value::from(name), Value::from(value)])
 }
@@ -190,9 +208,13 @@ fn life_ms(now: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
 
 #[async_trait]
 impl Routing for OrsStream {
-    async fn start(&self, invitation: Invitation) -> Result<(), RoutingError> {
+    async fn start(&self, mut invitation: Invitation) -> Result<(), RoutingError> {
         let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
-        let fields = entry::start(&invitation, reply_to, now).map_err(|error| unwritable(&error))?;
+        if let Some(nodes) = &self.nodes {
+            let regions = nodes.preference(&invitation.call.regions);
+            invitation.call.regions = regions.iter().map(ToString::to_string).collect();
+        }
+        let fields = start_fields(&invitation, reply_to, now)?;
         let mut arguments: Vec<Value> = vec![
             i64::from(invitation.attempt).into(),
             life_ms(now, invitation.not_after + KEEP_REGISTER).into(),
@@ -207,7 +229,8 @@ impl Routing for OrsStream {
         }
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+    async fn close(&self, attempt: AttemptRef, _: Closing) -> Result<(), RoutingError> {
+        let AttemptRef { tenant, id, .. } = attempt;
         let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
         let mut arguments: Vec<Value> =
             vec![KEEP_UNKNOWN.num_milliseconds().into(), instant(now).into(), instant(now + UNKNOWN_LIFE).into()];
@@ -235,10 +258,8 @@ impl Routing for OrsStream {
         Ok(())
     }
 
-    /// The engine's own figure, else what its other figures come to.
     fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32> {
-        let report = self.reports.of(tenant, queue)?;
-        report.estimate(Mode::Reported, false).or_else(|_| report.estimate(Mode::Agents, false)).ok()
+        self.reports.expected_wait(tenant, queue)
     }
 
     fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport> {

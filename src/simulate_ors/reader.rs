@@ -153,7 +153,7 @@ impl Reader {
         self.addresses.said(&entry.reply_to);
         let taken = match entry.action {
             Action::Start(invitation) => self.simulator.enter(&invitation).map(drop),
-            Action::Cancel { tenant, id } => self.simulator.close(tenant, id).await,
+            Action::Cancel { tenant, id } => self.simulator.close_register(tenant, id),
             Action::Ping(attempts) => self.simulator.ping(attempts).await,
         };
         // A refusal is told by a signal where it has to be told; only what surely did not arrive has to come again.

@@ -6,7 +6,7 @@ mod receipts;
 pub(in crate::stores) mod settings;
 
 use chrono::{DateTime, Utc};
-use domain::callback::{Callback, Cause, Devices, HandOff, Originated, Reason, State};
+use domain::callback::{Callback, Cause, Devices, Fate, HandOff, Originated, Reason, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, SessionId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{HistoryEntry, StoreError};
@@ -125,7 +125,7 @@ pub(in crate::stores) fn callback(
             .and_then(Devices::from_code)
             .ok_or_else(|| unreadable("devices are not known"))?,
         originated: originated(turn_seconds, turn_until)?,
-        entered: false,
+        fate: Fate::Unknown,
     })
 }
 

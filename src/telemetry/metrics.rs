@@ -222,7 +222,7 @@ impl Metrics {
         to.gws_env_status.record(down("gws-env"), &[]);
         to.gws_config_status.record(down("gws-config"), &[]);
         to.all_urs_down.record(down("urs"), &[]);
-        let healthy_needs = ["database", "routing", "ors-redis", "gws-auth", "gws-env", "gws-config"];
+        let healthy_needs = ["database", "routing", "ors-redis", "ors", "gws-auth", "gws-env", "gws-config"];
         to.health.record(any_down(&healthy_needs), &[]);
         for name in dependencies.keys() {
             to.dependency_down.record(down(name), &[KeyValue::new("dependency", *name)]);

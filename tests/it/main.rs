@@ -38,6 +38,7 @@ mod limits;
 mod metrics;
 mod moves;
 mod numbers;
+mod ors_rest;
 mod ors_stream;
 mod places;
 mod privacy;

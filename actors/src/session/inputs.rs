@@ -67,7 +67,7 @@ impl State {
     async fn begin_attempt(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         let Some(callback) = &self.callback else { return Ok(()) };
         let lead = self.facts.lead(&self.node, &callback.queue);
-        self.apply(me, Input::Start { lead }, Caller::None).await
+        self.apply(me, Input::Start { lead, again: self.again() }, Caller::None).await
     }
 
     pub(super) async fn on_place_granted(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
@@ -103,9 +103,9 @@ impl State {
         self.reload_and_resume(me).await
     }
 
-    pub(super) fn on_rest(&mut self, me: &ActorRef<SessionMsg>) {
+    pub(super) async fn on_rest(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         self.resting = true;
-        self.rest_if_idle(me);
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_submit_answered(
@@ -115,20 +115,18 @@ impl State {
         outcome: SubmitOutcome,
     ) -> Result<(), Fault> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps);
+        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps(_));
         self.apply(me, Input::Submitted { attempt, outcome }, Caller::None).await?;
         if outage && self.placed {
             self.tenant.hint(TenantMsg::OutageSeen { session: me.get_id(), id: self.id });
         }
-        self.rest_if_idle(me);
-        Ok(())
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_close_answered(&mut self, me: &ActorRef<SessionMsg>, done: bool) -> Result<(), Fault> {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.apply(me, Input::Terminated { done }, Caller::None).await?;
-        self.rest_if_idle(me);
-        Ok(())
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_timer(&mut self, me: &ActorRef<SessionMsg>, wish: u32) -> Result<(), Fault> {
@@ -143,13 +141,17 @@ impl State {
     }
 
     async fn tick(&mut self, me: &ActorRef<SessionMsg>, ping_from: DateTime<Utc>) -> Result<(), Fault> {
-        let input = Input::Tick { heard_at: self.node.live.heard_at(self.id), ping_from };
+        let input = Input::Tick { heard_at: self.node.live.heard_at(self.id), ping_from, again: self.again() };
         self.apply(me, input, Caller::None).await
     }
 
-    fn rest_if_idle(&self, me: &ActorRef<SessionMsg>) {
+    async fn rest_if_idle(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         if self.resting && self.in_flight == 0 {
+            if self.callback.is_some() {
+                self.apply(me, Input::LetGo { again: self.again() }, Caller::None).await?;
+            }
             self.end(me);
         }
+        Ok(())
     }
 }

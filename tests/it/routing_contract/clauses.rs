@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::callback::{Reply, StepError};
 use domain::ports::{RoutingError, SignalError, Unserved};
 
-use super::bench::{Bench, asked, id, invitation, pass, reason_of, tenant};
+use super::bench::{Bench, asked, close, id, invitation, pass, reason_of};
 
 /// Runs every clause as a test of its own against the bench that `$build` makes.
 macro_rules! run_clauses {
@@ -72,8 +72,8 @@ pub(super) async fn a_lower_attempt_does_not_enter(bench: &mut dyn Bench) {
 }
 
 pub(super) async fn a_closed_register_lets_nothing_in(bench: &mut dyn Bench) {
-    bench.routing().close(tenant(), id(1)).await.unwrap();
-    bench.routing().close(tenant(), id(1)).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
     let refused = bench.routing().start(invitation(bench, 1, 1, 0)).await;
     assert!(matches!(refused, Err(RoutingError::Refused(_))), "{refused:?}");
     bench.restart().await;
@@ -88,11 +88,11 @@ pub(super) async fn closing_ends_a_session_unless_people_talk(bench: &mut dyn Be
     for n in 1..=3 {
         bench.routing().start(invitation(bench, n, 1, 0)).await.unwrap();
     }
-    bench.routing().close(tenant(), id(1)).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
     bench.inbox().until_event(id(2), "queued").await;
-    bench.routing().close(tenant(), id(2)).await.unwrap();
+    close(bench.routing().as_ref(), 2).await.unwrap();
     bench.inbox().until_event(id(3), "processing").await;
-    bench.routing().close(tenant(), id(3)).await.unwrap();
+    close(bench.routing().as_ref(), 3).await.unwrap();
     bench.inbox().until_event(id(3), "completed").await;
     pass(Duration::from_secs(120)).await;
     let dialled: Vec<_> = bench.dialled().into_iter().map(|(id, _)| id).collect();

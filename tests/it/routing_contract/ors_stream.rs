@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{AttemptRef, Clock, Connector, Details, Invitation, Routing, RoutingError};
+use domain::ports::{AttemptRef, Clock, Closing, Connector, Details, Invitation, Routing, RoutingError};
 use domain::queue::CallOptions;
 use domain::wait::QueueReport;
 use ges::clock::SystemClock;
@@ -26,7 +26,7 @@ use ges::routing::simulator::{Journal, JournalEvent, Simulator, SimulatorSetting
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::bench::{Bench, ScriptedInbox, TestClock, asked, id, tenant};
+use super::bench::{Bench, ScriptedInbox, TestClock, asked, close, id, tenant};
 use crate::harness::redis::{self, Redis};
 
 const STREAM: &str = "NewCallbackStream";
@@ -118,7 +118,7 @@ impl Engine {
             assert_eq!(entry.reply_to, REPLY_TO);
             match entry.action {
                 Action::Start(invitation) => drop(self.simulator.enter(&invitation)),
-                Action::Cancel { tenant, id } => self.simulator.close(tenant, id).await.unwrap(),
+                Action::Cancel { tenant, id } => self.simulator.close_register(tenant, id).unwrap(),
                 Action::Ping(attempts) => self.simulator.ping(attempts).await.unwrap(),
             }
             self.redis.ask(&["XACK", STREAM, "ors", &entry_id]);
@@ -135,9 +135,9 @@ impl Routing for Engine {
         answer
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+    async fn close(&self, attempt: AttemptRef, closing: Closing) -> Result<(), RoutingError> {
         let stream = self.stream.clone();
-        let answer = really(async move { Routing::close(stream.as_ref(), tenant, id).await }).await;
+        let answer = really(async move { Routing::close(stream.as_ref(), attempt, closing).await }).await;
         self.deliver().await;
         answer
     }

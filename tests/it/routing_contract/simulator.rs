@@ -13,7 +13,7 @@ use ges::routing::simulator::{Journal, JournalEntry, JournalEvent, OpenError, Si
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::bench::{Bench, Heard, ScriptedInbox, TestClock, asked, id, invitation, pass, reason_of, tenant};
+use super::bench::{Bench, Heard, ScriptedInbox, TestClock, asked, close, id, invitation, pass, reason_of, tenant};
 
 struct SimulatorBench {
     settings: SimulatorSettings,
@@ -262,7 +262,7 @@ async fn the_journal_has_one_line_for_each_step_and_no_number() {
     let bench = SimulatorBench::plain();
     bench.routing().start(invitation(&bench, 1, 1, 0)).await.unwrap();
     bench.inbox.until_event(id(1), "completed").await;
-    bench.routing().close(tenant(), id(1)).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
     let events: Vec<JournalEvent> = bench.journal().iter().map(|entry| entry.event).collect();
     use JournalEvent::{Accepted, Closed, Dialled, Ended, Entered, Processing};
     assert_eq!(events, [Entered, Accepted, Dialled, Processing, Ended, Closed]);

@@ -9,7 +9,7 @@ use domain::wait::QueueReport;
 use ges::clock::SystemClock;
 use ges::routing::ors_stream::{Layout, OrsStream, ReportBoard, TlsSettings, Verify};
 
-use super::{STREAM, adapter, asked, id, invited, settings, tenant};
+use super::{STREAM, adapter, asked, close, invited, settings, tenant};
 use crate::harness::redis::{self, Redis, Reply};
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_cluster_holds_the_stream_and_its_registers_in_one_slot() {
         stream.start(invited(n, 1)).await.unwrap();
         stream.start(invited(n, 1)).await.unwrap();
     }
-    Routing::close(stream.as_ref(), tenant(), id(0)).await.unwrap();
+    close(stream.as_ref(), 0).await.unwrap();
     stream.ping(vec![asked(1, 1)]).await.unwrap();
     Probe::check(stream.as_ref()).await.unwrap();
     let lengths: Vec<i64> = servers
