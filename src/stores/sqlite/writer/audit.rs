@@ -7,12 +7,12 @@ use domain::audit::Act;
 use domain::ids::TenantId;
 use domain::ports::NewEntry;
 
-use super::super::erasure::TidyRows;
 use super::super::names::FreshNames;
 use super::super::rows::{millis, stored};
 use super::super::statement::{execute, first, statements};
 use super::Writer;
 pub(super) use crate::stores::audit::Noted;
+use crate::stores::command::erasure::TidyRows;
 
 statements! {
     HeadOf -> (BigInt, Binary) = "SELECT seq, hash FROM audit_heads WHERE tenant = ?";

@@ -12,11 +12,13 @@ use domain::call_in::{Criteria, Criterion};
 use domain::ids::{CallInId, TenantId};
 use domain::ports::Matching;
 
-use super::super::call_ins::{CallInCommand, CallInOutcome, CallInRow, LoadCallIn, RowKey, Tidy, stored_number};
+use super::super::call_ins::LoadCallIn;
 use super::super::rows::millis;
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
 use super::idempotency::{Keyed, Keys as _, Known, Operation};
+use crate::stores::command::call_ins::{CallInCommand, CallInOutcome, Tidy};
+use crate::stores::rows::{CallInRow, RowKey, stored_number};
 
 statements! {
     FindGroup -> (BigInt) = "SELECT key FROM call_in_groups WHERE tenant = ? AND name = ?";

@@ -8,13 +8,15 @@ use domain::ports::{Erasing, StoreError};
 use uuid::Uuid;
 
 use super::super::command::Outcome;
-use super::super::erasure::{Begun, LoadReceipt, PrivacyCommand, ReceiptRow, RemoveRows, receipt};
+use super::super::erasure::LoadReceipt;
 use super::super::names::FreshNames;
 use super::super::rows::{millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
 use super::upkeep::{RemoveHistory, RemoveValue};
+use crate::stores::command::erasure::{Begun, PrivacyCommand, RemoveRows};
 use crate::stores::erasure::act;
+use crate::stores::rows::{ReceiptRow, receipt};
 
 statements! {
     FindOpen -> (Binary) = "SELECT id FROM erasures WHERE tenant = ? AND fingerprint = ? AND finished_at IS NULL";

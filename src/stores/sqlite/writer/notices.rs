@@ -9,11 +9,11 @@ use domain::notices::{Detail, Ending, Verdict};
 use domain::ports::{EndpointMood, Renew, Settle, Settled};
 use domain::webhooks::FAILING_MAX;
 
-use super::super::command::Outcome;
-use super::super::notices::{ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, WEBHOOK_LANE, push_note};
 use super::super::rows::{implied_code, millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
+use crate::stores::command::Outcome;
+use crate::stores::command::notices::{ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, WEBHOOK_LANE, push_note};
 
 // Without statistics SQLite would rather walk through a whole lane than use the index of what is owed: it is named
 // where it is meant.

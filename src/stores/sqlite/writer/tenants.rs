@@ -8,9 +8,11 @@ use domain::ports::{Applied, ApplyError, CredentialChange, KEPT_REVISIONS, KeyCh
 use super::super::names::FreshNames;
 use super::super::rows::millis;
 use super::super::statement::{execute, first, statements};
-use super::super::tenants::{Apply, FindDocument, whole};
+use super::super::tenants::FindDocument;
 use super::{RaiseEpoch, Writer};
+use crate::stores::command::tenants::Apply;
 use crate::stores::rows::settings::scope_bits;
+use crate::stores::rows::whole;
 
 statements! {
     CountName -> (BigInt) = "SELECT count(*) FROM tenants WHERE name = ? AND id <> ?";
