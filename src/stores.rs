@@ -15,6 +15,7 @@
 //! Whatever two databases can do by the same code stands above; SQL, locks, threads and connections stand below.
 
 mod audit;
+mod binds;
 mod call_ins;
 pub mod combiner;
 mod command;

@@ -12,6 +12,7 @@ use domain::webhooks::FAILING_MAX;
 use super::super::rows::{implied_code, millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
+use crate::stores::binds;
 use crate::stores::command::Outcome;
 use crate::stores::command::notices::{ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, WEBHOOK_LANE, push_note};
 
@@ -166,14 +167,7 @@ impl Writer {
         if let (Some(told), Some(callback)) = (&settle.told, &callback) {
             let seq = next_place(&mut self.connection, tenant)?;
             let note = push_note(told.event, told.result);
-            let binds = [
-                seq.into(),
-                i64::from(Kind::Push.code()).into(),
-                millis(settle.at).into(),
-                note.as_str().into(),
-                tenant.into(),
-                stored(settle.key.seq).into(),
-            ];
+            let binds = binds::told(seq, tenant, settle, &note);
             execute::<AddFollowing>(&mut self.connection, &binds)?;
             for endpoint in &told.endpoints {
                 owe_message(&mut self.connection, tenant, endpoint, seq, Some(callback), settle.at)?;
