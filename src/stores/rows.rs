@@ -10,6 +10,7 @@ use domain::callback::{Callback, Cause, Devices, Fate, HandOff, Originated, Reas
 use domain::ids::{CallbackId, Incarnation, QueueName, SessionId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{HistoryEntry, StoreError};
+use uuid::Uuid;
 
 pub(in crate::stores) use call_ins::{CallInRow, RowKey, call_in, stored_number};
 pub(in crate::stores) use receipts::{ReceiptRow, receipt};
@@ -82,6 +83,16 @@ pub(in crate::stores) fn hand_off(code: i64) -> Result<HandOff, StoreError> {
 /// Whether a row's format is one that this program reads.
 pub(in crate::stores) fn check_format(format: i64) -> Result<(), StoreError> {
     if format == FORMAT { Ok(()) } else { Err(unreadable(&format!("the row has format {format}"))) }
+}
+
+/// A stored id.
+pub(in crate::stores) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
+    Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
+}
+
+/// How many rows a statement may bring.
+pub(in crate::stores) fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Makes a callback of its row; `queue` is the name of the row's queue.

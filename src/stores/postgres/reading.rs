@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::errors::{Sql, SqlError};
 use super::keys::Keys;
 use super::locks::{Locks, WaitingOf};
-use super::queries::callback_id;
+
 use super::statement::{Bind, Connection, FromColumn as _, FromRow, rows, statements};
 use super::view::{GridName, Places, Seen, View};
 use super::writer::steps::declare_book;
 use crate::stores::command::Book;
 use crate::stores::names::QueueKey;
-use crate::stores::rows::{CallbackRow, FORMAT, callback, millis};
+use crate::stores::rows::{CallbackRow, FORMAT, callback, callback_id, millis};
 
 /// Callbacks of one number that are looked at.
 const MAX_WAITING: i64 = 1_000;

@@ -9,6 +9,28 @@ use super::bench::{Bench, asked, close, id, invitation, pass, reason_of};
 
 /// Runs every clause as a test of its own against the bench that `$build` makes.
 macro_rules! run_clauses {
+    ($build:expr) => {
+        super::clauses::run_clauses! {
+            $build;
+            a_start_is_idempotent_by_callback_and_attempt,
+            a_life_is_reported_in_order_with_rising_seq,
+            a_higher_attempt_kills_the_session_of_the_lower,
+            a_lower_attempt_does_not_enter,
+            a_closed_register_lets_nothing_in,
+            closing_ends_a_session_unless_people_talk,
+            nothing_is_noticed_before_accepted_was_answered,
+            an_attempt_that_is_not_granted_ends,
+            a_session_that_is_no_longer_valid_ends,
+            every_signal_is_repeated_until_answered_in_order,
+            a_busy_callback_does_not_hold_up_another,
+            nobody_is_dialled_before_the_desired_time,
+            a_ping_is_answered_for_each_attempt,
+            an_attempt_that_was_never_granted_is_invited_again_after_a_kill,
+            a_lost_session_is_reported_and_never_goes_on,
+            whoever_was_reached_is_reported_as_reached_after_a_kill,
+            what_has_ended_stays_ended_after_a_kill,
+        }
+    };
     ($build:expr; $($clause:ident),+ $(,)?) => {
         $(
             #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use domain::callback::{Callback, Cause, State};
 use domain::ids::{CallbackId, QueueName};
 use domain::ports::{Booked, Booking, CallbackStore as _, Change, Claim, SaveError, StoreError};
 use domain::queue::ThrottleWindow;
-use domain::throttle::{BookingLimits, Duplicates, OnDuplicate};
+use domain::throttle::{BookingLimits, CountedValue, Day, Duplicates, OnDuplicate};
 use ges::stores::combiner::Limits;
 use ges::stores::postgres::PostgresStore;
 use rand::rngs::StdRng;
@@ -108,6 +108,36 @@ async fn claims_from_both_never_overlap() {
     // What one passed over because another held it that very moment is found by the next tick.
     assert!(seen.len() > 500, "{}", seen.len());
     println!("claimed {} of 600", seen.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counted_rules_hold_from_both() {
+    const MOST: u32 = 7;
+    let (_database, stores) = two().await;
+    let none = BookingLimits::default();
+    let value = CountedValue { parameter: "phoneNumber".to_owned(), blinded: [1; 16] };
+    let day = Day { limit: MOST, ends_at: noon() + minutes(720), values: vec![value] };
+    // Each in a queue of its own, so that none is refused for another's sake.
+    let rules = [
+        BookingLimits { duplicates: Some(Duplicates { then: OnDuplicate::Refuse, limit: MOST }), ..none.clone() },
+        BookingLimits { day: Some(day), ..none.clone() },
+        BookingLimits { windows: vec![ThrottleWindow { seconds: 3_600, limit: MOST }], ..none.clone() },
+        BookingLimits { depth: Some(MOST), ..none },
+    ];
+    let tasks = (0..400).map(|n| {
+        let (store, rule) = (stores[n % 2].clone(), n / 2 % 4);
+        let mut callback = immediate(ME, noon());
+        callback.queue = QueueName::new(&format!("queue{rule}")).unwrap();
+        let booking = Booking { limits: rules[rule].clone(), ..booking(callback) };
+        tokio::spawn(async move { (rule, store.book(booking).await) })
+    });
+    let outcomes = join(tasks.collect()).await;
+    for rule in 0..4 {
+        let of: Vec<_> = outcomes.iter().filter(|(of, _)| *of == rule).map(|(_, outcome)| outcome).collect();
+        let kept = of.iter().filter(|outcome| **outcome == &Ok(Booked::New)).count();
+        let refused = of.iter().filter(|outcome| matches!(outcome, Ok(Booked::Limited(_)))).count();
+        assert_eq!((kept, refused), (7, 93), "of rule {rule}: {of:?}");
+    }
 }
 
 /// What one task of the random test does next.

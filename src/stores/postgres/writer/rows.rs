@@ -169,6 +169,26 @@ impl<'a> Columns<'a> {
             turn_until: each(all, turn_until),
         }
     }
+
+    /// Where each of them stands: what a booking and a step write in the same order.
+    fn standing(&self) -> [Bind<'_>; 14] {
+        [
+            self.state.as_slice().into(),
+            self.hand_off.as_slice().into(),
+            self.attempt.as_slice().into(),
+            self.refusals.as_slice().into(),
+            self.last_seq.as_slice().into(),
+            self.dialled.as_slice().into(),
+            self.owes_terminate.as_slice().into(),
+            self.desired_time.as_slice().into(),
+            self.expires_at.as_slice().into(),
+            self.start_at.as_slice().into(),
+            self.wake_at.as_slice().into(),
+            self.owner.as_slice().into(),
+            self.ended_at.as_slice().into(),
+            self.slot.as_slice().into(),
+        ]
+    }
 }
 
 impl Batch<'_> {
@@ -199,34 +219,23 @@ impl Batch<'_> {
         let seconds = |book: &Book| book.callback.originated.map(|it| i64::from(it.within_seconds));
         let turn_seconds: Vec<Option<i64>> = books.iter().map(|(book, _)| seconds(book)).collect();
         let id_bytes = bytes(&columns.ids);
-        let binds: [Bind<'_>; 26] = [
+        let mut binds: Vec<Bind<'_>> = vec![
             FORMAT.into(),
             id_bytes.as_slice().into(),
             columns.version.as_slice().into(),
             columns.tenants.as_slice().into(),
             queues.as_slice().into(),
             phones.as_slice().into(),
-            columns.state.as_slice().into(),
-            columns.hand_off.as_slice().into(),
-            columns.attempt.as_slice().into(),
-            columns.refusals.as_slice().into(),
-            columns.last_seq.as_slice().into(),
-            columns.dialled.as_slice().into(),
-            columns.owes_terminate.as_slice().into(),
-            columns.desired_time.as_slice().into(),
-            columns.expires_at.as_slice().into(),
-            columns.start_at.as_slice().into(),
-            columns.wake_at.as_slice().into(),
-            columns.owner.as_slice().into(),
-            columns.ended_at.as_slice().into(),
-            columns.slot.as_slice().into(),
-            columns.session.as_slice().into(),
+        ];
+        binds.extend(columns.standing());
+        binds.extend([
+            Bind::from(columns.session.as_slice()),
             columns.reason.as_slice().into(),
             details.as_slice().into(),
             columns.devices.as_slice().into(),
             turn_seconds.as_slice().into(),
             columns.turn_until.as_slice().into(),
-        ];
+        ]);
         execute::<AddCallbacks>(self.connection, &binds).await.map(drop)
     }
 
@@ -258,32 +267,21 @@ impl Batch<'_> {
         let owners: Vec<Option<i64>> =
             changes.iter().map(|(change, _)| change.expected_owner.map(|owner| owner.0)).collect();
         let id_bytes = bytes(&columns.ids);
-        let binds: [Bind<'_>; 24] = [
+        let mut binds: Vec<Bind<'_>> = vec![
             id_bytes.as_slice().into(),
             columns.tenants.as_slice().into(),
             versions.as_slice().into(),
             owners.as_slice().into(),
             columns.version.as_slice().into(),
-            columns.state.as_slice().into(),
-            columns.hand_off.as_slice().into(),
-            columns.attempt.as_slice().into(),
-            columns.refusals.as_slice().into(),
-            columns.last_seq.as_slice().into(),
-            columns.dialled.as_slice().into(),
-            columns.owes_terminate.as_slice().into(),
-            columns.desired_time.as_slice().into(),
-            columns.expires_at.as_slice().into(),
-            columns.start_at.as_slice().into(),
-            columns.wake_at.as_slice().into(),
-            columns.owner.as_slice().into(),
-            columns.ended_at.as_slice().into(),
-            columns.slot.as_slice().into(),
-            columns.session.as_slice().into(),
+        ];
+        binds.extend(columns.standing());
+        binds.extend([
+            Bind::from(columns.session.as_slice()),
             columns.reason.as_slice().into(),
             columns.devices.as_slice().into(),
             columns.turn_until.as_slice().into(),
             FORMAT.into(),
-        ];
+        ]);
         let written: Vec<(Vec<u8>,)> = rows::<ChangeCallbacks, _>(self.connection, &binds).await?;
         if written.len() != changes.len() {
             return Err(SqlError::Again("a locked callback has changed"));
