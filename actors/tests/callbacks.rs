@@ -16,6 +16,7 @@ mod callbacks {
     mod limits;
     mod load;
     mod moves;
+    mod others;
     mod places;
     mod scheduled;
     mod search;

@@ -19,6 +19,7 @@ pub(crate) mod postgres;
 pub(crate) mod postgres_search;
 pub(crate) mod receiver;
 pub(crate) mod redis;
+pub(crate) mod sentinels;
 pub(crate) mod service;
 pub(crate) mod stand_in;
 pub(crate) mod tenants;

@@ -43,6 +43,7 @@ mod places;
 mod privacy;
 mod push;
 mod recovery;
+mod redis;
 mod routing_contract;
 mod secrets_in_output;
 mod shutdown;
