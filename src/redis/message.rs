@@ -41,6 +41,9 @@ struct Versioned {
     v: u32,
 }
 
+/// Callback, attempt, and position and wait if they were told.
+type HeardOnWire = (CallbackId, u32, Option<(i32, i32)>);
+
 #[derive(Serialize, Deserialize)]
 struct Wire {
     v: u32,
@@ -51,9 +54,8 @@ struct Wire {
     settings: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changed: Vec<(TenantId, CallbackId)>,
-    /// Callback, attempt, and position and wait if they were told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    heard: Vec<(CallbackId, u32, Option<(i32, i32)>)>,
+    heard: Vec<HeardOnWire>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     queues: Vec<(TenantId, QueueName, Report)>,
 }

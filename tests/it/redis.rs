@@ -1,7 +1,11 @@
 //! The service's own Redis: the way between nodes over real servers of every kind, and whole programs with and without it.
 
 mod answers;
+mod budgets;
 mod bus;
+mod loss;
+mod nodes;
+mod pair;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
