@@ -1,6 +1,7 @@
 //! Wiring only: ports → tree → door. Every part is made once, in the order in which it is needed, and taken
 //! down in the opposite order.
 
+mod bus;
 mod demo;
 mod engine;
 mod program;
@@ -38,6 +39,7 @@ use crate::stores::sqlite::OpenError as StoreOpenError;
 use crate::stores::{Store, postgres};
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
 
+use bus::{Nodes, ToldReports};
 use engine::Engine;
 use store::Opened;
 
@@ -138,7 +140,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
-    let statistics = Arc::new(GwsClient::new(http, secrets, gws_addresses(config)));
+    let nodes = Nodes::new(config, &master, clock.clone(), observer.clone());
+    let statistics = Arc::new(GwsClient::sharing(http, secrets, gws_addresses(config), nodes.answers()));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -150,15 +153,17 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         notices: store.clone(),
         courier: courier.clone(),
         nodes: store.clone(),
+        bus: nodes.bus(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(counted_values(&master)),
         routing: engine.routing(),
+        reports: engine.reports(),
         captcha: captcha.clone(),
         statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
-        connectors: engine.connectors(),
-        probes: std::iter::once::<Arc<dyn Probe>>(store.clone()).chain(engine.probes()).collect(),
+        connectors: engine.connectors().into_iter().chain(nodes.connector()).collect(),
+        probes: std::iter::once::<Arc<dyn Probe>>(store.clone()).chain(engine.probes()).chain(nodes.probe()).collect(),
     };
     let tree = Tree::start(ports, tree_settings(config)).await?;
     let node_name: Arc<str> = config.data.node_name.as_str().into();
@@ -175,7 +180,7 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         hours: tree.hours(),
         numbers: tree.numbers(),
         inbox: engine.inbox(config, tree.inbox()),
-        reports: engine.reports(),
+        reports: Arc::new(ToldReports { reports: engine.reports(), bus: nodes.bus() }),
         nodes: engine.nodes(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),
@@ -188,7 +193,11 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
         privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
         provisioning: Arc::new(
-            provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
+            provisioning(store, clock, &master)?
+                .checking(courier)
+                .checking(captcha)
+                .checking(statistics)
+                .telling(nodes.bus()),
         ),
         settings: tree.settings(),
         failures: Arc::default(),

@@ -13,6 +13,7 @@ pub mod front_door;
 pub mod master_key;
 pub mod privacy;
 pub mod provisioning;
+pub mod redis;
 pub mod routing;
 pub mod shutdown;
 pub mod simulate_ors;

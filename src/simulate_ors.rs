@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Secret};
-use crate::routing::ors_stream::{Layout, RedisSettings, StreamSettings, TlsSettings, Verify};
+use crate::redis::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
+use crate::routing::ors_stream::StreamSettings;
 use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
 
 pub use reader::entries;
@@ -143,7 +144,7 @@ async fn take_work(
 fn stream_settings(options: &SimulateOrsOptions, config: &Config) -> Result<StreamSettings, StartError> {
     let told = crate::app::stream_settings(config);
     let Some(url) = &options.redis else {
-        return if told.redis.host.is_empty() { Err(StartError::NoRedis) } else { Ok(told) };
+        return if told.redis.servers.is_empty() { Err(StartError::NoRedis) } else { Ok(told) };
     };
     let url = reqwest::Url::parse(url).map_err(|_| StartError::BadUrl)?;
     let tls = match url.scheme() {
@@ -154,8 +155,7 @@ fn stream_settings(options: &SimulateOrsOptions, config: &Config) -> Result<Stre
         _ => return Err(StartError::BadUrl),
     };
     let redis = RedisSettings {
-        host: url.host_str().ok_or(StartError::BadUrl)?.to_owned(),
-        port: url.port().unwrap_or(6379),
+        servers: vec![Endpoint::new(url.host_str().ok_or(StartError::BadUrl)?, url.port().unwrap_or(6379))],
         layout: if options.cluster { Layout::Cluster } else { Layout::Single },
         password: url.password().map(Secret::new),
         tls,

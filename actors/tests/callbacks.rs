@@ -17,6 +17,7 @@ mod callbacks {
     mod limits;
     mod load;
     mod moves;
+    mod others;
     mod places;
     mod scheduled;
     mod search;

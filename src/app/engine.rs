@@ -9,12 +9,11 @@ use domain::region::{Node, NodeKind};
 use super::AppError;
 use crate::clients::http::{HttpClient, HttpSettings, Rests};
 use crate::config::{Accept, Config, NodeAddress, Routing as Choice};
+use crate::redis::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
 use crate::routing::implicit::ImplicitAccept;
 use crate::routing::nodes::{NodeBoard, NodeProbe};
 use crate::routing::ors_rest::{OrsRest, RestSettings};
-use crate::routing::ors_stream::{
-    Layout, OrsStream, QUIET, RedisSettings, ReportBoard, StreamSettings, TlsSettings, Verify,
-};
+use crate::routing::ors_stream::{OrsStream, QUIET, ReportBoard, StreamSettings};
 use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
 
 /// See the module.
@@ -164,15 +163,15 @@ pub(crate) fn stream_settings(config: &Config) -> StreamSettings {
     let voice = &config.voice;
     let secret = voice.secret.clone().unwrap_or_default();
     let (host, port) = match (&voice.ors_redis_location, &voice.redis_host) {
-        (Some(location), _) => (location.host.clone(), location.port),
-        (None, host) => (host.clone().unwrap_or_default(), voice.redis_port),
+        (Some(location), _) => (Some(location.host.clone()), location.port),
+        (None, Some(host)) => (Some(host.clone()), voice.redis_port),
+        (None, None) => (None, voice.redis_port),
     };
     let encrypted = secret.servername.is_some() || secret.reject_unauthorized.is_some();
     let verify = if secret.reject_unauthorized == Some(false) { Verify::No } else { Verify::Yes };
     let tls = TlsSettings { server_name: secret.servername, verify, ca_files: config.outward.ca_files.clone() };
     let redis = RedisSettings {
-        host,
-        port: secret.port.unwrap_or(port),
+        servers: host.map(|host| Endpoint::new(host, secret.port.unwrap_or(port))).into_iter().collect(),
         layout: if voice.redis_cluster_mode { Layout::Cluster } else { Layout::Single },
         password: secret.password,
         tls: encrypted.then_some(tls),
@@ -196,11 +195,11 @@ mod tests {
         let host = ("GES_VMCS_REDIS_HOST", "vmcs");
         let secret = ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"p","port":7000,"servername":"redis.voice"}"#);
         let plain = settings(&[host, ("GES_VMCS_REDIS_PORT", "6400")]);
-        assert_eq!((plain.host.as_str(), plain.port, plain.tls), ("vmcs", 6400, None));
+        assert_eq!((plain.servers, plain.tls), (vec![Endpoint::new("vmcs", 6400)], None));
         let located = settings(&[host, ("GES_ORS_REDIS_LOCATION", "ors")]);
-        assert_eq!((located.host.as_str(), located.port), ("ors", 10_000));
+        assert_eq!(located.servers, [Endpoint::new("ors", 10_000)]);
         let secured = settings(&[host, secret, ("GES_VMCS_REDIS_CLUSTER_MODE", "true")]);
-        assert_eq!((secured.host.as_str(), secured.port, secured.layout), ("vmcs", 7000, Layout::Cluster));
+        assert_eq!((secured.servers, secured.layout), (vec![Endpoint::new("vmcs", 7000)], Layout::Cluster));
         let tls = secured.tls.unwrap();
         assert_eq!((tls.server_name.as_deref(), tls.verify), (Some("redis.voice"), Verify::Yes));
         let trusting = settings(&[host, ("GES_VOICE_REDIS_ORS_STREAM", r#"{"rejectUnauthorized":false}"#)]);

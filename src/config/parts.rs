@@ -14,6 +14,7 @@ use super::kinds::{
 };
 use super::nodes::{Document, NodeAddress, Nodes, Regions};
 use super::reader::Reader;
+use super::redis::{PrimaryName, RedisServer, RedisServers};
 use super::secret::{Key32, Secret};
 use super::voice::{Host, HostAndPort, Location, VoiceRedis, VoiceRedisSecret};
 
@@ -135,6 +136,29 @@ part! {
         user: String = value("GES_DB_USER", Name, "ges");
         /// Its password, where the server asks for one.
         password: Option<Secret> = optional("GES_DB_PASSWORD", SecretText { min: 1, max: 512 });
+    }
+}
+
+part! {
+    /// The service's own Redis.
+    struct Redis, "Redis" {
+        /// Host of the Redis through which nodes tell each other what they would find out later, and share what they know;
+        /// version 6.0 or newer. In a cluster any members, with sentinels the sentinels. Without it nodes hear of each
+        /// other through the database alone: a little later, and positions and waits are known only to the node that was
+        /// told. Only in cluster mode.
+        host: Option<Vec<RedisServer>> = optional("GES_REDIS_HOST", RedisServers);
+        /// Port of those that name none. Without it: 6379, or 26379 with sentinels.
+        port: Option<u16> = optional("GES_REDIS_PORT", whole::<u16>(1, 65_535));
+        /// Whether the connection is encrypted, with a certificate for the name of the first host from an authority of the
+        /// system or of `GES_CA_FILES`.
+        secure: bool = value("GES_REDIS_SECURE", SWITCH, "false");
+        /// Whether it is a Redis Cluster, whose other members are then found through those that are named.
+        cluster: bool = value("GES_REDIS_CLUSTER", SWITCH, "false");
+        /// The name that the sentinels have for the primary. With it the hosts are sentinels, and the primary is found,
+        /// and found again after a fail-over, through them.
+        sentinel: Option<String> = optional("GES_REDIS_SENTINEL", PrimaryName);
+        /// Password, where the servers ask for one. Sentinels are shown the same.
+        cachekey: Option<Secret> = optional("GES_REDIS_CACHEKEY", SecretText { min: 1, max: 512 });
     }
 }
 

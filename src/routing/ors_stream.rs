@@ -12,12 +12,11 @@
 //! What the stream and the registers hold may vanish: the register only saves work, the fence is the conditional write
 //! of `accepted`.
 
-mod client;
 mod entry;
+mod failure;
 mod keys;
 mod reports;
 mod scripts;
-mod unverified;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -36,13 +35,13 @@ use fred::types::scripts::Script;
 use fred::types::{ClientState, Value};
 use tokio::time::Instant;
 
-pub use client::{Layout, RedisSettings, TlsSettings, Verify};
-pub(crate) use client::{Link, Use, open, told};
 pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
 use super::nodes::NodeBoard;
+use crate::redis::{Link, RedisSettings, Use, open, told};
 use entry::{Fields, instant};
+use failure::failed;
 use keys::Keys;
 
 /// The stream's usual name.
@@ -149,9 +148,9 @@ impl OrsStream {
         match client.evalsha(script.sha1().clone(), keys.clone(), arguments.clone()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let lua = script.lua().cloned().unwrap_or_default();
-                client.eval(lua, keys, arguments).await.map_err(|error| client::failed(&error))
+                client.eval(lua, keys, arguments).await.map_err(|error| failed(&error))
             }
-            result => result.map_err(|error| client::failed(&error)),
+            result => result.map_err(|error| failed(&error)),
         }
     }
 
@@ -282,7 +281,7 @@ impl Connector for OrsStream {
     }
 
     async fn open(&self) -> Result<(), String> {
-        let link = client::open(&self.redis, Use::Commands).await?;
+        let link = open(&self.redis, Use::Commands).await?;
         let connected_at = Arc::new(Mutex::new(Instant::now()));
         let noted = Arc::clone(&connected_at);
         // Ends with the client.

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
-use crate::routing::ors_stream::{self, Action, StreamSettings, Use, told};
+use crate::redis::{self, Use, told};
+use crate::routing::ors_stream::{self, Action, StreamSettings};
 use crate::routing::simulator::Simulator;
 
 /// The group, and the only consumer in it.
@@ -58,7 +59,7 @@ impl Reader {
     pub(super) async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let read = async {
-                let link = ors_stream::open(&self.settings.redis, Use::BlockingReads).await?;
+                let link = redis::open(&self.settings.redis, Use::BlockingReads).await?;
                 let ended = self.read(link.client()).await;
                 link.quit().await;
                 ended

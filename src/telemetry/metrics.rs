@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::event::{ActorKind, Event};
+use domain::event::{ActorKind, BusEnd, Event};
 use domain::notices::Channel;
 use domain::ports::{Observer, Owed};
 use opentelemetry::metrics::MeterProvider as _;
@@ -176,6 +176,9 @@ impl Metrics {
         to.invalid_content_length_tolerance.record(TOLERANCES.content_length, &[]);
         to.shed_requests.add(0, &[]);
         to.purged_callbacks.add(0, &[]);
+        for end in BusEnd::ALL {
+            self.note(Event::BusEnded { end, count: 0 });
+        }
         for channel in Channel::ALL {
             self.note(Event::Owed(Owed { channel, due: 0, oldest: Duration::ZERO }));
         }

@@ -44,6 +44,7 @@ mod places;
 mod privacy;
 mod push;
 mod recovery;
+mod redis;
 mod routing_contract;
 mod secrets_in_output;
 mod shutdown;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::callback::{Cause, State};
-use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
+use domain::event::{ActorKind, BusEnd, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
 use domain::holds::HoldBound;
 use domain::notices::Channel;
 use domain::ports::{Observer as _, Owed};
@@ -71,6 +71,7 @@ fn every_event() -> Vec<Event> {
         Event::Owed(Owed { channel: Channel::Webhook, due: 3, oldest: took }),
         Event::Purged { callbacks: 5 },
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
+        Event::BusEnded { end: BusEnd::Received, count: 2 },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
     ];
     // A new kind of event does not compile here until it is in the list above.
@@ -87,7 +88,7 @@ fn every_event() -> Vec<Event> {
             Event::TurnsWaited { .. } | Event::HoldRefused { .. } => {}
             Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
-            Event::CaptchaAsked { .. } | Event::CalledOut { .. } => {}
+            Event::CaptchaAsked { .. } | Event::CalledOut { .. } | Event::BusEnded { .. } => {}
         }
     }
     events
@@ -183,6 +184,7 @@ fn facts_arrive_under_their_numbers() {
         (r#"ges_mailbox_depth_bucket{kind="session",le="2"}"#, 0.0),
         (r#"ges_callback_start_lateness_seconds_bucket{le="60"}"#, 0.0),
         ("ges_commit_commands_sum", 7.0),
+        (r#"ges_bus_messages_total{end="received"}"#, 2.0),
         ("MONITOR_LAGGING_BEHIND", 1.0),
         ("LOGGING_FAILURE", 2.0),
         ("UNCAUGHT_EXCEPTION", 1.0),

@@ -1,7 +1,7 @@
 //! What a session is told, and what it makes of it: each handler ends in an input for the machine, or in none.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Input, Signal, SubmitOutcome};
+use domain::callback::{Callback, Input, Signal, State as CallbackState, SubmitOutcome};
 use ractor::ActorRef;
 
 use super::step::Reloaded;
@@ -94,13 +94,33 @@ impl State {
     ) -> Result<(), Fault> {
         let heard = signal.clone();
         self.apply(me, Input::Signal(signal), caller).await?;
-        self.node.live.hear(self.id, self.facts.id, &heard, self.node.now());
+        self.node.hear(self.facts.id, self.id, &heard);
         Ok(())
     }
 
+    /// Goes on as if this session had taken the step that somebody else has taken: a place that is needed no more is
+    /// free, and what has to wait waits.
     pub(super) async fn on_changed(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
-        self.callback = None;
-        self.reload_and_resume(me).await
+        let known = self.callback.take();
+        if !matches!(self.reload(me).await?, Reloaded::Ours) {
+            return Ok(());
+        }
+        let unchanged = |known: &Callback| {
+            let same = self.callback.as_ref().is_some_and(|read| read.version == known.version);
+            same && known.state != CallbackState::Completed
+        };
+        if known.as_deref().is_some_and(unchanged) {
+            self.callback = known;
+            return Ok(());
+        }
+        self.follow_hand_off(me);
+        let now = self.node.now();
+        let waits = |callback: &Callback| callback.needs_place() && callback.wake_at.is_some_and(|at| at > now);
+        if self.callback.as_deref().is_some_and(waits) {
+            self.follow(None);
+            return self.tick(me, self.node.ping_from()).await;
+        }
+        self.resume(me).await
     }
 
     pub(super) async fn on_rest(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {

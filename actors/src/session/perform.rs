@@ -65,7 +65,7 @@ impl State {
     }
 
     /// The place in the hand-off budget is held exactly while an attempt is with routing and not accepted.
-    fn follow_hand_off(&mut self, me: &ActorRef<SessionMsg>) {
+    pub(super) fn follow_hand_off(&mut self, me: &ActorRef<SessionMsg>) {
         let Some(callback) = &self.callback else { return };
         let starting = callback.state == CallbackState::Queued && callback.hand_off == HandOff::Started;
         let accepted = callback.hand_off == HandOff::Accepted;

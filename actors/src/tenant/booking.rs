@@ -8,7 +8,7 @@ use domain::booking::{Plan, When, judge};
 use domain::callback::{Again, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
+use domain::ports::{Booked, Booking, Details, Due, Hint, How, StoreError, SubmitError, Submitted, Unserved};
 use domain::slots;
 use domain::tenant::Tenant;
 use domain::throttle::{BookingLimits, LimitReached, LimitRule};
@@ -113,6 +113,8 @@ impl State {
             drop(reply.send(answer));
             if let Some(id) = replaced {
                 me.hint(TenantMsg::Changed { id });
+                // Or another node has its session.
+                node.ports.bus.tell(Hint::Changed { tenant: facts.id, id });
             }
             match follow_up {
                 Some(FollowUp::Start(message)) => {

@@ -21,7 +21,8 @@ use domain::ports::{AttemptRef, Clock, Closing, Connector, Details, Invitation, 
 use domain::queue::CallOptions;
 use domain::wait::QueueReport;
 use ges::clock::SystemClock;
-use ges::routing::ors_stream::{self, Action, Layout, OrsStream, RedisSettings, StreamSettings};
+use ges::redis::{Endpoint, Layout, RedisSettings};
+use ges::routing::ors_stream::{self, Action, OrsStream, StreamSettings};
 use ges::routing::simulator::{Journal, JournalEvent, Simulator, SimulatorSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -43,8 +44,7 @@ async fn really<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stati
 
 fn settings(redis: &Redis) -> StreamSettings {
     let redis = RedisSettings {
-        host: "127.0.0.1".into(),
-        port: redis.port(),
+        servers: vec![Endpoint::new("127.0.0.1", redis.port())],
         layout: Layout::Single,
         password: None,
         tls: None,

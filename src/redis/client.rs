@@ -1,24 +1,23 @@
-//! The client of the voice services' Redis: how it is set up, its limits, and what its errors mean.
+//! How a client of Redis is set up, and its limits. Our own Redis and that of the voice services are reached alike.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::RoutingError;
 use domain::secret::Secret;
-use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike as _;
+use fred::clients::{Client, SubscriberClient};
+use fred::error::Error;
+use fred::interfaces::ClientLike;
 use fred::rustls::pki_types::CertificateDer;
 use fred::rustls::pki_types::pem::PemObject as _;
 use fred::rustls::{ClientConfig, RootCertStore};
-use fred::types::Builder;
 use fred::types::config::{
     ClusterDiscoveryPolicy, Config, HostMapping, ReconnectPolicy, Server, ServerConfig, TlsConfig, TlsConnector,
     TlsHostMapping, UnresponsiveConfig,
 };
-
+use fred::types::{Builder, RespVersion};
+use futures::FutureExt as _;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,14 +36,17 @@ const MAX_COMMANDS: usize = 10_000;
 /// Pauses between attempts to connect again, in milliseconds; there is no last attempt.
 const RECONNECT_MS: (u32, u32) = (50, 2_000);
 
-/// Where the Redis of the voice services is.
+/// Messages of channels that may wait to be taken in; those beyond are lost.
+const MAX_MESSAGES: usize = 256;
+/// Who every server knows, also one that asks for no password: sentinels often do not, where servers do.
+const DEFAULT_USER: &str = "default";
+
+/// Where a Redis is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RedisSettings {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// One server, or a cluster that is discovered through this one.
+    /// Who is asked first: the server, members of the cluster, or sentinels. At least one.
+    pub servers: Vec<Endpoint>,
+    /// How many servers there are.
     pub layout: Layout,
     /// Password, if one is asked for.
     pub password: Option<Secret>,
@@ -52,13 +54,31 @@ pub struct RedisSettings {
     pub tls: Option<TlsSettings>,
 }
 
+/// Where one server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// A server at that place.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
 /// How many servers there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
     /// One.
     Single,
-    /// Redis Cluster.
+    /// Redis Cluster; the members that are not named are found through those that are.
     Cluster,
+    /// A primary with replicas, known to sentinels under this name.
+    Sentinel(String),
 }
 
 /// How the connection is encrypted.
@@ -88,18 +108,43 @@ pub(crate) enum Use {
     Commands,
     /// Reads that wait on the server: they hold their connection.
     BlockingReads,
+    /// Commands, and messages of channels over the same connection.
+    Messages,
 }
 
 /// An open client. Dropped, it is gone, whatever its server does: else its task would connect again and again for ever,
 /// with nobody to use it.
-pub(crate) struct Link {
-    client: Client,
+pub(crate) struct Link<C = Client> {
+    client: C,
     _connection: AbortOnDropHandle<Result<(), Error>>,
 }
 
-impl Link {
+impl<C: ClientLike> Link<C> {
+    /// Connects, within the limits that the client was made with.
+    async fn connect(client: C) -> Result<Self, String> {
+        let waiting = client.clone();
+        let mut connected = Box::pin(async move { waiting.wait_for_connect().await });
+        // Waits from before it begins: whoever comes later than an error that came at once waits for ever.
+        if connected.as_mut().now_or_never().is_some() {
+            return Err("the client was in use before".to_owned());
+        }
+        let mut connection = AbortOnDropHandle::new(client.connect());
+        let result = tokio::select! {
+            biased;
+            result = connected => result,
+            ended = &mut connection => match ended {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) | Err(_) => Err(Error::new_canceled()),
+            },
+        };
+        match result {
+            Ok(()) => Ok(Self { client, _connection: connection }),
+            Err(error) => Err(told(&error)),
+        }
+    }
+
     /// Commands go here.
-    pub(crate) const fn client(&self) -> &Client {
+    pub(crate) const fn client(&self) -> &C {
         &self.client
     }
 
@@ -114,8 +159,28 @@ impl Link {
 /// # Errors
 /// A text without secrets: a certificate file cannot be used, or the server cannot be reached or lets nobody in.
 pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Link, String> {
-    let config = Config { server: server(settings), tls: tls(settings)?, ..Config::default() };
-    let config = Config { password: settings.password.as_ref().map(|it| it.reveal().to_owned()), ..config };
+    let client = builder(settings, what_for)?.build().map_err(|error| told(&error))?;
+    Link::connect(client).await
+}
+
+/// Opens a client that also hears channels.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_listening(settings: &RedisSettings) -> Result<Link<SubscriberClient>, String> {
+    let client = builder(settings, Use::Messages)?.build_subscriber_client().map_err(|error| told(&error))?;
+    Link::connect(client).await
+}
+
+fn builder(settings: &RedisSettings, what_for: Use) -> Result<Builder, String> {
+    let config = Config { server: server(settings)?, tls: tls(settings)?, ..Config::default() };
+    let config = Config {
+        username: matches!(settings.layout, Layout::Sentinel(_)).then(|| DEFAULT_USER.to_owned()),
+        password: settings.password.as_ref().map(|it| it.reveal().to_owned()),
+        // Since Redis 6 one connection can carry both answers and messages.
+        version: if what_for == Use::Messages { RespVersion::RESP3 } else { RespVersion::RESP2 },
+        ..config
+    };
     let mut builder = Builder::from_config(config);
     builder
         .with_connection_config(|connection| {
@@ -125,37 +190,39 @@ pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Link
             // A command in flight when the connection breaks is not sent again behind our back.
             connection.max_command_attempts = 1;
             connection.tcp.nodelay = Some(true);
-            if what_for == Use::Commands {
+            if what_for != Use::BlockingReads {
                 connection.unresponsive =
                     UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: Duration::from_secs(1) };
             }
         })
         .with_performance_config(|performance| {
-            if what_for == Use::Commands {
+            performance.broadcast_channel_capacity = MAX_MESSAGES;
+            if what_for != Use::BlockingReads {
                 performance.default_command_timeout = COMMAND;
             }
         })
         // Without a policy a lost connection would never come back, and commands would wait for ever.
         .set_policy(ReconnectPolicy::new_exponential(0, RECONNECT_MS.0, RECONNECT_MS.1, 2));
-    let client = builder.build().map_err(|error| told(&error))?;
-    let connection = AbortOnDropHandle::new(client.connect());
-    let link = Link { client, _connection: connection };
-    match link.client.wait_for_connect().await {
-        Ok(()) => Ok(link),
-        Err(error) => Err(told(&error)),
-    }
+    Ok(builder)
 }
 
-fn server(settings: &RedisSettings) -> ServerConfig {
+/// The place that is asked first.
+fn first(settings: &RedisSettings) -> Result<&Endpoint, String> {
+    settings.servers.first().ok_or_else(|| "no server is named".to_owned())
+}
+
+fn server(settings: &RedisSettings) -> Result<ServerConfig, String> {
     let name = settings.tls.as_ref().and_then(|tls| tls.server_name.clone());
-    let server = Server::new_with_tls(settings.host.as_str(), settings.port, name);
-    match settings.layout {
-        Layout::Single => ServerConfig::Centralized { server },
-        Layout::Cluster => ServerConfig::Clustered { hosts: vec![server], policy: ClusterDiscoveryPolicy::default() },
-    }
+    let server = |at: &Endpoint| Server::new_with_tls(at.host.as_str(), at.port, name.clone());
+    let hosts = || settings.servers.iter().map(server).collect();
+    Ok(match &settings.layout {
+        Layout::Single => ServerConfig::Centralized { server: server(first(settings)?) },
+        Layout::Cluster => ServerConfig::Clustered { hosts: hosts(), policy: ClusterDiscoveryPolicy::default() },
+        Layout::Sentinel(name) => ServerConfig::Sentinel { hosts: hosts(), service_name: name.clone() },
+    })
 }
 
-/// Members of a cluster tell addresses of each other: their certificates are for a name.
+/// Members of a cluster and sentinels tell addresses of each other: their certificates are for a name.
 #[derive(Debug)]
 struct OneName(String);
 
@@ -173,7 +240,10 @@ fn tls(settings: &RedisSettings) -> Result<Option<TlsConfig>, String> {
         Verify::Yes => config.with_root_certificates(authorities(tls)?),
     };
     let connector = TlsConnector::from(config.with_no_client_auth());
-    let name = tls.server_name.clone().unwrap_or_else(|| settings.host.clone());
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => first(settings)?.host.clone(),
+    };
     Ok(Some(TlsConfig { connector, hostnames: TlsHostMapping::Custom(Arc::new(OneName(name))) }))
 }
 
@@ -196,37 +266,4 @@ fn authorities(tls: &TlsSettings) -> Result<RootCertStore, String> {
 pub(crate) fn told(error: &Error) -> String {
     let details: String = error.details().chars().take(200).collect();
     format!("{}: {details}", error.kind().to_str())
-}
-
-/// What an error means for what was to be done.
-pub(super) fn failed(error: &Error) -> RoutingError {
-    // A refusal in the server's own words came instead of the work, and so did one of the client's queue.
-    let refused = is_reply(error.details()) || *error.kind() == ErrorKind::Backpressure;
-    if refused { RoutingError::NotDone(told(error)) } else { RoutingError::Perhaps(told(error)) }
-}
-
-/// Whether a text is an error reply of the server: it begins with a code such as `OOM` or `READONLY`. None of our
-/// scripts fails after its first write.
-fn is_reply(details: &str) -> bool {
-    let code = details.split(' ').next().unwrap_or_default();
-    code.len() >= 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_refusal_means_surely_not_done() {
-        let surely =
-            |kind, details: &'static str| matches!(failed(&Error::new(kind, details)), RoutingError::NotDone(_));
-        assert!(surely(ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'."));
-        assert!(surely(ErrorKind::Unknown, "READONLY You can't write against a read only replica."));
-        assert!(surely(ErrorKind::Auth, "NOAUTH Authentication required."));
-        assert!(surely(ErrorKind::Backpressure, "Max in-flight commands reached."));
-        assert!(!surely(ErrorKind::Timeout, "Request timed out."));
-        assert!(!surely(ErrorKind::IO, "Connection reset by peer (os error 104)"));
-        assert!(!surely(ErrorKind::Canceled, "Canceled."));
-        assert!(!surely(ErrorKind::Unknown, ""));
-    }
 }
