@@ -161,20 +161,28 @@ impl Cluster {
         assert_eq!(reason, "AGENT_CONNECTED");
     }
 
+    /// What is still there.
+    fn left(&self, ports: &BTreeMap<(String, String), u16>, processes: &BTreeMap<String, u32>) -> Vec<String> {
+        let folder = self.folder.exists().then(|| self.folder.display().to_string());
+        let alive = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
+        let listens = |port: &u16| TcpStream::connect_timeout(&([127, 0, 0, 1], *port).into(), SOON).is_ok();
+        let processes = processes.iter().filter(|(_, pid)| alive(pid)).map(|(name, pid)| format!("{name} ({pid})"));
+        let ports = ports.iter().filter(|(_, port)| listens(port)).map(|((name, _), port)| format!("{name}:{port}"));
+        folder.into_iter().chain(processes).chain(ports).collect()
+    }
+
     /// Asks the script to end, as Ctrl-C does, and says what is still there then.
     fn stop(&mut self) -> Vec<String> {
         let (ports, processes) = (self.ports(), self.processes());
         signal("TERM", self.script.id());
         let ended = poll::try_until(SOON, || self.script.try_wait().unwrap());
         assert!(ended.is_some(), "the script has not ended: {}", self.output());
+        // A process that has ended is there until its parent, which may be the first of all, has heard of it.
         let mut left = Vec::new();
-        if self.folder.exists() {
-            left.push(self.folder.display().to_string());
-        }
-        let alive = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
-        left.extend(processes.into_iter().filter(|(_, pid)| alive(*pid)).map(|(name, pid)| format!("{name} ({pid})")));
-        let listens = |port: u16| TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), SOON).is_ok();
-        left.extend(ports.into_iter().filter(|(_, port)| listens(*port)).map(|((name, _), port)| format!("{name}:{port}")));
+        poll::try_until(SOON, || {
+            left = self.left(&ports, &processes);
+            left.is_empty().then_some(())
+        });
         left
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod gws;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;
+pub(crate) mod on_postgres;
 pub(crate) mod ors;
 pub(crate) mod outside;
 pub(crate) mod poll;
