@@ -1,12 +1,15 @@
 # Every target is one line; what it does stands in the script of that name.
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults bench
+.PHONY: help run cluster test check faults bench
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|'
 
 run: ## build and run the service in its embedded mode: no server, no configuration
 	@scripts/run $(ARGS)
+
+cluster: ## two nodes with database, Redis, engine and balancer on this machine (EXTERNAL_PORT, INTERNAL_PORT)
+	@scripts/cluster
 
 test: ## run every test (ARGS go to cargo test)
 	@scripts/test $(ARGS)

@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod nodes;
+pub(crate) mod on_postgres;
 pub(crate) mod ors;
 pub(crate) mod outside;
 pub(crate) mod poll;

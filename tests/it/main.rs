@@ -28,6 +28,7 @@ mod configuration;
 mod contract;
 mod courier;
 mod dashboards;
+mod deployment;
 mod documents;
 mod explain;
 mod hours;

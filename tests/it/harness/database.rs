@@ -1,5 +1,5 @@
-//! The database file as evidence: read with plain SQL, beside the program and not through it. The columns are
-//! those of `migrations/sqlite`.
+//! The database as evidence: read with plain SQL, beside the program and not through it. The columns are those of
+//! `migrations`, and both stores have the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,12 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use ges::stores::postgres::Address;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::checker::{Facts, Row, Step};
-use super::now_ms;
+use super::{now_ms, on_postgres, postgres};
 
 /// Opens the file without being able to write to it.
 fn open(data: &Path) -> SqliteConnection {
@@ -18,6 +20,26 @@ fn open(data: &Path) -> SqliteConnection {
     let mut connection = SqliteConnection::establish(&uri).expect("the database can be opened for reading");
     sql_query("PRAGMA busy_timeout = 5000").execute(&mut connection).unwrap();
     connection
+}
+
+/// The one number that a text brings.
+fn count(data: &Path, text: &str) -> i64 {
+    match on_postgres::of(data) {
+        Some(address) => postgres::query(&address, text)[0].parse().unwrap(),
+        None => sql_query(text).get_result::<Count>(&mut open(data)).unwrap().count,
+    }
+}
+
+/// Writes into the database, as nobody should.
+pub(crate) fn run(data: &Path, text: &str) {
+    match on_postgres::of(data) {
+        Some(address) => drop(postgres::query(&address, text)),
+        None => {
+            let mut connection = SqliteConnection::establish(data.join("ges.db").to_str().unwrap()).unwrap();
+            sql_query("PRAGMA busy_timeout = 5000").execute(&mut connection).unwrap();
+            sql_query(text).execute(&mut connection).unwrap();
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -29,29 +51,24 @@ struct Count {
 /// How many callbacks still move: they have work due, and do not merely wait for a time that is far.
 pub(crate) fn moving(data: &Path) -> i64 {
     let soon = now_ms() + 60_000;
-    let query = sql_query(
-        "SELECT count(*) AS count FROM callbacks WHERE wake_at IS NOT NULL AND NOT (state = 0 AND start_at > ?)",
-    );
-    query.bind::<BigInt, _>(soon).get_result::<Count>(&mut open(data)).unwrap().count
+    let waits = format!("state = 0 AND start_at > {soon}");
+    count(data, &format!("SELECT count(*) AS count FROM callbacks WHERE wake_at IS NOT NULL AND NOT ({waits})"))
 }
 
 /// How many messages and notifications are owed.
 pub(crate) fn owed(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM notices WHERE ending = 0");
-    query.get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, "SELECT count(*) AS count FROM notices WHERE ending = 0")
 }
 
 /// How many callbacks got another slot because slots changed, all in all.
 pub(crate) fn moved_to_other_slots(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM history WHERE cause = ?");
     let cause = domain::callback::Cause::Recounted.code();
-    query.bind::<BigInt, _>(i64::from(cause)).get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, &format!("SELECT count(*) AS count FROM history WHERE cause = {cause}"))
 }
 
 /// How many queues are being counted by other slots just now.
 pub(crate) fn being_counted(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'");
-    query.get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, "SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'")
 }
 
 #[derive(QueryableByName)]
@@ -118,44 +135,105 @@ struct IdRow {
 
 /// Ids of all callbacks that are kept, the oldest first.
 pub(crate) fn callbacks(data: &Path) -> Vec<Uuid> {
+    if let Some(address) = on_postgres::of(data) {
+        let found = postgres::query(&address, "SELECT encode(id, 'hex') FROM callbacks ORDER BY id");
+        return found.iter().map(|id| id.parse().unwrap()).collect();
+    }
     let found: Vec<IdRow> = sql_query("SELECT id FROM callbacks ORDER BY id").load(&mut open(data)).unwrap();
     found.iter().map(|row| uuid(&row.id)).collect()
 }
 
 /// Reads everything that the checker asks of the database, in one view of it.
 pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
-    open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
+    match on_postgres::of(data) {
+        Some(address) => read_all_of_postgres(&address, facts),
+        None => open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read"),
+    }
     facts.read_at = now_ms();
 }
 
-fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
-    let callbacks: Vec<CallbackRow> = sql_query(
-        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, c.slot, \
-         c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id",
-    )
-    .load(connection)?;
-    facts.rows = callbacks.into_iter().map(|row| (uuid(&row.id), Row::from(row))).collect();
+/// What is asked for of callbacks, whatever the database.
+const CALLBACKS: &str = "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, \
+    c.slot, c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id";
+const HISTORY: &str = "SELECT callback, version, state, implied FROM history ORDER BY callback, version";
+const SLOTS: &str = "SELECT queue, start, booked FROM slots";
+const HOLDS: &str = "SELECT queue, slot AS start, count(*) AS booked FROM holds GROUP BY 1, 2";
+const DEPTHS: &str = "SELECT queue, active FROM queue_depths";
 
-    let steps: Vec<HistoryRow> =
-        sql_query("SELECT callback, version, state, implied FROM history ORDER BY callback, version")
-            .load(connection)?;
+fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
+    let callbacks = sql_query(CALLBACKS).load(connection)?;
+    let (steps, slots) = (sql_query(HISTORY).load(connection)?, sql_query(SLOTS).load(connection)?);
+    let (holds, depths) = (sql_query(HOLDS).load(connection)?, sql_query(DEPTHS).load(connection)?);
+    keep(facts, callbacks, steps, slots, holds, depths);
+    Ok(())
+}
+
+/// One statement, so that all of it is seen at one instant.
+fn read_all_of_postgres(address: &Address, facts: &mut Facts) {
+    let lists = [CALLBACKS, HISTORY, SLOTS, HOLDS, DEPTHS].map(|text| format!("(SELECT json_agg(t) FROM ({text}) t)"));
+    let found = postgres::query(address, &format!("SELECT json_build_array({})", lists.join(", ")));
+    let found: Vec<Value> = serde_json::from_str(&found[0]).unwrap();
+    let [callbacks, steps, slots, holds, depths] = &found[..] else { panic!("five lists") };
+    let bytes = |value: &Value| {
+        value.as_str().unwrap().trim_start_matches("\\x").parse::<Uuid>().unwrap().into_bytes().to_vec()
+    };
+    let number = |row: &Value, name: &str| row[name].as_i64().unwrap();
+    let small = |row: &Value, name: &str| i32::try_from(number(row, name)).unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let callback = |row: &Value| CallbackRow {
+        id: bytes(&row["id"]),
+        state: small(row, "state"),
+        reason: text(&row["reason"]),
+        version: number(row, "version"),
+        attempt: number(row, "attempt"),
+        queue: number(row, "queue"),
+        desired_time: number(row, "desired_time"),
+        start_at: number(row, "start_at"),
+        slot: row["slot"].as_i64(),
+        wake_at: row["wake_at"].as_i64(),
+        parked: text(&row["parked"]),
+    };
+    let step = |row: &Value| HistoryRow {
+        callback: bytes(&row["callback"]),
+        version: number(row, "version"),
+        state: small(row, "state"),
+        implied: number(row, "implied"),
+    };
+    let slot = |row: &Value| SlotRow {
+        queue: number(row, "queue"),
+        start: number(row, "start"),
+        booked: number(row, "booked"),
+    };
+    let depth = |row: &Value| DepthRow { queue: number(row, "queue"), active: number(row, "active") };
+    let rows = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    keep(
+        facts,
+        rows(callbacks).iter().map(callback).collect(),
+        rows(steps).iter().map(step).collect(),
+        rows(slots).iter().map(slot).collect(),
+        rows(holds).iter().map(slot).collect(),
+        rows(depths).iter().map(depth).collect(),
+    );
+}
+
+fn keep(
+    facts: &mut Facts,
+    callbacks: Vec<CallbackRow>,
+    steps: Vec<HistoryRow>,
+    slots: Vec<SlotRow>,
+    holds: Vec<SlotRow>,
+    depths: Vec<DepthRow>,
+) {
+    facts.rows = callbacks.into_iter().map(|row| (uuid(&row.id), Row::from(row))).collect();
     let mut history: BTreeMap<Uuid, Vec<Step>> = BTreeMap::new();
     for step in steps {
         let kept = Step { version: step.version, state: state_name(step.state), implied: implied(step.implied) };
         history.entry(uuid(&step.callback)).or_default().push(kept);
     }
     facts.history = history;
-
-    let slots: Vec<SlotRow> = sql_query("SELECT queue, start, booked FROM slots").load(connection)?;
     facts.slots = slots.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
-
-    let query = "SELECT queue, slot AS start, count(*) AS booked FROM holds GROUP BY 1, 2";
-    let holds: Vec<SlotRow> = sql_query(query).load(connection)?;
     facts.holds = holds.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
-
-    let depths: Vec<DepthRow> = sql_query("SELECT queue, active FROM queue_depths").load(connection)?;
     facts.depths = depths.into_iter().map(|depth| (depth.queue, depth.active)).collect();
-    Ok(())
 }
 
 impl From<CallbackRow> for Row {

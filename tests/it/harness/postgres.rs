@@ -28,8 +28,11 @@ const USER: &str = "ges";
 const PROGRAMS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
 const NOBODY: u32 = 65_534;
 
-/// The program of that name of the newest version there is.
+/// The program of that name: in the folder `TEST_POSTGRES_BIN` if it is set, else of the newest version there is.
 fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("TEST_POSTGRES_BIN") {
+        return PathBuf::from(folder).join(name);
+    }
     let versions = PROGRAMS.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(name)).collect();
     found.retain(|path| path.exists());
@@ -211,6 +214,7 @@ fn start_shared() -> (String, u16) {
 }
 
 /// A database of its own, gone when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Database(pub(crate) Address);
 
 impl Database {

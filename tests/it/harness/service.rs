@@ -10,6 +10,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::http::Client;
+use super::on_postgres::{self, Holding};
+use super::postgres::Database;
 use super::{api, poll};
 
 /// How long the program may take until it is ready. Far above what it needs: the machine may be busy.
@@ -38,11 +40,31 @@ impl Options {
 
 /// A data folder and everything that a run leaves behind; goes when the last owner goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Folder(Arc<TempDir>);
+pub(crate) struct Folder(
+    Arc<TempDir>,
+    #[expect(dead_code, reason = "is dropped with the folder")] Option<Arc<Database>>,
+);
 
 impl Folder {
+    /// With the database of it, if this run is about PostgreSQL; the sample tenant is in that one.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(tempfile::Builder::new().prefix("ges-test-").tempdir().unwrap()))
+        Self::holding(Holding::SampleTenant)
+    }
+
+    /// With a database, if this run is about PostgreSQL, that holds nothing.
+    pub(crate) fn without_tenants() -> Self {
+        Self::holding(Holding::Nothing)
+    }
+
+    fn holding(holding: Holding) -> Self {
+        let Self(place, _) = Self::embedded();
+        let database = on_postgres::for_folder(place.path(), holding).map(Arc::new);
+        Self(place, database)
+    }
+
+    /// For the embedded mode, whatever this run is about.
+    pub(crate) fn embedded() -> Self {
+        Self(Arc::new(tempfile::Builder::new().prefix("ges-test-").tempdir().unwrap()), None)
     }
 
     /// `GES_DATA_DIR`. The program makes it.
@@ -70,6 +92,7 @@ pub(crate) fn command(folder: &Folder, options: &Options) -> Command {
         // No balancer stands in front that would have to look elsewhere first.
         .env("GES_DRAIN_SECONDS", "0")
         .env("RUST_BACKTRACE", "1")
+        .envs(on_postgres::settings(&folder.data()))
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command
