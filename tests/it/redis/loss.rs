@@ -26,11 +26,14 @@ struct Phase {
     refused: Vec<String>,
 }
 
+/// In which phase, how long it took, and what came of it.
+type Booked = (usize, Duration, Result<(), String>);
+
 /// Clients that book until they are told to stop, and note in which phase.
 struct Bookers {
     phase: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Vec<(usize, Duration, Result<(), String>)>>>,
+    clients: Vec<JoinHandle<Vec<Booked>>>,
 }
 
 impl Bookers {
@@ -77,7 +80,7 @@ impl Bookers {
 
 /// One for now among three for later.
 fn book(client: &mut Client, number: usize, round: usize) -> Result<(), String> {
-    let later = (round % 4 != 0).then(|| Utc::now() + TimeDelta::minutes(30 + (round % 600) as i64));
+    let later = (!round.is_multiple_of(4)).then(|| Utc::now() + TimeDelta::minutes(30 + (round % 600) as i64));
     let body = api::booking(&format!("+1416555{:04}", 2_000 + (number * 977 + round) % 7_000), later);
     match api::create(client, None, &body) {
         Ok(answer) if answer.status == 200 => Ok(()),
