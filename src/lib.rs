@@ -18,3 +18,4 @@ pub mod shutdown;
 pub mod simulate_ors;
 pub mod stores;
 pub mod telemetry;
+pub mod testing;
