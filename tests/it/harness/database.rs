@@ -69,6 +69,8 @@ struct CallbackRow {
     #[diesel(sql_type = BigInt)]
     queue: i64,
     #[diesel(sql_type = BigInt)]
+    phone: i64,
+    #[diesel(sql_type = BigInt)]
     desired_time: i64,
     #[diesel(sql_type = BigInt)]
     start_at: i64,
@@ -130,7 +132,7 @@ pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
 
 fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
     let callbacks: Vec<CallbackRow> = sql_query(
-        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, c.slot, \
+        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.phone, c.desired_time, c.start_at, c.slot, \
          c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id",
     )
     .load(connection)?;
@@ -166,6 +168,7 @@ impl From<CallbackRow> for Row {
             version: row.version,
             attempt: row.attempt.try_into().expect("an attempt is small"),
             queue: row.queue,
+            phone: row.phone,
             desired_time: row.desired_time,
             start_at: row.start_at,
             slot: row.slot,
@@ -179,13 +182,13 @@ fn uuid(bytes: &[u8]) -> Uuid {
     Uuid::from_slice(bytes).expect("an id has 16 bytes")
 }
 
-fn state_name(code: i32) -> &'static str {
+pub(super) fn state_name(code: i32) -> &'static str {
     ["SCHEDULED", "QUEUED", "ROUTING", "PROCESSING", "COMPLETED"]
         [usize::try_from(code).expect("a state is not negative")]
 }
 
 /// States passed through, stored as octal digits: each is the state's number and one more.
-fn implied(digits: i64) -> Vec<&'static str> {
+pub(super) fn implied(digits: i64) -> Vec<&'static str> {
     if digits == 0 {
         return Vec::new();
     }
