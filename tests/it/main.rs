@@ -30,6 +30,7 @@ mod courier;
 mod dashboards;
 mod documents;
 mod explain;
+mod faults;
 mod hours;
 mod http_properties;
 mod idempotency;
