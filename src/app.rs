@@ -225,6 +225,7 @@ impl Running {
     /// Ends the service: not ready but serving for the drain time (if `wait`), then the door, routing, the tree.
     pub async fn shutdown(self, wait: bool) {
         self.tree.begin_drain();
+        self.doors.begin_leaving();
         if wait {
             tokio::time::sleep(self.drain).await;
         }

@@ -19,3 +19,4 @@ pub mod shutdown;
 pub mod simulate_ors;
 pub mod stores;
 pub mod telemetry;
+pub mod testing;

@@ -18,6 +18,7 @@ pub(crate) mod ors;
 pub(crate) mod outside;
 pub(crate) mod poll;
 pub(crate) mod postgres;
+pub(crate) mod postgres_rows;
 pub(crate) mod postgres_search;
 pub(crate) mod receiver;
 pub(crate) mod redis;

@@ -31,6 +31,7 @@ mod dashboards;
 mod deployment;
 mod documents;
 mod explain;
+mod faults;
 mod hours;
 mod http_properties;
 mod idempotency;

@@ -38,12 +38,15 @@ use super::statement::{Connection, statements};
 use super::view::View;
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 use crate::stores::command::{Book, Command, Outcome};
+use crate::testing::{self, Rule};
 use audit::Noted;
 use fate::{Identity, Transaction};
 use steps::Run;
 
 /// The longest that a batch may take before its COMMIT. The server gives up on each statement earlier.
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
+/// For how long a switch of the `testing` build commits nothing of what it has answered.
+const UNCOMMITTED_MS: u64 = 300;
 
 statements! {
     RaiseEpoch = "UPDATE installation SET epoch = epoch + 1";
@@ -62,6 +65,8 @@ struct Desk {
     faults: Arc<Faults>,
     identity: Identity,
     connection: Option<Connection>,
+    /// What a switch of the `testing` build has answered before its commit.
+    uncommitted: Option<(Connection, Transaction)>,
 }
 
 /// What a test may make go wrong.
@@ -94,13 +99,24 @@ pub(super) struct Batch<'a> {
 impl Writer {
     pub(super) fn new(dialer: Dialer, names: Arc<Names>, faults: Arc<Faults>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, desk: Desk { dialer, names, faults, identity: Identity::new(), connection: None } })
+        Ok(Self {
+            runtime,
+            desk: Desk { dialer, names, faults, identity: Identity::new(), connection: None, uncommitted: None },
+        })
     }
 }
 
 impl Transactions<Command> for Writer {
     fn run(&mut self, batch: &[Entry<Command>]) -> Result<Vec<Outcome>, BatchError> {
         self.runtime.block_on(self.desk.run(batch))
+    }
+
+    fn between(&mut self) {
+        if let Some((connection, transaction)) = self.desk.uncommitted.take() {
+            // Whoever was answered believes it meanwhile; what becomes of it is not told to anybody.
+            self.desk.faults.pause_ms.store(UNCOMMITTED_MS, Ordering::Relaxed);
+            let _ = self.runtime.block_on(self.desk.commit(connection, transaction));
+        }
     }
 }
 
@@ -130,6 +146,10 @@ impl Desk {
             }
         };
         self.faults.messages.fetch_add(connection.asked() - asked + 2, Ordering::Relaxed);
+        if testing::is_broken(Rule::Commit) {
+            self.uncommitted = Some((connection, transaction));
+            return Ok(outcomes);
+        }
         self.commit(connection, transaction).await?;
         noted.iter().for_each(Noted::tell);
         if self.faults.lose_commit_answer.swap(false, Ordering::Relaxed) {

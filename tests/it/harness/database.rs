@@ -7,12 +7,10 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
-use ges::stores::postgres::Address;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::checker::{Facts, Row, Step};
-use super::{now_ms, on_postgres, postgres};
+use super::{now_ms, on_postgres, postgres, postgres_rows};
 
 /// Opens the file without being able to write to it.
 fn open(data: &Path) -> SqliteConnection {
@@ -86,6 +84,8 @@ struct CallbackRow {
     #[diesel(sql_type = BigInt)]
     queue: i64,
     #[diesel(sql_type = BigInt)]
+    phone: i64,
+    #[diesel(sql_type = BigInt)]
     desired_time: i64,
     #[diesel(sql_type = BigInt)]
     start_at: i64,
@@ -146,94 +146,42 @@ pub(crate) fn callbacks(data: &Path) -> Vec<Uuid> {
 /// Reads everything that the checker asks of the database, in one view of it.
 pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
     match on_postgres::of(data) {
-        Some(address) => read_all_of_postgres(&address, facts),
-        None => open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read"),
+        Some(address) => postgres_rows::read_into(&address, facts),
+        None => {
+            open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
+            facts.read_at = now_ms();
+        }
     }
-    facts.read_at = now_ms();
 }
-
-/// What is asked for of callbacks, whatever the database.
-const CALLBACKS: &str = "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, \
-    c.slot, c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id";
-const HISTORY: &str = "SELECT callback, version, state, implied FROM history ORDER BY callback, version";
-const SLOTS: &str = "SELECT queue, start, booked FROM slots";
-const HOLDS: &str = "SELECT queue, slot AS start, count(*) AS booked FROM holds GROUP BY 1, 2";
-const DEPTHS: &str = "SELECT queue, active FROM queue_depths";
 
 fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
-    let callbacks = sql_query(CALLBACKS).load(connection)?;
-    let (steps, slots) = (sql_query(HISTORY).load(connection)?, sql_query(SLOTS).load(connection)?);
-    let (holds, depths) = (sql_query(HOLDS).load(connection)?, sql_query(DEPTHS).load(connection)?);
-    keep(facts, callbacks, steps, slots, holds, depths);
-    Ok(())
-}
-
-/// One statement, so that all of it is seen at one instant.
-fn read_all_of_postgres(address: &Address, facts: &mut Facts) {
-    let lists = [CALLBACKS, HISTORY, SLOTS, HOLDS, DEPTHS].map(|text| format!("(SELECT json_agg(t) FROM ({text}) t)"));
-    let found = postgres::query(address, &format!("SELECT json_build_array({})", lists.join(", ")));
-    let found: Vec<Value> = serde_json::from_str(&found[0]).unwrap();
-    let [callbacks, steps, slots, holds, depths] = &found[..] else { panic!("five lists") };
-    let bytes = |value: &Value| {
-        value.as_str().unwrap().trim_start_matches("\\x").parse::<Uuid>().unwrap().into_bytes().to_vec()
-    };
-    let number = |row: &Value, name: &str| row[name].as_i64().unwrap();
-    let small = |row: &Value, name: &str| i32::try_from(number(row, name)).unwrap();
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let callback = |row: &Value| CallbackRow {
-        id: bytes(&row["id"]),
-        state: small(row, "state"),
-        reason: text(&row["reason"]),
-        version: number(row, "version"),
-        attempt: number(row, "attempt"),
-        queue: number(row, "queue"),
-        desired_time: number(row, "desired_time"),
-        start_at: number(row, "start_at"),
-        slot: row["slot"].as_i64(),
-        wake_at: row["wake_at"].as_i64(),
-        parked: text(&row["parked"]),
-    };
-    let step = |row: &Value| HistoryRow {
-        callback: bytes(&row["callback"]),
-        version: number(row, "version"),
-        state: small(row, "state"),
-        implied: number(row, "implied"),
-    };
-    let slot = |row: &Value| SlotRow {
-        queue: number(row, "queue"),
-        start: number(row, "start"),
-        booked: number(row, "booked"),
-    };
-    let depth = |row: &Value| DepthRow { queue: number(row, "queue"), active: number(row, "active") };
-    let rows = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    keep(
-        facts,
-        rows(callbacks).iter().map(callback).collect(),
-        rows(steps).iter().map(step).collect(),
-        rows(slots).iter().map(slot).collect(),
-        rows(holds).iter().map(slot).collect(),
-        rows(depths).iter().map(depth).collect(),
-    );
-}
-
-fn keep(
-    facts: &mut Facts,
-    callbacks: Vec<CallbackRow>,
-    steps: Vec<HistoryRow>,
-    slots: Vec<SlotRow>,
-    holds: Vec<SlotRow>,
-    depths: Vec<DepthRow>,
-) {
+    let callbacks: Vec<CallbackRow> = sql_query(
+        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.phone, c.desired_time, c.start_at, c.slot, \
+         c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id",
+    )
+    .load(connection)?;
     facts.rows = callbacks.into_iter().map(|row| (uuid(&row.id), Row::from(row))).collect();
+
+    let steps: Vec<HistoryRow> =
+        sql_query("SELECT callback, version, state, implied FROM history ORDER BY callback, version")
+            .load(connection)?;
     let mut history: BTreeMap<Uuid, Vec<Step>> = BTreeMap::new();
     for step in steps {
         let kept = Step { version: step.version, state: state_name(step.state), implied: implied(step.implied) };
         history.entry(uuid(&step.callback)).or_default().push(kept);
     }
     facts.history = history;
+
+    let slots: Vec<SlotRow> = sql_query("SELECT queue, start, booked FROM slots").load(connection)?;
     facts.slots = slots.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
+
+    let query = "SELECT queue, slot AS start, count(*) AS booked FROM holds GROUP BY 1, 2";
+    let holds: Vec<SlotRow> = sql_query(query).load(connection)?;
     facts.holds = holds.into_iter().map(|slot| ((slot.queue, slot.start), slot.booked)).collect();
+
+    let depths: Vec<DepthRow> = sql_query("SELECT queue, active FROM queue_depths").load(connection)?;
     facts.depths = depths.into_iter().map(|depth| (depth.queue, depth.active)).collect();
+    Ok(())
 }
 
 impl From<CallbackRow> for Row {
@@ -244,6 +192,7 @@ impl From<CallbackRow> for Row {
             version: row.version,
             attempt: row.attempt.try_into().expect("an attempt is small"),
             queue: row.queue,
+            phone: row.phone,
             desired_time: row.desired_time,
             start_at: row.start_at,
             slot: row.slot,
@@ -257,13 +206,13 @@ fn uuid(bytes: &[u8]) -> Uuid {
     Uuid::from_slice(bytes).expect("an id has 16 bytes")
 }
 
-fn state_name(code: i32) -> &'static str {
+pub(super) fn state_name(code: i32) -> &'static str {
     ["SCHEDULED", "QUEUED", "ROUTING", "PROCESSING", "COMPLETED"]
         [usize::try_from(code).expect("a state is not negative")]
 }
 
 /// States passed through, stored as octal digits: each is the state's number and one more.
-fn implied(digits: i64) -> Vec<&'static str> {
+pub(super) fn implied(digits: i64) -> Vec<&'static str> {
     if digits == 0 {
         return Vec::new();
     }

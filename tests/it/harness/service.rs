@@ -23,12 +23,20 @@ const END_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     environment: Vec<(String, String)>,
+    /// Another build of the program.
+    program: Option<PathBuf>,
 }
 
 impl Options {
     /// Sets one variable of its environment. A later value replaces an earlier one.
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Runs another build of the program.
+    pub(crate) fn of_program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -80,7 +88,8 @@ impl Folder {
 
 /// The program with its options, ready to be run in a folder. Its environment holds nothing of the machine's.
 pub(crate) fn command(folder: &Folder, options: &Options) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ges"));
+    let shipped = Path::new(env!("CARGO_BIN_EXE_ges"));
+    let mut command = Command::new(options.program.as_deref().unwrap_or(shipped));
     command
         .env_clear()
         .current_dir(folder.0.path())
@@ -139,12 +148,23 @@ impl Service {
         service
     }
 
+    /// Whether the last run has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Starts it again on the same data, after it ended, without waiting for anything.
     pub(crate) fn respawn(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_some(), "the last run has not ended");
+        assert!(self.has_ended(), "the last run has not ended");
         self.starts += 1;
         self.addresses = None;
         self.child = spawn(&self.folder, &self.options, self.starts);
+    }
+
+    /// As [`Self::respawn`], with other options.
+    pub(crate) fn respawn_as(&mut self, options: Options) {
+        self.options = options;
+        self.respawn();
     }
 
     /// Starts it again on the same data and waits until it is ready.

@@ -17,6 +17,7 @@ use crate::stores::command::Outcome;
 use crate::stores::command::erasure::{Begun, PrivacyCommand, RemoveRows};
 use crate::stores::erasure::act;
 use crate::stores::rows::{ReceiptRow, millis, receipt, stored, unreadable};
+use crate::testing::{self, Rule};
 
 statements! {
     FindOpen = "SELECT id FROM erasures WHERE tenant = ? AND fingerprint = ? AND finished_at IS NULL";
@@ -81,6 +82,7 @@ impl Batch<'_> {
                 Outcome::Done
             }
             PrivacyCommand::Begin(erasing) => Outcome::Begun(self.begin_erasure(erasing).await?),
+            PrivacyCommand::Remove(_) if testing::is_broken(Rule::Erasure) => Outcome::Done,
             PrivacyCommand::Remove(remove) => {
                 self.erase_rows(remove).await?;
                 Outcome::Done
