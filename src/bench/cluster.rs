@@ -70,7 +70,7 @@ async fn burst(servers: &Servers, callbacks: u64, ahead: u64, figures: &mut Figu
 
 async fn scheduled(servers: &Servers, load: Load) -> Result<lateness::Outcome, BenchError> {
     // Agents enough that the expected wait is nothing: the start instant is the desired time.
-    let bed = Bed::start(servers, Setup { agents: 100_000, speed: 1000, ..Setup::default() }).await?;
+    let mut bed = Bed::start(servers, Setup { agents: 100_000, speed: 1000, ..Setup::default() }).await?;
     let outcome = lateness::measure(load, &bed.externals(), bed.journal()).await?;
     bed.stop().await?;
     Ok(outcome)

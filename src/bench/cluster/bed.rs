@@ -207,7 +207,7 @@ impl Bed {
     ///
     /// # Errors
     /// If one cannot be ended.
-    pub(super) async fn stop(mut self) -> Result<(), BenchError> {
+    pub(super) async fn stop(&mut self) -> Result<(), BenchError> {
         for node in self.nodes.drain(..) {
             tokio::task::block_in_place(|| node.stop())?;
         }

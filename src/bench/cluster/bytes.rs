@@ -55,7 +55,7 @@ pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) 
     let mut bare = 0.0;
     for (data, count) in CASES {
         let count = scale.count(count);
-        let bed = Bed::start(servers, Setup::default()).await?;
+        let mut bed = Bed::start(servers, Setup::default()).await?;
         let taken = book(&bed, data, count).await?;
         table.row([data.name(), count.to_string(), number(taken.database), number(taken.redis)]);
         let note = |figures: &mut Figures, row, figure: f64, used: bool| {

@@ -19,7 +19,7 @@ const ACCEPTED: &str = "SELECT count(*) FROM callbacks WHERE session IS NOT NULL
 
 pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) -> Result<(), BenchError> {
     let (scheduled, active) = (scale.count(SCHEDULED), scale.count(ACTIVE));
-    let bed = Bed::start(servers, Setup::default()).await?;
+    let mut bed = Bed::start(servers, Setup::default()).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let short = Duration::from_secs(scale.count(20).max(5));
     let idle = per_minute(&bed, short).await?;
@@ -61,8 +61,8 @@ pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) 
     ] {
         table.row([what.to_owned(), number(figure)]);
     }
-    for (name, each) in sizes(&bed, scheduled).await? {
-        table.row([format!("  of which {name}"), number(each)]);
+    for (name, bytes) in bed.database.largest().await? {
+        table.row([format!("  of which {name}"), number(bytes / scheduled as f64)]);
     }
     table.print();
     bed.stop().await
@@ -86,22 +86,4 @@ async fn per_minute(bed: &Bed, window: Duration) -> Result<f64, BenchError> {
     tokio::time::sleep(window).await;
     let calls = bed.servers.own.calls().await?.since(&before);
     Ok(calls.all() as f64 * 60.0 / window.as_secs_f64())
-}
-
-/// Bytes per callback of what is written for a scheduled one.
-async fn sizes(bed: &Bed, callbacks: u64) -> Result<Vec<(&'static str, f64)>, BenchError> {
-    let parts = [
-        ("rows of callbacks", "pg_table_size('callbacks')"),
-        ("its key", "pg_relation_size('callbacks_pkey')"),
-        ("its index of work", "pg_relation_size('callbacks_work')"),
-        ("its index of numbers", "pg_relation_size('callbacks_waiting')"),
-        ("rows of history", "pg_table_size('history')"),
-        ("its key", "pg_relation_size('history_pkey')"),
-        ("slots with their key", "pg_total_relation_size('slots')"),
-    ];
-    let mut sizes = Vec::new();
-    for (name, size) in parts {
-        sizes.push((name, bed.database.number(&format!("SELECT {size}::bigint")).await? as f64 / callbacks as f64));
-    }
-    Ok(sizes)
 }

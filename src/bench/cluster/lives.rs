@@ -18,13 +18,14 @@ const ENDED_WITHIN: Duration = Duration::from_secs(300);
 const ENDED: &str = "SELECT count(*) FROM callbacks WHERE state = 4 AND wake_at IS NULL";
 
 pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) -> Result<(), BenchError> {
-    let bed = Bed::start(servers, Setup { agents: 100_000, speed: 1000, ..Setup::default() }).await?;
+    let mut bed = Bed::start(servers, Setup { agents: 100_000, speed: 1000, ..Setup::default() }).await?;
     let mut table = Table::new("Whole lives of immediate callbacks, two nodes", &["what", "figure"]);
     idle(&bed, Duration::from_secs(scale.count(20)), &mut table, figures).await?;
     lives(&bed, scale.count(CALLBACKS) / PARTS, &mut table, figures).await?;
     table.print();
-    hot_updates(&bed).await?;
-    bed.stop().await
+    // Sessions of the server tell what they have counted when they end.
+    bed.stop().await?;
+    hot_updates(&bed).await
 }
 
 /// What nodes ask when there is nothing to do.

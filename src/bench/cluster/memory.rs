@@ -14,7 +14,7 @@ const BUDGETED: f64 = 100_000.0;
 
 pub(super) async fn run(servers: &Servers, sessions: u64, figures: &mut Figures) -> Result<(), BenchError> {
     // One agent at speed 1: nearly every callback waits in the line, accepted, as long as the bench looks.
-    let bed = Bed::start(servers, Setup { nodes: 1, sessions: sessions * 2, ..Setup::default() }).await?;
+    let mut bed = Bed::start(servers, Setup { nodes: 1, sessions: sessions * 2, ..Setup::default() }).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let node = bed.node(0)?;
     let idle = node.resident_bytes()?;

@@ -113,6 +113,15 @@ impl Database {
         Ok(self.number(text).await? as f64)
     }
 
+    /// The largest tables and indexes, each with its bytes.
+    pub(super) async fn largest(&self) -> Result<Vec<(String, f64)>, BenchError> {
+        let text = "SELECT relname::text, pg_relation_size(oid) FROM pg_class
+            WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 8";
+        let rows = self.client.query(text, &[]).await.map_err(|error| failed(&error))?;
+        let one = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)? as f64));
+        rows.iter().map(one).collect::<Result<_, tokio_postgres::Error>>().map_err(|error| failed(&error))
+    }
+
     /// Transactions that were committed in it.
     pub(super) async fn commits(&self) -> Result<f64, BenchError> {
         let text = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";

@@ -66,7 +66,7 @@ async fn owned(bed: &Bed, owner: i64) -> Result<u64, BenchError> {
 
 pub(super) async fn killed(servers: &Servers, scale: Scale, figures: &mut Figures) -> Result<(), BenchError> {
     let sessions = scale.count(SESSIONS);
-    let (bed, Busy { mut node, ids, owner }) = busy(servers, sessions).await?;
+    let (mut bed, Busy { mut node, ids, owner }) = busy(servers, sessions).await?;
     let due_at = seed::now() + DUE_IN;
     let due = Ids::default();
     let make: MakeRequest = Arc::new(move |number| seed::create_aside(due_at, number));
@@ -155,7 +155,7 @@ fn check_cancelled(cancelled: u64) -> Result<(), BenchError> {
 
 pub(super) async fn drained(servers: &Servers, scale: Scale, figures: &mut Figures) -> Result<(), BenchError> {
     let sessions = scale.count(SESSIONS);
-    let (bed, Busy { node, ids, owner }) = busy(servers, sessions).await?;
+    let (mut bed, Busy { node, ids, owner }) = busy(servers, sessions).await?;
     let began = Instant::now();
     tokio::task::block_in_place(|| node.stop())?;
     let seconds = began.elapsed().as_secs_f64();

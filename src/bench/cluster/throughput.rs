@@ -38,7 +38,7 @@ impl Round {
 }
 
 pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) -> Result<(), BenchError> {
-    let bed = Bed::start(servers, Setup::default()).await?;
+    let mut bed = Bed::start(servers, Setup::default()).await?;
     let constant = Target::start(&["bench-constant"], &[]).await?;
     let pgbench = Pgbench::open(servers).await?;
     let bench = Bench { scale, bed: &bed, constant: &constant, pgbench: &pgbench };
