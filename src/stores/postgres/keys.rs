@@ -103,6 +103,11 @@ impl Keys {
         }
     }
 
+    /// Whether no booking brings one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.tokens.is_empty()
+    }
+
     /// Inserts them.
     pub(super) async fn take(&mut self, connection: &mut Connection) -> Sql<()> {
         if !self.keys.is_empty() {

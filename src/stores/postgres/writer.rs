@@ -26,6 +26,7 @@ use std::time::Duration;
 use domain::callback::Cause;
 use domain::ids::TenantId;
 use domain::ports::{Booked, Change, SaveError};
+use futures::future::try_join;
 use tokio::runtime::{Builder, Runtime};
 
 use super::connect::Dialer;
@@ -244,9 +245,7 @@ impl Batch<'_> {
         }
         let is_in_parts = batch.iter().any(|entry| !matches!(entry.command(), Command::Book(_) | Command::Save(_)));
         locks.complete(is_in_parts);
-        locks.take_advisory(self.connection).await?;
-        keys.take(self.connection).await?;
-        let view = View::load(self.connection, &locks, Manner::Lock).await?;
+        let view = self.lock(&locks, &mut keys).await?;
         locks.take_heads(self.connection).await?;
         self.made_slots.clone_from(&view.made_slots);
         let mut run = Some(Run::on(view));
@@ -272,6 +271,20 @@ impl Batch<'_> {
         self.remove_unused_slots().await?;
         keys.settle(self.connection).await?;
         Ok(outcomes)
+    }
+
+    /// Takes the locks in their order, as much of it in one message as does not depend on an answer.
+    async fn lock(&mut self, locks: &Locks, keys: &mut Keys) -> Sql<View> {
+        let connection = &*self.connection;
+        Locks::ready(connection).await?;
+        View::ready(connection).await?;
+        if keys.is_empty() {
+            let both = try_join(locks.take_advisory(connection), View::load(connection, locks, Manner::Lock));
+            return both.await.map(|((), view)| view);
+        }
+        locks.take_advisory(connection).await?;
+        keys.take(self.connection).await?;
+        View::load(self.connection, locks, Manner::Lock).await
     }
 
     async fn book<'b>(

@@ -49,9 +49,7 @@ pub(crate) fn read_into(address: &Address, facts: &mut Facts) {
         let kept = Step { version: number(&step[1]), state, implied: implied(number(&step[3])) };
         facts.history.entry(uuid(&step[0])).or_default().push(kept);
     }
-    let places = |rows: &[Value]| {
-        rows.iter().map(|it| ((number(&it[0]), number(&it[1])), number(&it[2]))).collect()
-    };
+    let places = |rows: &[Value]| rows.iter().map(|it| ((number(&it[0]), number(&it[1])), number(&it[2]))).collect();
     facts.slots = places(&slots);
     facts.holds = places(&holds);
     facts.depths = depths.iter().map(|it| (number(&it[0]), number(&it[1]))).collect();

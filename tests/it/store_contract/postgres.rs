@@ -1,6 +1,7 @@
 //! The PostgreSQL store: how the contract gets into it, and what only several nodes can show.
 
 mod erasure;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

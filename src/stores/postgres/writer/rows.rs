@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use domain::callback::{Callback, Cause, Reason, State};
 use domain::ids::SessionId;
 use domain::ports::Change;
+use futures::future::try_join4;
 use uuid::Uuid;
 
 use super::super::errors::{Sql, SqlError};
@@ -194,9 +195,18 @@ impl<'a> Columns<'a> {
 impl Batch<'_> {
     /// Writes what was decided. What takes locks of its own, counters and heads, comes last and sorted.
     pub(super) async fn write(&mut self, run: Run<'_>) -> Sql<()> {
-        self.write_books(&run.books).await?;
-        self.write_changes(&run.changes).await?;
-        self.add_histories(&histories(&run)).await?;
+        let details = self.add_details(&run.books).await?;
+        let (histories, places) = (histories(&run), self.changed_places(&run.view));
+        self.ready().await?;
+        let work = &*self;
+        // In one message.
+        try_join4(
+            work.write_books(&run.books, &details),
+            work.write_changes(&run.changes),
+            work.add_histories(&histories),
+            work.write_slots(&places),
+        )
+        .await?;
         self.write_places(&run.view, &run.gone_holds).await?;
         self.write_counts(&run).await?;
         for (change, key) in &run.changes {
@@ -207,11 +217,18 @@ impl Batch<'_> {
         self.announce(&run.announced).await
     }
 
-    async fn write_books(&mut self, books: &[(&Book, QueueKey)]) -> Sql<()> {
+    /// Prepares what is sent at once.
+    async fn ready(&self) -> Sql<()> {
+        self.connection.ready::<AddCallbacks>().await?;
+        self.connection.ready::<ChangeCallbacks>().await?;
+        self.connection.ready::<AddHistories>().await?;
+        self.ready_slots().await
+    }
+
+    async fn write_books(&self, books: &[(&Book, QueueKey)], details: &[Option<i64>]) -> Sql<()> {
         if books.is_empty() {
             return Ok(());
         }
-        let details = self.add_details(books).await?;
         let all: Vec<_> = books.iter().map(|(book, key)| (&book.callback, *key)).collect();
         let columns = Columns::of(&all);
         let queues: Vec<i64> = books.iter().map(|(_, key)| key.queue).collect();
@@ -231,7 +248,7 @@ impl Batch<'_> {
         binds.extend([
             Bind::from(columns.session.as_slice()),
             columns.reason.as_slice().into(),
-            details.as_slice().into(),
+            details.into(),
             columns.devices.as_slice().into(),
             turn_seconds.as_slice().into(),
             columns.turn_until.as_slice().into(),
@@ -257,7 +274,7 @@ impl Batch<'_> {
         Ok(books.iter().map(|(book, _)| if has(book) { numbers.next() } else { None }).collect())
     }
 
-    async fn write_changes(&mut self, changes: &[(Cow<'_, Change>, QueueKey)]) -> Sql<()> {
+    async fn write_changes(&self, changes: &[(Cow<'_, Change>, QueueKey)]) -> Sql<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -294,7 +311,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) async fn add_histories(&mut self, entries: &Histories) -> Sql<()> {
+    pub(super) async fn add_histories(&self, entries: &Histories) -> Sql<()> {
         if entries.ids.is_empty() {
             return Ok(());
         }
