@@ -68,7 +68,7 @@ impl Reader {
             Lists::None => Ok(None),
             Lists::ByState => {
                 let most = MAX_UNOWNED + 1;
-                let due: Option<(i64,)> = first::<UnownedDue, _>(&mut self.connection, &[most.into()]).await?;
+                let due: Option<(i64,)> = first::<UnownedDue, _>(&self.connection, &[most.into()]).await?;
                 let few = due.is_none_or(|(count,)| count < most);
                 Ok(few.then(|| vec![List::Active, List::Parked]))
             }
@@ -86,7 +86,7 @@ impl Reader {
 
     async fn queues_of(&mut self, tenant: i64) -> Result<Vec<i64>, StoreError> {
         let binds = [tenant.into(), sql_limit(MAX_STREAMS + 1).into()];
-        let found: Vec<(i64,)> = rows::<QueuesOfTenant, _>(&mut self.connection, &binds).await?;
+        let found: Vec<(i64,)> = rows::<QueuesOfTenant, _>(&self.connection, &binds).await?;
         Ok(found.into_iter().map(|(key,)| key).collect())
     }
 

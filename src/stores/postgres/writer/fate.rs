@@ -111,11 +111,11 @@ impl Transaction {
     /// Whether it was committed; none if that is still open.
     async fn ask(&self, dialer: &Dialer) -> Sql<Option<bool>> {
         let mut connection = dialer.dial().await?;
-        let status = first::<Status, (Option<String>,)>(&mut connection, &[self.number.into()]).await;
+        let status = first::<Status, (Option<String>,)>(&connection, &[self.number.into()]).await;
         match status {
             Ok(Some((Some(status),))) if status == "in progress" => {
                 let binds = [self.process.into(), self.number.into()];
-                return first::<EndIt, (bool,)>(&mut connection, &binds).await.map(|_| None);
+                return first::<EndIt, (bool,)>(&connection, &binds).await.map(|_| None);
             }
             Ok(_) => {}
             // A server that has lost the end of what it knew, as one that stands in for another, takes the number for one
@@ -123,7 +123,7 @@ impl Transaction {
             Err(error) if error.says_rolled_back() => {}
             Err(error) => return Err(error),
         }
-        let last: Option<(i64,)> = first::<LastBatch, _>(&mut connection, &[self.writer.into()]).await?;
+        let last: Option<(i64,)> = first::<LastBatch, _>(&connection, &[self.writer.into()]).await?;
         Ok(Some(last == Some((self.batch,))))
     }
 }
