@@ -32,7 +32,7 @@ use super::nodes::NodeBoard;
 use super::ors_stream::{MAX_PING, QUIET, ReportBoard, start_fields};
 use crate::clients::http::{Answer, Call, CallError, Cause, HttpClient, NamedBy};
 
-use answers::{Done, Found, done, found};
+use answers::{Effect, Found, done, found};
 use sessions::{Place, Sessions};
 
 /// How long a node may take to answer.
@@ -223,14 +223,14 @@ impl Routing for OrsRest {
             }
             let answer = self.call(node, Method::POST, &["scxml", "session", "start"], &form, until).await;
             match done(&answer) {
-                Done::Taken(session) => {
+                Effect::Taken(session) => {
                     self.sessions.began(invitation.id, invitation.attempt, Place { node, session });
                     return Ok(());
                 }
-                Done::Refused(why) => return Err(RoutingError::Refused(why)),
-                Done::NotFound => return Err(RoutingError::Refused("it knows no such path".to_owned())),
-                Done::Perhaps(why) => return Err(RoutingError::Perhaps(why)),
-                Done::NotDone(why) => last = why,
+                Effect::Refused(why) => return Err(RoutingError::Refused(why)),
+                Effect::NotFound => return Err(RoutingError::Refused("it knows no such path".to_owned())),
+                Effect::Perhaps(why) => return Err(RoutingError::Perhaps(why)),
+                Effect::NotDone(why) => last = why,
             }
         }
         Err(RoutingError::NotDone(last))
@@ -258,13 +258,13 @@ impl Routing for OrsRest {
                     break;
                 }
                 match done(&self.call(node, Method::POST, path, &form, until).await) {
-                    Done::Taken(_) => {
+                    Effect::Taken(_) => {
                         self.sessions.forget(attempt.id);
                         return Ok(());
                     }
                     // There is nothing that could be ended, or it will not be ended.
-                    Done::NotFound | Done::Refused(_) => {}
-                    Done::NotDone(why) | Done::Perhaps(why) => open = Some(why),
+                    Effect::NotFound | Effect::Refused(_) => {}
+                    Effect::NotDone(why) | Effect::Perhaps(why) => open = Some(why),
                 }
             }
         }

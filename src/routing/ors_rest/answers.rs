@@ -15,7 +15,7 @@ const NAMES: [&str; 5] = ["sessionId", "sessionid", "session_id", "_sessionid", 
 
 /// What became of a call that asks a node to do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Done {
+pub(super) enum Effect {
     /// It was done.
     Taken(Option<SessionId>),
     /// The node answered that it will not.
@@ -42,29 +42,29 @@ pub(super) enum Found {
 }
 
 /// Reads the answer to a request that changes something.
-pub(super) fn done(answer: &Result<Answer, CallError>) -> Done {
+pub(super) fn done(answer: &Result<Answer, CallError>) -> Effect {
     let (status, session) = match answer {
         Ok(answer) => (answer.status, session_of(answer)),
         // The head says what became of it; only the rest did not come.
         Err(error) => match (error, error.status()) {
             (_, Some(status)) => (status, None),
-            (CallError::NotDone(cause), None) => return Done::NotDone(cause.to_string()),
-            (CallError::Perhaps { cause, .. }, None) => return Done::Perhaps(cause.to_string()),
+            (CallError::NotDone(cause), None) => return Effect::NotDone(cause.to_string()),
+            (CallError::Perhaps { cause, .. }, None) => return Effect::Perhaps(cause.to_string()),
         },
     };
     let told = format!("it answered {}", status.as_u16());
     match status {
-        status if status.is_success() => Done::Taken(session),
-        StatusCode::NOT_FOUND | StatusCode::GONE => Done::NotFound,
+        status if status.is_success() => Effect::Taken(session),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Effect::NotFound,
         // They say "later" of a request that was not begun.
         StatusCode::REQUEST_TIMEOUT
         | StatusCode::TOO_EARLY
         | StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::SERVICE_UNAVAILABLE => Done::NotDone(told),
-        status if status.is_client_error() => Done::Refused(told),
+        | StatusCode::SERVICE_UNAVAILABLE => Effect::NotDone(told),
+        status if status.is_client_error() => Effect::Refused(told),
         // Redirects are not followed.
-        status if status.is_redirection() => Done::NotDone(told),
-        _ => Done::Perhaps(told),
+        status if status.is_redirection() => Effect::NotDone(told),
+        _ => Effect::Perhaps(told),
     }
 }
 
@@ -130,27 +130,27 @@ mod tests {
 
     #[test]
     fn answers_to_a_start_are_done_surely_not_or_perhaps() {
-        let session = |text: &str| Done::Taken(SessionId::new(text).ok());
-        let later = |status: u16| Done::NotDone(format!("it answered {status}"));
+        let session = |text: &str| Effect::Taken(SessionId::new(text).ok());
+        let later = |status: u16| Effect::NotDone(format!("it answered {status}"));
         for (given, expected) in [
             (answer(200, r#"{"sessionId":"0K8F"}"#), session("0K8F")),
             (answer(201, r#"{"other":1,"_sessionid":"a~b"}"#), session("a~b")),
             (answer(200, r#""quoted""#), session("quoted")),
             (answer(200, "QTH0O5J3A0000001\r\n"), session("QTH0O5J3A0000001")),
-            (answer(200, "<html>a page</html>"), Done::Taken(None)),
-            (answer(204, ""), Done::Taken(None)),
-            (answer(400, ""), Done::Refused("it answered 400".to_owned())),
-            (answer(403, ""), Done::Refused("it answered 403".to_owned())),
-            (answer(404, ""), Done::NotFound),
+            (answer(200, "<html>a page</html>"), Effect::Taken(None)),
+            (answer(204, ""), Effect::Taken(None)),
+            (answer(400, ""), Effect::Refused("it answered 400".to_owned())),
+            (answer(403, ""), Effect::Refused("it answered 403".to_owned())),
+            (answer(404, ""), Effect::NotFound),
             (answer(429, ""), later(429)),
             (answer(503, ""), later(503)),
             (answer(302, ""), later(302)),
-            (answer(500, ""), Done::Perhaps("it answered 500".to_owned())),
-            (answer(504, ""), Done::Perhaps("it answered 504".to_owned())),
-            (Err(CallError::NotDone(Cause::Lookup)), Done::NotDone(Cause::Lookup.to_string())),
-            (broken(None), Done::Perhaps(Cause::Slow.to_string())),
-            (broken(Some(200)), Done::Taken(None)),
-            (broken(Some(403)), Done::Refused("it answered 403".to_owned())),
+            (answer(500, ""), Effect::Perhaps("it answered 500".to_owned())),
+            (answer(504, ""), Effect::Perhaps("it answered 504".to_owned())),
+            (Err(CallError::NotDone(Cause::Lookup)), Effect::NotDone(Cause::Lookup.to_string())),
+            (broken(None), Effect::Perhaps(Cause::Slow.to_string())),
+            (broken(Some(200)), Effect::Taken(None)),
+            (broken(Some(403)), Effect::Refused("it answered 403".to_owned())),
         ] {
             assert_eq!(done(&given), expected, "{given:?}");
         }
@@ -161,7 +161,7 @@ mod tests {
         let mut given = answer(200, "").unwrap();
         given.headers.append(SET_COOKIE, HeaderValue::from_static("other=1"));
         given.headers.append(SET_COOKIE, HeaderValue::from_static("ORSSESSIONID=A1~n1; Path=/"));
-        assert_eq!(done(&Ok(given)), Done::Taken(SessionId::new("A1~n1").ok()));
+        assert_eq!(done(&Ok(given)), Effect::Taken(SessionId::new("A1~n1").ok()));
     }
 
     #[test]

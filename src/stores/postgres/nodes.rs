@@ -94,8 +94,8 @@ impl Probe for PostgresStore {
 
     /// Reads and writes: a full or read-only server can still be read.
     async fn check(&self) -> Result<(), String> {
-        let mut reader = self.database.readers.reader().await.map_err(|error| error.to_string())?;
-        let read: Result<Option<(i64,)>, _> = first::<ProbeRead, _>(&mut reader.connection, &[]).await;
+        let reader = self.database.readers.reader().await.map_err(|error| error.to_string())?;
+        let read: Result<Option<(i64,)>, _> = first::<ProbeRead, _>(&reader.connection, &[]).await;
         read.map_err(|error| format!("cannot read: {error}"))?;
         let mut kept = self.database.keeper.take().await.map_err(|error| error.to_string())?;
         let wrote = execute::<ProbeWrite>(kept.connection().map_err(|error| error.to_string())?, &[]).await;

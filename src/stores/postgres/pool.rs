@@ -72,11 +72,11 @@ impl Readers {
 impl Reader {
     /// All rows of a query.
     pub(super) async fn rows<T: Text, U: FromRow>(&mut self, binds: &[Bind<'_>]) -> Result<Vec<U>, StoreError> {
-        Ok(rows::<T, U>(&mut self.connection, binds).await?)
+        Ok(rows::<T, U>(&self.connection, binds).await?)
     }
 
     /// The first row of a query, if it has one.
     pub(super) async fn first<T: Text, U: FromRow>(&mut self, binds: &[Bind<'_>]) -> Result<Option<U>, StoreError> {
-        Ok(first::<T, U>(&mut self.connection, binds).await?)
+        Ok(first::<T, U>(&self.connection, binds).await?)
     }
 }

@@ -121,14 +121,14 @@ impl View {
         let wanted = view.wanted_slots(locks);
         let at_once = manner == Manner::Lock && !in_turn;
         let ids = if at_once { view.wanted_callbacks(locks) } else { Vec::new() };
-        let (rows, slots, grids) = try_join3(
+        let (rows, (made, slots), grids) = try_join3(
             seen_rows(connection, &ids),
             Self::slot_rows(connection, &wanted, manner),
             grid_rows(connection, locks),
         )
         .await?;
         view.see(rows)?;
-        view.keep_slots(slots);
+        view.keep_slots(made, slots);
         view.grids = grids.into_iter().map(|(q, name)| (q, name.map_or(GridName::None, GridName::Stored))).collect();
         view.read_lapsed(connection, wanted, manner).await?;
         view.read_counts(connection, locks, manner).await?;
@@ -240,7 +240,7 @@ impl View {
         try_join(lock, rows::<ReadSlots, _>(connection, &binds)).await
     }
 
-    fn keep_slots(&mut self, (made, found): (Vec<(i64, i64)>, Vec<(i64, i64, i64)>)) {
+    fn keep_slots(&mut self, made: Vec<(i64, i64)>, found: Vec<(i64, i64, i64)>) {
         self.made_slots.extend(made);
         for (queue, start, booked) in found {
             self.slots.insert((queue, start), Places { booked, was: booked, lapsed: Vec::new() });

@@ -110,7 +110,7 @@ impl Transaction {
 
     /// Whether it was committed; none if that is still open.
     async fn ask(&self, dialer: &Dialer) -> Sql<Option<bool>> {
-        let mut connection = dialer.dial().await?;
+        let connection = dialer.dial().await?;
         let status = first::<Status, (Option<String>,)>(&connection, &[self.number.into()]).await;
         match status {
             Ok(Some((Some(status),))) if status == "in progress" => {
