@@ -315,7 +315,7 @@ pub(crate) async fn is_gone_on_with_after_a_break(start: &Start) {
     let begun = store.injector.commits();
     let (personal, order): (Arc<dyn PersonalStore>, _) = (store.personal.clone(), first.clone());
     let task = tokio::spawn(async move { personal.erase(order).await });
-    until("a part is erased", || store.injector.commits() >= begun + 20).await;
+    until("a part is erased", || store.injector.commits() >= begun + 60).await;
     task.abort();
     drop(task.await);
     // What was on its way is written all the same.
