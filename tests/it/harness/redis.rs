@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -120,6 +121,16 @@ impl Redis {
         redis
     }
 
+    /// Starts one with further arguments that takes encrypted connections as well, with a certificate for `localhost` by the
+    /// authority in `tests/fixtures/tls`; and the port for these.
+    pub(crate) fn start_encrypted(arguments: &[&str]) -> (Self, u16) {
+        let port = free_port();
+        let (number, certificate, key) = (port.to_string(), tls_file("server.pem"), tls_file("server.key"));
+        let files = ["--tls-cert-file", certificate.to_str().unwrap(), "--tls-key-file", key.to_str().unwrap()];
+        let encrypted = [&["--tls-port", &number, "--tls-auth-clients", "no"][..], &files, arguments].concat();
+        (Self::start_with(&encrypted), port)
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -220,6 +231,11 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// A file of the authority that encrypted servers of tests have their certificates from.
+pub(crate) fn tls_file(name: &str) -> PathBuf {
+    std::fs::canonicalize("tests/fixtures/tls").unwrap().join(name)
 }
 
 fn spawn(folder: &TempDir, port: u16, arguments: &[String]) -> Child {

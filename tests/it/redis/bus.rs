@@ -97,22 +97,8 @@ async fn one_server_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_server_that_asks_for_a_password_keeps_the_contract() {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let certificates = std::fs::canonicalize("tests/fixtures/tls").unwrap();
-    let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
-    let port = redis::free_port();
-    let redis = Redis::start_with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("server.pem"),
-        "--tls-key-file",
-        &file("server.key"),
-        "--tls-auth-clients",
-        "no",
-        "--requirepass",
-        "planted-password",
-    ]);
-    let tls = TlsSettings { server_name: None, verify: Verify::Yes, ca_files: vec![certificates.join("ca.pem")] };
+    let (redis, port) = Redis::start_encrypted(&["--requirepass", "planted-password"]);
+    let tls = TlsSettings { server_name: None, verify: Verify::Yes, ca_files: vec![redis::tls_file("ca.pem")] };
     let settings = RedisSettings {
         servers: vec![Endpoint::new("localhost", port)],
         password: Some(Secret::new("planted-password")),

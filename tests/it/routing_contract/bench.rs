@@ -10,6 +10,7 @@ use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{AttemptRef, Clock, Closing, Details, Inbox, Invitation, Routing, RoutingError, SignalError};
 use domain::queue::CallOptions;
+use ges::routing::simulator::{JournalEntry, JournalEvent};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -24,10 +25,24 @@ pub(super) trait Bench: Send {
     fn now(&self) -> DateTime<Utc>;
     /// Kills the engine without a goodbye and starts it again.
     async fn restart(&mut self);
+    /// What the contact centre behind it wrote down.
+    fn journal(&self) -> Vec<JournalEntry>;
+
+    /// What it wrote down of an event, in order.
+    fn lines(&self, event: JournalEvent) -> Vec<JournalEntry> {
+        self.journal().into_iter().filter(|entry| entry.event == event).collect()
+    }
+
     /// Every attempt that entered, in order, as an outsider sees it.
-    fn handed_over(&self) -> Vec<(CallbackId, u32)>;
+    fn handed_over(&self) -> Vec<(CallbackId, u32)> {
+        self.lines(JournalEvent::Entered).iter().map(|entry| (entry.callback, entry.attempt)).collect()
+    }
+
     /// Every dial, in order, with its time.
-    fn dialled(&self) -> Vec<(CallbackId, DateTime<Utc>)>;
+    fn dialled(&self) -> Vec<(CallbackId, DateTime<Utc>)> {
+        let lines = self.lines(JournalEvent::Dialled);
+        lines.iter().map(|it| (it.callback, DateTime::from_timestamp_millis(it.at).unwrap())).collect()
+    }
 }
 
 /// A clock that stands still with tokio's.

@@ -23,7 +23,7 @@ use ges::clients::http::{HttpClient, HttpSettings, Rests};
 use ges::clock::SystemClock;
 use ges::routing::nodes::NodeBoard;
 use ges::routing::ors_rest::{OrsRest, RestSettings};
-use ges::routing::simulator::{Journal, JournalEvent, Simulator, SimulatorSettings};
+use ges::routing::simulator::{Journal, JournalEntry, Simulator, SimulatorSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -106,10 +106,6 @@ impl RestBench {
     fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("routing.journal")
     }
-
-    fn lines(&self, event: JournalEvent) -> Vec<ges::routing::simulator::JournalEntry> {
-        Journal::read(&self.path()).unwrap().into_iter().filter(|entry| entry.event == event).collect()
-    }
 }
 
 #[async_trait]
@@ -165,13 +161,8 @@ impl Bench for RestBench {
         self.open();
     }
 
-    fn handed_over(&self) -> Vec<(CallbackId, u32)> {
-        self.lines(JournalEvent::Entered).iter().map(|entry| (entry.callback, entry.attempt)).collect()
-    }
-
-    fn dialled(&self) -> Vec<(CallbackId, DateTime<Utc>)> {
-        let lines = self.lines(JournalEvent::Dialled);
-        lines.iter().map(|it| (it.callback, DateTime::from_timestamp_millis(it.at).unwrap())).collect()
+    fn journal(&self) -> Vec<JournalEntry> {
+        Journal::read(&self.path()).unwrap()
     }
 }
 

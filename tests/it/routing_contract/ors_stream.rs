@@ -23,7 +23,7 @@ use domain::wait::QueueReport;
 use ges::clock::SystemClock;
 use ges::redis::{Endpoint, Layout, RedisSettings};
 use ges::routing::ors_stream::{self, Action, OrsStream, StreamSettings};
-use ges::routing::simulator::{Journal, JournalEvent, Simulator, SimulatorSettings};
+use ges::routing::simulator::{Journal, JournalEntry, Simulator, SimulatorSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -99,10 +99,6 @@ impl StreamBench {
 
     fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("routing.journal")
-    }
-
-    fn lines(&self, event: JournalEvent) -> Vec<ges::routing::simulator::JournalEntry> {
-        Journal::read(&self.path()).unwrap().into_iter().filter(|entry| entry.event == event).collect()
     }
 }
 
@@ -181,13 +177,8 @@ impl Bench for StreamBench {
         self.open();
     }
 
-    fn handed_over(&self) -> Vec<(CallbackId, u32)> {
-        self.lines(JournalEvent::Entered).iter().map(|entry| (entry.callback, entry.attempt)).collect()
-    }
-
-    fn dialled(&self) -> Vec<(CallbackId, DateTime<Utc>)> {
-        let lines = self.lines(JournalEvent::Dialled);
-        lines.iter().map(|it| (it.callback, DateTime::from_timestamp_millis(it.at).unwrap())).collect()
+    fn journal(&self) -> Vec<JournalEntry> {
+        Journal::read(&self.path()).unwrap()
     }
 }
 

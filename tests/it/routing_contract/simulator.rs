@@ -50,14 +50,6 @@ impl SimulatorBench {
     fn simulator(&self) -> Arc<Simulator> {
         self.simulator.clone().unwrap()
     }
-
-    fn journal(&self) -> Vec<JournalEntry> {
-        Journal::read(&self.path()).unwrap()
-    }
-
-    fn lines(&self, event: JournalEvent) -> Vec<JournalEntry> {
-        self.journal().into_iter().filter(|entry| entry.event == event).collect()
-    }
 }
 
 #[async_trait]
@@ -81,13 +73,8 @@ impl Bench for SimulatorBench {
         self.open();
     }
 
-    fn handed_over(&self) -> Vec<(CallbackId, u32)> {
-        self.lines(JournalEvent::Entered).iter().map(|entry| (entry.callback, entry.attempt)).collect()
-    }
-
-    fn dialled(&self) -> Vec<(CallbackId, DateTime<Utc>)> {
-        let lines = self.lines(JournalEvent::Dialled);
-        lines.iter().map(|it| (it.callback, DateTime::from_timestamp_millis(it.at).unwrap())).collect()
+    fn journal(&self) -> Vec<JournalEntry> {
+        Journal::read(&self.path()).unwrap()
     }
 }
 

@@ -32,26 +32,14 @@ async fn a_password_is_shown_and_a_wrong_one_opens_nothing() {
 #[tokio::test]
 async fn a_connection_is_encrypted_and_verified_unless_told_otherwise() {
     drop(rustls::crypto::ring::default_provider().install_default());
-    let certificates = std::fs::canonicalize("tests/fixtures/tls").unwrap();
-    let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
-    let port = redis::free_port();
-    let redis = Redis::start_with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("server.pem"),
-        "--tls-key-file",
-        &file("server.key"),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let (redis, port) = Redis::start_encrypted(&[]);
     let with = |server_name: Option<&str>, verify, ca_files: Vec<PathBuf>| {
         let mut settings = settings(&redis);
         settings.redis.servers = vec![Endpoint::new("127.0.0.1", port)];
         settings.redis.tls = Some(TlsSettings { server_name: server_name.map(str::to_owned), verify, ca_files });
         adapter(&settings, Arc::new(SystemClock::default()))
     };
-    let ca = || vec![certificates.join("ca.pem")];
+    let ca = || vec![redis::tls_file("ca.pem")];
     let stream = with(Some("localhost"), Verify::Yes, ca());
     stream.open().await.unwrap();
     assert_eq!(stream.start(invited(1, 1)).await, Ok(()));
