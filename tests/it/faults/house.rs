@@ -226,6 +226,14 @@ impl House {
         format!("{explained}\nengine: {entries:#?}")
     }
 
+    /// Prints what nodes warned of, and which requests they did not serve.
+    pub(super) fn print_warnings(&self) {
+        let telling = |line: &&str| ["\"WARN\"", "\"ERROR\"", "\"status\":503"].iter().any(|part| line.contains(part));
+        for node in &self.nodes {
+            node.everything_written().lines().filter(telling).for_each(|line| println!("{line}"));
+        }
+    }
+
     pub(super) fn assert_no_panic(&self) {
         for node in &self.nodes {
             assert!(!node.everything_written().contains("panicked"), "a node panicked");

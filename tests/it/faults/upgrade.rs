@@ -51,6 +51,9 @@ fn nodes_are_replaced_by_the_next_version_one_by_one_and_nobody_notices() {
     assert_eq!(house.query(STEPS), ["1"]);
     let told = load.stop();
     println!("{} creates confirmed, {} busy, {} lost ({})", told.creations.len(), told.busy, told.lost, told.last_loss);
+    if told.busy > 0 {
+        house.print_warnings();
+    }
     assert_eq!((told.busy, told.lost, &told.server_errors), (0, 0, &Vec::<String>::new()), "{}", told.last_loss);
     assert!(told.creations.len() > 200, "{}", told.creations.len());
     let facts = house.judge(told, SETTLED_WITHIN);
