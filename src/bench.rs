@@ -10,6 +10,7 @@ mod limits;
 mod load;
 mod memory;
 mod neighbours;
+mod processes;
 mod questions;
 mod seed;
 mod table;

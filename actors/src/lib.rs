@@ -3,7 +3,7 @@
 //! ```text
 //! root ─┬─ connectors ── one connector per client      open, check, close; restarted with back-off, for ever
 //!       ├─ health ────── one probe per dependency       every 15 s
-//!       ├─ membership                                   heartbeat, clock, who is alive, sweep, purge, end of holds
+//!       ├─ membership                                   heartbeat, clock, who is alive, sweep, purge, end of holds, hand-over
 //!       ├─ tenants ───── tenant … ── one session per active callback
 //!       ├─ scheduler                                    claims each minute, fires at the exact instant
 //!       └─ notifier                                     delivers what is owed to tenants and customers

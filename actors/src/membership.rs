@@ -1,10 +1,12 @@
 //! Who is alive, what time it is, the sweep over everything that is due and has nobody, and the end of what time ends:
-//! old records, and places that were held long enough.
+//! old records, and places that were held long enough. It also hands over what a node that ends leaves behind.
 //!
-//! Started by the root. Talked to by its own alarms and tasks only. When it dies it forgets who was alive,
+//! Started by the root. Talked to by its own alarms and tasks, and by the root when the node drains. When it dies it forgets who was alive,
 //! and learns it again within 3.5 s. With one node it is the same code as with many.
 
+mod drain;
 mod liveness;
+mod upkeep;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +16,7 @@ use chrono::TimeDelta;
 use domain::event::{ActorKind, Event};
 use domain::ports::{Beat, Due, StoreError, Take, WorkCounts};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
@@ -45,16 +48,6 @@ const READ_SETTINGS: Duration = Duration::from_secs(25 * 60);
 const ROUNDS_PER_PURGE: u64 = 60;
 /// Rounds between two looks for places whose hold is over.
 const ROUNDS_PER_EXPIRY: u64 = 5;
-/// Holds that one look ends; what is left is for the next.
-const EXPIRED_AT_ONCE: usize = 5_000;
-/// Records removed in one step of a purge, and steps in one purge.
-const PURGED_AT_ONCE: usize = 500;
-const PURGE_STEPS: usize = 100;
-/// How long one step of a purge may take.
-const PURGE_DEADLINE: Duration = Duration::from_secs(10);
-/// A record stays for this long after its desired time (a fixed value of the product).
-const KEPT_FOR: TimeDelta = domain::erasure::RETENTION;
-
 /// Messages to membership.
 pub(crate) enum MembershipMsg {
     /// From its alarm, each second.
@@ -69,6 +62,12 @@ pub(crate) enum MembershipMsg {
     HoldsExpired { expired: Result<u64, StoreError> },
     /// From its task.
     Counted { counts: Result<WorkCounts, StoreError> },
+    /// From the root, once: the node drains from now on.
+    DrainBegan,
+    /// From the root, when no session is left: hand everything over. Answered when that was done, or could not be.
+    HandOver { reply: oneshot::Sender<()> },
+    /// From its task: a hand-over has ended.
+    HandedOver,
     /// From one of its tasks, in place of its answer.
     TaskPanicked,
 }
@@ -106,6 +105,9 @@ pub(crate) struct State {
     purging: bool,
     counting: bool,
     expiring: bool,
+    handing_over: bool,
+    /// Rounds in which a node that drains still looks for what it has not begun.
+    rounds_of_drain: u32,
     alarm: AbortHandle,
     meter: Meter,
 }
@@ -127,6 +129,7 @@ impl Actor for MembershipActor {
     async fn pre_start(&self, me: ActorRef<MembershipMsg>, args: MembershipArgs) -> Result<State, ActorProcessingErr> {
         let meter = Meter::new(ActorKind::Membership, args.node.ports.observer.clone(), args.waiting);
         let me = meter.address(&me);
+        args.node.membership.put(me.clone());
         let ticking = me.clone();
         let alarm = tokio::spawn(async move {
             let mut seconds = tokio::time::interval(BEAT);
@@ -150,6 +153,8 @@ impl Actor for MembershipActor {
             purging: false,
             counting: false,
             expiring: false,
+            handing_over: false,
+            rounds_of_drain: drain::ROUNDS,
             alarm: alarm.abort_handle(),
             meter,
         })
@@ -169,6 +174,9 @@ impl Actor for MembershipActor {
             MembershipMsg::Purged { purged } => state.on_purged(purged),
             MembershipMsg::HoldsExpired { expired } => state.on_holds_expired(expired),
             MembershipMsg::Counted { counts } => state.on_counted(counts),
+            MembershipMsg::DrainBegan => state.hand_over_unbegun(),
+            MembershipMsg::HandOver { reply } => state.on_hand_over(reply),
+            MembershipMsg::HandedOver => state.handing_over = false,
             MembershipMsg::TaskPanicked => return Err(TaskPanicked.into()),
         }
         Ok(())
@@ -187,7 +195,9 @@ impl State {
         if self.settings_asked.elapsed() >= READ_SETTINGS {
             self.read_settings();
         }
-        if self.node.may_work() {
+        if self.node.is_draining() {
+            self.hand_over_unbegun();
+        } else if alive {
             self.work_unasked();
         }
     }
@@ -312,46 +322,6 @@ impl State {
         }
     }
 
-    fn purge(&self) {
-        let node = self.node.clone();
-        let work = async move {
-            let purged = purge_all(&node).await;
-            MembershipMsg::Purged { purged }
-        };
-        self.me.run(work, MembershipMsg::TaskPanicked);
-    }
-
-    fn on_purged(&mut self, purged: Result<u64, StoreError>) {
-        self.purging = false;
-        match purged {
-            Ok(0) => {}
-            Ok(callbacks) => {
-                tracing::info!(callbacks, "old records were removed");
-                self.node.note(Event::Purged { callbacks });
-            }
-            Err(error) => tracing::warn!(%error, "a purge failed; the next one goes on"),
-        }
-    }
-
-    fn expire_holds(&self) {
-        let node = self.node.clone();
-        let work = async move {
-            let expired = timeout(SWEEP_DEADLINE, node.ports.holds.expire_holds(node.now(), EXPIRED_AT_ONCE)).await;
-            let expired = expired.unwrap_or_else(|_| Err(StoreError::PerhapsDone("it took too long".into())));
-            MembershipMsg::HoldsExpired { expired }
-        };
-        self.me.run(work, MembershipMsg::TaskPanicked);
-    }
-
-    fn on_holds_expired(&mut self, expired: Result<u64, StoreError>) {
-        self.expiring = false;
-        match expired {
-            Ok(0) => {}
-            Ok(holds) => tracing::debug!(holds, "held places were given back"),
-            Err(error) => tracing::warn!(%error, "held places could not be given back; the next look goes on"),
-        }
-    }
-
     fn count(&self) {
         let node = self.node.clone();
         let work = async move {
@@ -373,21 +343,6 @@ impl State {
             });
         }
     }
-}
-
-/// Removes old records step by step, so that nobody else waits for long; what is left is for the next purge.
-async fn purge_all(node: &Node) -> Result<u64, StoreError> {
-    let mut purged = 0;
-    for _ in 0..PURGE_STEPS {
-        let now = node.now();
-        let step = timeout(PURGE_DEADLINE, node.ports.callbacks.purge(now - KEPT_FOR, now, PURGED_AT_ONCE)).await;
-        let step = step.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the purge took too long".into())))?;
-        purged += step;
-        if step < PURGED_AT_ONCE as u64 || !node.may_work() {
-            break;
-        }
-    }
-    Ok(purged)
 }
 
 #[cfg(test)]

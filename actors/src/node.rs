@@ -17,6 +17,7 @@ use crate::directory::Directory;
 use crate::health::HealthBoard;
 use crate::live::LiveBoard;
 use crate::mailbox::Address;
+use crate::membership::MembershipMsg;
 use crate::notifier::NotifierMsg;
 use crate::others::Elsewhere;
 use crate::pinger::Pinger;
@@ -79,6 +80,7 @@ pub(crate) struct Node {
     pub(crate) pinger: Pinger,
     pub(crate) reloads: Arc<Semaphore>,
     pub(crate) bystanders: Arc<Semaphore>,
+    pub(crate) membership: Place<MembershipMsg>,
     pub(crate) tenants: Place<TenantsMsg>,
     pub(crate) scheduler: Place<SchedulerMsg>,
     pub(crate) notifier: Place<NotifierMsg>,
@@ -116,6 +118,7 @@ impl Node {
             pinger,
             reloads: Arc::new(Semaphore::new(RELOADS)),
             bystanders: Arc::new(Semaphore::new(BYSTANDERS)),
+            membership: Place::default(),
             tenants: Place::default(),
             scheduler: Place::default(),
             notifier: Place::default(),
@@ -225,8 +228,17 @@ impl Node {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// From now on nothing is begun here, and what is not begun yet goes to other nodes.
     pub(crate) fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        if !self.draining.swap(true, Ordering::Relaxed) {
+            self.membership.hint(MembershipMsg::DrainBegan);
+        }
+    }
+
+    /// Who owns what is booked here for now or for soon. While the node drains that is nobody: whoever sweeps next takes
+    /// it, and this node would not begin it.
+    pub(crate) fn owner_of_new(&self) -> Option<Incarnation> {
+        (!self.is_draining()).then_some(self.me)
     }
 }
 

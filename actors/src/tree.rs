@@ -20,7 +20,7 @@ use crate::desk::Desk;
 use crate::health::{HealthSnapshot, Probes};
 use crate::keeper::{Family, Start, Supervisor, SupervisorArgs, spawn};
 use crate::mailbox::Waiting;
-use crate::membership::{MembershipActor, MembershipArgs};
+use crate::membership::{MembershipActor, MembershipArgs, MembershipMsg};
 use crate::node::Node;
 use crate::notifier::{NotifierActor, NotifierArgs};
 use crate::others;
@@ -32,6 +32,8 @@ use crate::tenants::{TenantsActor, TenantsArgs, TenantsMsg};
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the actors that are not sessions may take to end, all together.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
+/// How long handing callbacks over to other nodes may take.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long signing off may take; a node that did not is missed within 3.5 s.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -216,13 +218,15 @@ impl Tree {
         why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "the tree ended".to_owned())
     }
 
-    /// From now on the node is not ready, claims nothing and starts no session.
+    /// From now on the node is not ready, claims nothing and starts no session; what it has not begun it hands over to
+    /// other nodes.
     pub fn begin_drain(&self) {
         self.node.begin_drain();
     }
 
-    /// Ends the tree, leaves first: sessions finish what they are handling, then the supervisors go, last the
-    /// node's row. Cut short by `grace` it equals a kill, which loses nothing either.
+    /// Ends the tree, leaves first: sessions finish what they are handling, what is left of their callbacks goes to other
+    /// nodes, then the supervisors go, last the node's row. Cut short by `grace` it equals a kill, which loses nothing
+    /// either.
     pub async fn stop(self, grace: Duration) {
         self.node.begin_drain();
         let drained = async {
@@ -231,8 +235,12 @@ impl Tree {
             drop(answer.await);
         };
         if timeout(grace, drained).await.is_err() {
-            tracing::warn!("not every session ended in time; the next start takes them over");
+            tracing::warn!("not every session ended in time; whoever gets its callback goes on");
         }
+        let (reply, handed_over) = oneshot::channel();
+        self.node.membership.hint(MembershipMsg::HandOver { reply });
+        // Also over if membership is gone or has failed: the sweeps of others take what is due.
+        drop(timeout(HAND_OVER_DEADLINE, handed_over).await);
         drop(self.root.stop_and_wait(None, Some(STOP_DEADLINE + Duration::from_secs(1))).await);
         match timeout(LEAVE_DEADLINE, self.node.ports.nodes.leave(self.node.me)).await {
             Ok(Ok(())) => {}

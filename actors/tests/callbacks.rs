@@ -11,6 +11,7 @@ mod callbacks {
     mod ahead;
     mod begins_another;
     mod captcha;
+    mod draining;
     mod explain;
     mod failing;
     mod flow;

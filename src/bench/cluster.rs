@@ -17,6 +17,7 @@ mod figures;
 mod lives;
 mod memory;
 mod pgbench;
+mod profile;
 mod redis;
 mod servers;
 mod start;

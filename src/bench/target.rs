@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::BenchError;
+use super::processes::Process;
 
 /// A running `ges serve` or constant server.
 pub(super) struct Target {
@@ -82,12 +83,7 @@ impl Target {
 
     /// CPU seconds used so far, user and system, from `/proc` (in ticks of 10 ms).
     pub(super) fn cpu_seconds(&self) -> Result<f64, BenchError> {
-        let stat = self.proc("stat")?;
-        // Fields 14 and 15; the second field, the name, is in brackets and may hold blanks.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
-        Ok(ticks as f64 / 100.0)
+        Ok(Process::read(&self.child.id().to_string())?.seconds)
     }
 
     /// How often its threads have given up the processor to wait for something, from `/proc`. What threads

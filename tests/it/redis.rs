@@ -16,6 +16,7 @@ use domain::ports::{Bus as _, Connector as _, Hint};
 use ges::clock::SystemClock;
 use ges::redis::{BusSettings, Endpoint, Layout, RedisBus, RedisSettings};
 
+use crate::harness::poll;
 use crate::harness::redis::Redis;
 
 /// How long what takes moments may take on a busy machine.
@@ -68,11 +69,7 @@ impl Node {
     }
 
     async fn until_heard(&self, what: &Hint) {
-        let heard = async {
-            while !self.heard().contains(what) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(tokio::time::timeout(SOON, heard).await.is_ok(), "{what:?} is not in {:?}", self.heard());
+        poll::until_async(&format!("{what:?} is heard"), SOON, async || self.heard().contains(what).then_some(()))
+            .await;
     }
 }

@@ -54,7 +54,8 @@ contract! {
         leave_a_history_without_gaps, of_one_callback_go_one_per_batch, of_a_newer_row_are_refused;
     work: a_claim_takes_what_starts_before_the_horizon, a_claim_follows_todays_lead, claims_have_a_limit,
         two_claimers_never_share, due_lists_the_owners_work_oldest_first, a_take_needs_a_dead_owner_or_none,
-        overdue_work_is_taken_from_anybody, takes_have_a_limit_and_an_order, idle_sweeps_write_nothing,
+        overdue_work_is_taken_from_anybody, takes_have_a_limit_and_an_order, a_node_that_ends_hands_its_work_over,
+        what_is_handed_over_is_due_as_before, idle_sweeps_write_nothing,
         newer_rows_are_left_alone, parking_hides_and_unparking_shows, a_parked_callback_stays_parked,
         a_purge_takes_only_settled_and_old, a_purge_is_bounded, work_is_counted;
     batches: gather_while_the_writer_is_busy, a_poisoned_command_fails_alone, many_poisoned_commands_fail_alone,

@@ -7,6 +7,7 @@ use domain::numbers::{PhoneNumber, Region};
 use domain::ports::NodeStore;
 use tokio::time::sleep;
 
+use super::upkeep::KEPT_FOR;
 use super::*;
 use crate::testing::{Collected, Fault as Told, Op, PHONE, World, collect, queue_name, tenant_id, until};
 
@@ -237,4 +238,26 @@ async fn settings_are_read_again_within_half_an_hour() {
     assert_eq!(stage.settings_changed(), 1);
     sleep(SECOND * 60 * 6).await;
     assert_eq!(stage.settings_changed(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_ends_hands_everything_over_in_batches() {
+    let world = World::new();
+    let [one, other] = ["one", "other"].map(|name| world.nodes.add_other(name));
+    let stage = Stage::new(world).await;
+    let later = stage.world.clock.time() + TimeDelta::hours(1);
+    for _ in 0..4_500 {
+        row(&stage.world, Some(stage.node.me), later);
+    }
+    sleep(SECOND).await;
+    stage.node.begin_drain();
+    let (reply, done) = oneshot::channel();
+    stage.node.membership.hint(MembershipMsg::HandOver { reply });
+    done.await.unwrap();
+    let owned = |owner| stage.world.store.rows().iter().filter(|row| row.callback.owner == Some(owner)).count();
+    assert_eq!((owned(one), owned(other), owned(stage.node.me)), (2_250, 2_250, 0));
+    assert!(stage.world.store.rows().iter().all(|row| row.callback.wake_at == Some(later)));
+    sleep(SECOND * 10).await;
+    let calls = stage.world.faults.calls(Op::HandOver);
+    assert!((4..=8).contains(&calls), "three batches, and each look that finds nothing more: {calls}");
 }

@@ -170,10 +170,14 @@ impl State {
         pass: Option<&Pass>,
         now: DateTime<Utc>,
     ) -> (Draft, HeldPlace) {
-        let (id, me) = (CallbackId::generate(now), self.node.me);
+        let (id, me, owner) = (CallbackId::generate(now), self.node.me, self.node.owner_of_new());
         let mut place = HeldPlace { tenant: self.me.clone(), id: None };
-        let near = matches!(plan.when, When::Scheduled { start_at, .. } if start_at - now < NEAR);
+        let soon = matches!(plan.when, When::Scheduled { start_at, .. } if start_at - now < NEAR);
+        let near = soon && owner.is_some();
         let mut callback = draft::callback(id, &plan, &new, me, near.then_some(me), now);
+        if owner.is_none() {
+            callback.owner = None;
+        }
         let next = match plan.when {
             When::Immediate if self.take_place(id, plan.terms.queue.clone()) => {
                 place.id = Some(id);

@@ -121,7 +121,7 @@ fn draft(
     let tenant = facts.current();
     let wait = node.ports.routing.expected_wait(tenant.id, &before.queue);
     let new = judge_new_time(&tenant, &before.queue, desired_time, wait, now)?;
-    let owner = (new.start_at - now < NEAR).then_some(node.me);
+    let owner = node.owner_of_new().filter(|_| new.start_at - now < NEAR);
     let slot = Some(new.slot.start);
     let mut after = before.clone();
     let input = Input::Reschedule { desired_time, slot, start_at: new.start_at, owner };

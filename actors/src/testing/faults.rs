@@ -20,6 +20,7 @@ pub enum Op {
     Claim,
     Due,
     Take,
+    HandOver,
     Park,
     Unpark,
     Parked,

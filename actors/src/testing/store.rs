@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Cause, Fate, Saving, State};
+use domain::callback::{Callback, Cause, Fate, HandOff, Saving, State};
 use domain::ids::{CallbackId, HoldId, Incarnation, QueueName, TenantId};
-use domain::ports::{Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take};
+use domain::ports::{Change, Claim, Details, Due, HandOver, Handed, HistoryEntry, Parked, SaveError, StoreError, Take};
 use domain::slots::Grid;
 
 use super::holds::HoldRow;
@@ -255,6 +255,25 @@ impl Tables {
             Some(row.hand_to(take.owner, Cause::Taken, take.at))
         });
         taken.collect()
+    }
+
+    fn hand_over(&mut self, hand_over: &HandOver) -> u64 {
+        let goes = |it: &Callback| match hand_over.what {
+            Handed::Unbegun => it.hand_off == HandOff::Idle && it.state != State::Completed,
+            Handed::All => true,
+        };
+        let owned = self.rows.values().map(|row| &row.callback).filter(|it| it.owner == Some(hand_over.owner));
+        let mut found: Vec<_> = owned.filter(|it| goes(it)).filter_map(|it| Some((it.wake_at?, it.id))).collect();
+        found.sort_unstable();
+        found.truncate(hand_over.limit);
+        let mut given = 0;
+        for ((_, id), to) in found.into_iter().zip(hand_over.to.iter().cycle()) {
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.hand_to(*to, Cause::Taken, hand_over.at);
+                given += 1;
+            }
+        }
+        given
     }
 
     fn set_aside(

@@ -1,6 +1,7 @@
 //! What stores do: callbacks, settings and keys, who is alive.
 
 mod cancelling;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::notices::Audience;
 use crate::slots::Grid;
 use crate::tenant::{Tenant, TenantDocument};
 use crate::throttle::{BookingLimits, LimitReached};
+pub use work::*;
 
 /// How a call to a store failed. The texts are for operators and hold no values of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -191,36 +193,6 @@ pub struct Due {
     pub needs_place: bool,
 }
 
-/// What the scheduler claims: unowned scheduled callbacks that start soon.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
-    /// Who claims.
-    pub owner: Incarnation,
-    /// Everything whose start instant lies before this is claimed.
-    pub horizon: DateTime<Utc>,
-    /// By how much each queue starts before the desired time just now; queues that are missing: none.
-    pub leads: BTreeMap<(TenantId, QueueName), chrono::Duration>,
-    /// At most so many.
-    pub limit: usize,
-    /// Database time, for the history.
-    pub at: DateTime<Utc>,
-}
-
-/// What the sweep takes over.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Take {
-    /// Who takes.
-    pub owner: Incarnation,
-    /// Incarnations that are alive; their rows are left alone unless overdue.
-    pub living: Vec<Incarnation>,
-    /// Rows due at this instant (database time) count.
-    pub at: DateTime<Utc>,
-    /// Rows due before this are taken whoever owns them.
-    pub overdue_before: DateTime<Utc>,
-    /// At most so many, oldest first.
-    pub limit: usize,
-}
-
 /// What the rare members and the user data of a callback are.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Details {
@@ -305,6 +277,10 @@ pub trait CallbackStore: Send + Sync {
 
     /// Gives callbacks that nobody looks after to `take.owner`, each with a new version. Cheap when there are none.
     async fn take(&self, take: Take) -> Result<Vec<Due>, StoreError>;
+
+    /// Gives callbacks of a node that ends to others, as many to each, each with a new version; what is due, and when,
+    /// stays. Returns how many were given: whoever wants all of them to go repeats it until none is.
+    async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError>;
 
     /// Sets a callback aside: nobody works on it unasked until it is taken up again.
     async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError>;

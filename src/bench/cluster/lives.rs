@@ -62,7 +62,7 @@ async fn lives(bed: &Bed, part: u64, table: &mut Table, figures: &mut Figures) -
     }
     let callbacks = (part * PARTS) as f64;
     let own = bed.servers.own.calls().await?.since(&own);
-    let voice = bed.servers.voice.calls().await?.since(&voice);
+    let voice = bed.servers.voice.calls().await?.since(&voice).outside_scripts();
     if bed.servers.own.is_used().await? {
         figures.note(Row::RedisImmediate, own.all() as f64 / callbacks);
     } else {

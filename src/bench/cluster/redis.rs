@@ -10,7 +10,8 @@ use super::super::BenchError;
 
 /// Commands that the bench itself sends.
 const OF_THE_BENCH: [&str; 3] = ["info", "flushall", "config|resetstat"];
-/// Commands that only scripts call: each stands for one `evalsha` of a client, which is counted.
+/// Commands that on the voice Redis only scripts call: each stands for one `evalsha` of a client, which is counted. On the
+/// nodes' own Redis there are no scripts, and they are the cache of statistics.
 const IN_SCRIPTS: [&str; 5] = ["get", "set", "xadd", "xdel", "xrange"];
 /// Commands by which the service uses the stream; all others there are the engine's.
 const OF_THE_SERVICE: [&str; 3] = ["evalsha", "eval", "ping"];
@@ -24,12 +25,28 @@ pub(super) struct Redis(pub(super) SocketAddr);
 pub(super) struct Calls(BTreeMap<String, u64>);
 
 impl Calls {
+    /// From what a server answers to `INFO commandstats`.
+    fn read(text: &str) -> Self {
+        let one = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let counted = !OF_THE_BENCH.contains(&name);
+            counted.then_some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        Self(text.lines().filter_map(one).collect())
+    }
+
     /// What has been sent since an earlier look.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         let of = |(name, calls): (&String, &u64)| {
             (name.clone(), calls.saturating_sub(earlier.0.get(name).copied().unwrap_or_default()))
         };
         Self(self.0.iter().map(of).filter(|(_, calls)| *calls > 0).collect())
+    }
+
+    /// What clients of the voice Redis have sent themselves.
+    pub(super) fn outside_scripts(mut self) -> Self {
+        self.0.retain(|name, _| !IN_SCRIPTS.contains(&name.as_str()));
+        self
     }
 
     /// Of everybody.
@@ -70,15 +87,9 @@ impl Redis {
         self.ask("CONFIG RESETSTAT").await.map(drop)
     }
 
-    /// What clients have sent so far.
+    /// What was called so far, also by scripts.
     pub(super) async fn calls(self) -> Result<Calls, BenchError> {
-        let text = self.ask("INFO commandstats").await?;
-        let one = |line: &str| {
-            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-            let counted = !OF_THE_BENCH.contains(&name) && !IN_SCRIPTS.contains(&name);
-            counted.then_some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
-        };
-        Ok(Calls(text.lines().filter_map(one).collect()))
+        Ok(Calls::read(&self.ask("INFO commandstats").await?))
     }
 
     /// Bytes that it uses.
@@ -95,5 +106,22 @@ impl Redis {
         let text = self.ask(&format!("INFO {section}")).await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
         value.ok_or_else(|| BenchError::Data(format!("the Redis at {} does not tell {name}", self.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_counts_on_the_own_redis_and_scripts_count_once_on_the_other() {
+        let told = "# Commandstats\r\ncmdstat_get:calls=7,usec=70,usec_per_call=10.00\r\n\
+                    cmdstat_evalsha:calls=5,usec=9,usec_per_call=1.80\r\n\
+                    cmdstat_config|resetstat:calls=1,usec=3,usec_per_call=3.00\r\n\
+                    cmdstat_publish:calls=2,usec=3,usec_per_call=1.50\r\n";
+        let calls = Calls::read(told);
+        assert_eq!((calls.all(), calls.text().as_str()), (14, "evalsha 5, get 7, publish 2"));
+        let outside = calls.outside_scripts();
+        assert_eq!((outside.all(), outside.of_the_service()), (7, 5));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use domain::ports::{Booked, Booking, CallbackStore as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Statement};
 
 use super::super::{BenchError, seed};
 use super::redis::Redis;
@@ -128,6 +128,23 @@ impl Database {
         Ok(self.number(text).await? as f64)
     }
 
+    /// Bytes of write-ahead log that the whole server has written.
+    pub(super) async fn wal_bytes(&self) -> Result<f64, BenchError> {
+        Ok(self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await? as f64)
+    }
+
+    /// Somebody who looks at what the nodes' sessions do.
+    ///
+    /// # Errors
+    /// If the server lets nobody in.
+    pub(super) async fn watcher(&self) -> Result<Watcher, BenchError> {
+        let client = connect(&self.address).await?;
+        let text = "SELECT state, coalesce(wait_event, '') FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'ges' AND state <> 'idle'";
+        let statement = client.prepare(text).await.map_err(|error| failed(&error))?;
+        Ok(Watcher { client, statement })
+    }
+
     /// Books by the store's own way of writing: a queue, batches, and the statements of the service.
     ///
     /// # Errors
@@ -137,5 +154,70 @@ impl Database {
         let kept =
             booked.map_err(|error| failed(&error)).try_fold(true, async |all, booked| Ok(all && booked == Booked::New));
         if kept.await? { Ok(()) } else { Err(BenchError::Broken("a booking was not kept".to_owned())) }
+    }
+}
+
+/// What a session is doing that has a transaction under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// It executes.
+    Runs,
+    /// It waits until the log is on disk.
+    Flushes,
+    /// It waits for the next statement.
+    WaitsForNode,
+    /// It waits for anything else.
+    Waits,
+}
+
+impl Activity {
+    fn of(state: &str, wait_event: &str) -> Self {
+        // Their case differs between versions of the server.
+        let event = wait_event.to_ascii_lowercase();
+        match (state, event.as_str()) {
+            ("active", "") => Self::Runs,
+            ("active", event) if event.starts_with("wal") && !event.contains("insert") => Self::Flushes,
+            ("active", event) if event != "clientread" => Self::Waits,
+            _ => Self::WaitsForNode,
+        }
+    }
+}
+
+/// A connection of its own, so that looking waits for nothing.
+pub(super) struct Watcher {
+    client: Client,
+    statement: Statement,
+}
+
+impl Watcher {
+    /// What each session of a node does that is not idle.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub(super) async fn sessions(&self) -> Result<Vec<Activity>, BenchError> {
+        let rows = self.client.query(&self.statement, &[]).await.map_err(|error| failed(&error))?;
+        let one = |row: &tokio_postgres::Row| Ok(Activity::of(row.try_get(0)?, row.try_get(1)?));
+        rows.iter().map(one).collect::<Result<_, tokio_postgres::Error>>().map_err(|error| failed(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_events_are_told_apart() {
+        for (state, event, expected) in [
+            ("active", "", Activity::Runs),
+            ("active", "WALSync", Activity::Flushes),
+            ("active", "WalSync", Activity::Flushes),
+            ("active", "WALWrite", Activity::Flushes),
+            ("active", "WALInsert", Activity::Waits),
+            ("active", "transactionid", Activity::Waits),
+            ("active", "ClientRead", Activity::WaitsForNode),
+            ("idle in transaction", "ClientRead", Activity::WaitsForNode),
+        ] {
+            assert_eq!(Activity::of(state, event), expected, "{state} {event}");
+        }
     }
 }

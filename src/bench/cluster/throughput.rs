@@ -12,6 +12,7 @@ use super::super::{BenchError, Scale, seed};
 use super::bed::{Bed, Setup};
 use super::figures::{Figures, Row};
 use super::pgbench::Pgbench;
+use super::profile::{self, Counts, Profile, Sampling};
 use super::servers::Servers;
 
 const CONNECTIONS: [usize; 2] = [64, 256];
@@ -64,27 +65,34 @@ pub(super) async fn run(servers: &Servers, scale: Scale, figures: &mut Figures) 
         "aim",
     ];
     let mut table = Table::new(&title, &columns);
+    let mut profiles = Vec::new();
     for connections in CONNECTIONS {
-        let mut rounds = [Vec::new(), Vec::new()];
+        let mut rounds = [1, 2].map(|nodes| (Vec::new(), Profile::of(nodes, connections)));
         for _ in 0..scale.rounds() {
-            for (nodes, rounds) in (1..).zip(&mut rounds) {
-                rounds.push(bench.round(nodes, connections).await?);
+            for (nodes, (rounds, profile)) in (1..).zip(&mut rounds) {
+                rounds.push(bench.round(nodes, connections, profile).await?);
             }
         }
-        for (nodes, rounds) in (1..).zip(&rounds) {
+        for (nodes, (rounds, profile)) in (1..).zip(rounds) {
             let ratio = median(rounds.iter().map(|round| round.creates / round.limit()).collect());
-            table.row(row(nodes, connections, rounds, ratio));
+            table.row(row(nodes, connections, &rounds, ratio));
+            profiles.push((profile, median_of(&rounds, |it| it.creates), median_of(&rounds, |it| it.limit())));
             // The last is the larger number of connections.
             figures.note(if nodes == 1 { Row::CreatesOne } else { Row::CreatesTwo }, ratio);
         }
     }
     table.print();
+    profile::print(&profiles);
     constant.stop()?;
     bed.stop().await
 }
 
+fn median_of(rounds: &[Round], value: impl Fn(&Round) -> f64) -> f64 {
+    median(rounds.iter().map(value).collect())
+}
+
 fn row(nodes: usize, connections: usize, rounds: &[Round], ratio: f64) -> [String; 12] {
-    let of = |value: fn(&Round) -> f64| number(median(rounds.iter().map(value).collect()));
+    let of = |value: fn(&Round) -> f64| number(median_of(rounds, value));
     [
         format!("{nodes}, {connections}"),
         of(|it| it.creates),
@@ -116,13 +124,16 @@ impl Bench<'_> {
         self.pgbench.rows_per_second(2, BATCH).map(drop)
     }
 
-    async fn round(&self, nodes: usize, connections: usize) -> Result<Round, BenchError> {
+    async fn round(&self, nodes: usize, connections: usize, profile: &mut Profile) -> Result<Round, BenchError> {
         let constant = self.load(&[self.constant.external], connections).await?.0;
         let at: Vec<SocketAddr> = self.bed.externals().into_iter().take(nodes).collect();
-        let (commits, commands, cpu) = self.counts(nodes).await?;
+        let before = Counts::take(self.bed, nodes).await?;
+        let sampling = Sampling::start(self.bed.database.watcher().await?);
         let (creates, p99_ms, done) = self.load(&at, connections).await?;
-        let (commits_now, commands_now, cpu_now) = self.counts(nodes).await?;
-        let batch = (commands_now - commands) / (commits_now - commits).max(1.0);
+        let looks = sampling.end();
+        let counts = Counts::take(self.bed, nodes).await?.since(before);
+        profile.add(done, done / creates.max(1e-9), counts, looks);
+        let batch = counts.mean_batch();
         let whole = batch.round().max(1.0) as usize;
         let (rows, singles, batches) = tokio::task::block_in_place(|| {
             Ok::<_, BenchError>((
@@ -131,7 +142,7 @@ impl Bench<'_> {
                 self.pgbench.rows_per_second(nodes, BATCH)?,
             ))
         })?;
-        let cpu = (cpu_now - cpu) * 1000.0 / done.max(1.0);
+        let cpu = counts.node_cpu_per_thousand(done);
         Ok(Round { creates, p99_ms, batch, cpu, constant, rows, singles, batches })
     }
 
@@ -143,17 +154,6 @@ impl Bench<'_> {
             return Err(BenchError::Broken(format!("{} of {} requests were not answered 200", seen.refused, seen.ok)));
         }
         Ok((seen.per_second(), seen.latency_ms(0.99), seen.ok as f64))
-    }
-
-    /// Commits, commands in them, and processor seconds, of the first `nodes`.
-    async fn counts(&self, nodes: usize) -> Result<(f64, f64, f64), BenchError> {
-        let mut counts = (0.0, 0.0, 0.0);
-        for node in self.bed.nodes.iter().take(nodes) {
-            counts.0 += node.metric("ges_commit_commands_count").await?;
-            counts.1 += node.metric("ges_commit_commands_sum").await?;
-            counts.2 += node.cpu_seconds()?;
-        }
-        Ok(counts)
     }
 }
 

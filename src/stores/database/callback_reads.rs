@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, HandOff, Idempotency, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
-use domain::ports::{Booked, Claim, Due, HistoryEntry, Parked, StoreError, Take, WorkCounts};
+use domain::ports::{Booked, Claim, Due, Handed, HistoryEntry, Parked, StoreError, Take, WorkCounts};
 
 use super::{NameReads, id_bytes};
 use crate::stores::command::{Forget, OwnRow};
@@ -61,6 +61,9 @@ pub(in crate::stores) trait CallbackReads: NameReads {
 
     /// Rows of an owner, or of nobody, that are due at `until`, oldest first.
     async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
+
+    /// Unfinished rows of an owner without an attempt with routing, in the order in which they are due.
+    async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
 
     /// Unowned scheduled rows that are due before an instant, oldest first.
     async fn claimable_rows(&mut self, before: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
@@ -174,6 +177,15 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     async fn due(&mut self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
         let found = self.due_rows(Some(owner.0), millis(at), limit).await?;
         Ok(self.candidates(found).await.into_iter().map(|candidate| candidate.due).collect())
+    }
+
+    /// What an owner has to do, now or later, in the order in which it is due.
+    async fn owned(&mut self, owner: Incarnation, what: Handed, limit: usize) -> Result<Vec<Candidate>, StoreError> {
+        let found = match what {
+            Handed::Unbegun => self.unbegun_rows(owner.0, limit).await?,
+            Handed::All => self.due_rows(Some(owner.0), i64::MAX, limit).await?,
+        };
+        Ok(self.candidates(found).await)
     }
 
     /// Unowned scheduled callbacks whose start instant under today's lead lies before the horizon.

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
-    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
-    WorkCounts,
+    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HandOver, HistoryEntry, Parked, SaveError, StoreError,
+    Take, WorkCounts,
 };
 use domain::slots::Grid;
 
+use super::callback_reads::Candidate;
 use super::{CallbackReads as _, Database, DatabaseStore, Writers, purge, recount};
 use crate::stores::command::{Command, Outcome, unexpected};
 use crate::stores::packing::{packed_book, unpacked_details};
@@ -69,6 +70,19 @@ impl<D: Database> CallbackStore for DatabaseStore<D> {
         self.writes.own(owner, Cause::Taken, at, candidates).await
     }
 
+    async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError> {
+        let HandOver { owner, to, what, at, limit } = hand_over;
+        if to.is_empty() {
+            return Ok(0);
+        }
+        let candidates = self.database.read(None, move |reader| reader.owned(owner, what, limit)).await?;
+        let mut given = 0;
+        for (to, share) in shared_out(candidates, &to) {
+            given += self.writes.own(to, Cause::Taken, at, share).await?.len() as u64;
+        }
+        Ok(given)
+    }
+
     async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError> {
         self.writes.save(Command::Park { tenant, id, reason: reason.to_owned(), at }).await
     }
@@ -113,4 +127,16 @@ impl<D: Database> CallbackStore for DatabaseStore<D> {
     async fn work_counts(&self) -> Result<WorkCounts, StoreError> {
         self.database.read(None, |reader| reader.work_counts()).await
     }
+}
+
+/// Candidates in turn, so that what is due soon is spread like everything else.
+fn shared_out(candidates: Vec<Candidate>, to: &[Incarnation]) -> Vec<(Incarnation, Vec<Candidate>)> {
+    let mut shares: Vec<_> = to.iter().map(|owner| (*owner, Vec::new())).collect();
+    let parties = shares.len().max(1);
+    for (number, candidate) in candidates.into_iter().enumerate() {
+        if let Some((_, share)) = shares.get_mut(number % parties) {
+            share.push(candidate);
+        }
+    }
+    shares
 }

@@ -25,6 +25,8 @@ statements! {
     // The owner's own list, and what a dead owner left behind.
     OwnedDue = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner = ? AND wake_at <= ? AND format = ? ORDER BY wake_at LIMIT ?";
+    OwnedUnbegun = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
+        WHERE owner = ? AND wake_at IS NOT NULL AND hand_off = 0 AND state <> 4 AND format = ? ORDER BY wake_at LIMIT ?";
     UnownedDue = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner IS NULL AND wake_at <= ? AND format = ? ORDER BY wake_at LIMIT ?";
     Claimable = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
@@ -97,6 +99,10 @@ impl CallbackReads for Reader {
             Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]).await,
             None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]).await,
         }
+    }
+
+    async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        self.rows::<OwnedUnbegun, _>(&[owner.into(), FORMAT.into(), sql_limit(limit).into()]).await
     }
 
     async fn claimable_rows(&mut self, before: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {

@@ -26,6 +26,9 @@ statements! {
     OwnedDue -> (Binary, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt) =
         "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner = ? AND wake_at <= ? AND format = ? ORDER BY wake_at LIMIT ?";
+    OwnedUnbegun -> (Binary, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt) =
+        "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
+        WHERE owner = ? AND wake_at IS NOT NULL AND hand_off = 0 AND state <> 4 AND format = ? ORDER BY wake_at LIMIT ?";
     UnownedDue -> (Binary, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt) =
         "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner IS NULL AND wake_at <= ? AND format = ? ORDER BY wake_at LIMIT ?";
@@ -96,6 +99,10 @@ impl CallbackReads for Reader {
             Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]),
             None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]),
         }
+    }
+
+    async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        self.rows::<OwnedUnbegun, _>(&[owner.into(), FORMAT.into(), sql_limit(limit).into()])
     }
 
     async fn claimable_rows(&mut self, before: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {

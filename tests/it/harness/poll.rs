@@ -26,3 +26,24 @@ pub(crate) fn try_until<T>(within: Duration, mut look: impl FnMut() -> Option<T>
         std::thread::park_timeout(PAUSE);
     }
 }
+
+/// As [`until`], where looking is asynchronous or whoever is waited for needs this thread meanwhile.
+///
+/// # Panics
+/// As [`until`].
+pub(crate) async fn until_async<T, L: Future<Output = Option<T>>>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> L,
+) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let found = tokio::time::timeout(within, found).await;
+    found.unwrap_or_else(|_| panic!("waited {within:?} in vain for: {what}"))
+}

@@ -11,10 +11,11 @@ use domain::ports::{AnswerCache as _, Bus as _, Connector, Hint, Probe};
 use domain::secret::Secret;
 use domain::wait::QueueReport;
 use ges::redis::{Endpoint, Layout, RedisBus, RedisSettings, TlsSettings, Verify};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{Node, SOON, single};
+use crate::harness::poll;
 use crate::harness::redis::{self, Redis};
 use crate::harness::sentinels::{NAME, Sentinels};
 
@@ -61,20 +62,21 @@ async fn keeps_the_contract(settings: &RedisSettings) {
     assert_eq!(stranger.heard(), [], "another installation on the same servers hears nothing");
     assert_eq!((one.count(BusEnd::Dropped), one.count(BusEnd::Ignored)), (0, 0));
     one.bus.keep(b"question", "an answer".into(), Duration::from_secs(60));
-    let found = async {
-        loop {
-            if let Some(known) = other.bus.find(b"question").await {
-                return known;
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let found = timeout(SOON, found).await.expect("an answer is shared");
+    let found = poll::until_async("an answer that is shared", SOON, || other.bus.find(b"question")).await;
     assert_eq!(found.answer.as_ref(), "an answer");
     assert_eq!((stranger.bus.find(b"question").await, one.bus.find(b"another").await), (None, None));
     for node in [one, other, stranger] {
         node.bus.close().await;
     }
+}
+
+/// Tells until it is heard: what is told on a broken way is lost.
+async fn until_hears(teller: &Node, listener: &Node, number: u128) {
+    let look = async || {
+        teller.bus.tell(changed(number));
+        listener.heard().contains(&changed(number)).then_some(())
+    };
+    poll::until_async("one node hears the other again", SOON, look).await;
 }
 
 /// Does for a client what its actor does: looks often, and opens it anew when it does not work.
@@ -146,13 +148,7 @@ async fn sentinels_keep_the_contract_and_lead_to_the_next_primary() {
     sentinels.until_taken_over(old);
     // Whatever is told meanwhile may be lost; in the end they hear each other again.
     for (teller, listener, number) in [(&one, &other, 2), (&other, &one, 3)] {
-        let again = async {
-            while !listener.heard().contains(&changed(number)) {
-                teller.bus.tell(changed(number));
-                sleep(Duration::from_millis(100)).await;
-            }
-        };
-        timeout(SOON, again).await.expect("they hear each other over the new primary");
+        until_hears(teller, listener, number).await;
     }
     for (node, actor) in [one, other].iter().zip(actors) {
         actor.abort();
@@ -176,26 +172,13 @@ async fn what_nobody_can_hear_is_lost_and_afterwards_everything_heals() {
     assert!(said.contains("until it is back"), "{said}");
     let actors = [&one, &other].map(|node| tokio::spawn(look_after(node.bus.clone())));
     redis.restart();
-    let again = async {
-        while !other.heard().contains(&changed(100)) {
-            one.bus.tell(changed(100));
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(SOON, again).await.expect("it is heard again");
+    until_hears(&one, &other, 100).await;
     assert!(one.count(BusEnd::Dropped) > 0, "what was lost is counted");
     // Stopped in the middle of whatever it does, it answers nobody and closes nothing.
     redis.stop();
-    let told = timeout(SOON, async { while Probe::check(one.bus.as_ref()).await.is_ok() {} });
-    told.await.expect("it is noticed");
+    poll::until_async("it is noticed", SOON, async || Probe::check(one.bus.as_ref()).await.err()).await;
     redis.go_on();
-    let again = async {
-        while !one.heard().contains(&changed(101)) {
-            other.bus.tell(changed(101));
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(SOON, again).await.expect("it is heard once more");
+    until_hears(&other, &one, 101).await;
     actors.iter().for_each(tokio::task::JoinHandle::abort);
 }
 

@@ -28,6 +28,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::bench::{Bench, ScriptedInbox, TestClock, asked, close, id, tenant};
+use crate::harness::poll;
 use crate::harness::redis::{self, Redis};
 
 const STREAM: &str = "NewCallbackStream";
@@ -221,10 +222,5 @@ fn said(redis: &Redis) -> Vec<(String, String)> {
 
 /// Waits until the client has come back by itself, between two looks of its actor.
 async fn came_back(stream: &OrsStream) {
-    let back = async {
-        while Connector::check(stream).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(15), back).await.expect("it comes back");
+    poll::until_async("it comes back", Duration::from_secs(15), async || Connector::check(stream).await.ok()).await;
 }

@@ -21,7 +21,8 @@ use ges::stores::{DatabaseStore, Store};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+
+use crate::harness::poll;
 
 /// Makes a fresh store with the given bounds.
 pub(crate) type Start = dyn Fn(Limits) -> Fixture + Sync;
@@ -381,9 +382,5 @@ pub(crate) async fn join<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
 
 /// Waits for a state, at most ten seconds.
 pub(crate) async fn until(what: &str, state: impl Fn() -> bool) {
-    let deadline = Instant::now() + StdDuration::from_secs(10);
-    while !state() {
-        assert!(Instant::now() < deadline, "never came: {what}");
-        tokio::task::yield_now().await;
-    }
+    poll::until_async(what, StdDuration::from_secs(10), || std::future::ready(state().then_some(()))).await;
 }

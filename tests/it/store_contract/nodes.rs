@@ -1,6 +1,7 @@
 //! Several nodes on one database: what one of them cannot show.
 
 mod call_ins;
+mod handing_over;
 mod holds;
 mod notices;
 mod servers;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Duration, Utc};
 use domain::callback::{Callback, Cause, HandOff, Reason, State};
 use domain::ids::{CallbackId, Incarnation};
-use domain::ports::{Booking, Claim, Due, SaveError, StoreError, Take, WorkCounts};
+use domain::ports::{Booking, Claim, Due, HandOver, Handed, SaveError, StoreError, Take, WorkCounts};
 use ges::stores::combiner::Limits;
 
 use super::harness::*;
@@ -164,6 +164,95 @@ pub(crate) async fn takes_have_a_limit_and_an_order(start: &Start) {
     assert_eq!(store.callbacks.take(take(noon())).await, Ok(vec![]));
 }
 
+fn hand_over(what: Handed, limit: usize) -> HandOver {
+    HandOver { owner: ME, to: vec![OTHER, Incarnation(9)], what, at: noon(), limit }
+}
+
+/// Who owns each of them.
+async fn owners(store: &Fixture, of: &[&Callback]) -> Vec<Option<Incarnation>> {
+    let mut owners = Vec::with_capacity(of.len());
+    for callback in of {
+        owners.push(store.load(callback.id).await.owner);
+    }
+    owners
+}
+
+pub(crate) async fn a_node_that_ends_hands_its_work_over(start: &Start) {
+    let store = start(Limits::default());
+    let claimed = store.keep(Callback { owner: Some(ME), ..scheduled(noon() + minutes(1)) }).await;
+    let queued = store.keep(immediate(ME, noon())).await;
+    let begun = |step: fn(&mut Callback)| {
+        let (store, at) = (&store, noon() + minutes(2));
+        async move {
+            let before = store.keep(immediate(ME, at)).await;
+            store.callbacks.save(change(&before, step)).await.unwrap();
+            store.load(before.id).await
+        }
+    };
+    let started = begun(|callback| callback.hand_off = HandOff::Started).await;
+    let accepted = begun(|callback| callback.hand_off = HandOff::Accepted).await;
+    let owing = begun(|callback| {
+        callback.state = State::Completed;
+        callback.reason = Some(Reason::CANCELLED);
+        callback.owes_terminate = true;
+    })
+    .await;
+    let done = store.keep(immediate(ME, noon())).await;
+    store.callbacks.save(settled(&done)).await.unwrap();
+    let parked = store.keep(immediate(ME, noon())).await;
+    store.callbacks.park(tenant(), parked.id, "x", noon()).await.unwrap();
+    let left_alone = [done.id, parked.id, store.keep(immediate(OTHER, noon())).await.id];
+    let left_alone = [left_alone.as_slice(), &[store.keep(scheduled(noon())).await.id]].concat();
+    let mut before = Vec::new();
+    for id in &left_alone {
+        before.push(store.load(*id).await);
+    }
+
+    let nobody = HandOver { to: Vec::new(), ..hand_over(Handed::All, 10) };
+    let commits = store.injector.commits();
+    assert_eq!(store.callbacks.hand_over(nobody).await, Ok(0));
+    assert_eq!(store.injector.commits(), commits, "alone there is nothing to do");
+
+    let (other, third) = (Some(OTHER), Some(Incarnation(9)));
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::Unbegun, 10)).await, Ok(2));
+    assert_eq!(owners(&store, &[&queued, &claimed]).await, [other, third], "in turn, as they are due");
+    assert_eq!(owners(&store, &[&started, &accepted, &owing]).await, [Some(ME); 3], "these were begun");
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::Unbegun, 10)).await, Ok(0));
+
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::All, 10)).await, Ok(3));
+    let mut of_each = owners(&store, &[&started, &accepted, &owing]).await;
+    of_each.sort();
+    assert_eq!(of_each, [other, other, third]);
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::All, 10)).await, Ok(0));
+    for before in before {
+        assert_eq!(store.load(before.id).await, before);
+    }
+}
+
+pub(crate) async fn what_is_handed_over_is_due_as_before(start: &Start) {
+    let store = start(Limits::default());
+    let mut rows = Vec::new();
+    for minute in [3, 1, 2, 5, 4] {
+        rows.push(store.keep(immediate(ME, noon() + minutes(minute))).await);
+    }
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::All, 2)).await, Ok(2));
+    assert_eq!(store.load(rows[1].id).await.owner, Some(OTHER), "what is due first goes first");
+    assert_eq!(store.load(rows[2].id).await.owner, Some(Incarnation(9)));
+    assert_eq!(store.callbacks.hand_over(hand_over(Handed::All, 100)).await, Ok(3));
+    for before in &rows {
+        let row = store.load(before.id).await;
+        assert_eq!((row.version, row.wake_at, row.start_at), (2, before.wake_at, before.start_at));
+        let history = store.callbacks.history(tenant(), before.id, 10).await.unwrap();
+        assert_eq!((history[1].version, history[1].cause, history[1].at), (2, Cause::Taken, noon()));
+    }
+    // Who handed a row over, or read it before, can save it no more.
+    let late = domain::ports::Change { expected_owner: Some(ME), ..change(&rows[0], |_| {}) };
+    assert_eq!(store.callbacks.save(late).await, Err(SaveError::Conflict));
+    let due = store.callbacks.due(OTHER, noon() + minutes(5), 10).await.unwrap();
+    let others = store.callbacks.due(Incarnation(9), noon() + minutes(5), 10).await.unwrap();
+    assert_eq!((due.len(), others.len()), (3, 2));
+}
+
 pub(crate) async fn idle_sweeps_write_nothing(start: &Start) {
     let store = start(Limits::default());
     store.keep(scheduled(noon() + minutes(60))).await;
@@ -188,6 +277,9 @@ pub(crate) async fn newer_rows_are_left_alone(start: &Start) {
     assert_eq!(store.callbacks.claim(claim(noon() + minutes(60))).await, Ok(vec![]));
     assert_eq!(store.callbacks.take(take(noon() + minutes(60))).await, Ok(vec![]));
     assert_eq!(store.callbacks.due(ME, noon() + minutes(60), 10).await, Ok(vec![]));
+    for what in [Handed::Unbegun, Handed::All] {
+        assert_eq!(store.callbacks.hand_over(hand_over(what, 10)).await, Ok(0));
+    }
     assert_eq!(store.callbacks.purge(noon() + minutes(60), noon(), 10).await, Ok(0));
     assert_eq!(store.injector.rows().callbacks, 4);
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Idempotency, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::ports::{
-    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take,
-    WorkCounts,
+    Booked, Booking, CallbackStore, Change, Claim, Details, Due, HandOver, HistoryEntry, Parked, SaveError, StoreError,
+    Take, WorkCounts,
 };
 use domain::slots::Grid;
 
@@ -75,6 +75,10 @@ impl CallbackStore for FakeStore {
 
     async fn take(&self, take: Take) -> Result<Vec<Due>, StoreError> {
         self.run(Op::Take, None, |tables| tables.take(&take)).await
+    }
+
+    async fn hand_over(&self, hand_over: HandOver) -> Result<u64, StoreError> {
+        self.run(Op::HandOver, None, |tables| tables.hand_over(&hand_over)).await
     }
 
     async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError> {
