@@ -1,8 +1,8 @@
 //! Who is alive, what time it is, the sweep over everything that is due and has nobody, and the end of what time ends:
 //! old records, and places that were held long enough. It also hands over what a node that ends leaves behind.
 //!
-//! Started by the root. Talked to by its own alarms and tasks, and by the root when the node drains. When it dies it forgets who was alive,
-//! and learns it again within 3.5 s. With one node it is the same code as with many.
+//! Started by the root. Talked to by its own alarms and tasks, and by the root when the node drains. When it dies it
+//! forgets who was alive, and learns it again within 3.5 s. With one node it is the same code as with many.
 
 mod drain;
 mod liveness;
