@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::harness::http::Client;
 use crate::harness::postgres::{Server, query};
+use crate::harness::redis::Redis;
 use crate::harness::{api, poll};
 
 const USER: u32 = 500;
@@ -167,8 +168,8 @@ fn the_program_runs_in_it_as_nobody_and_writes_nothing() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("ges {}", env!("CARGO_PKG_VERSION")));
 
     // Engines for containers put this file into every one; the name shows that names are looked up at all.
-    fs::write(image.root().join("etc/hosts"), "127.0.0.1 postgres.infra\n").unwrap();
-    let server = Server::start(&[]);
+    fs::write(image.root().join("etc/hosts"), "127.0.0.1 postgres.infra redis.voice\n").unwrap();
+    let (server, redis) = (Server::start(&[]), Redis::start());
     query(&server.address("postgres"), "CREATE DATABASE ges");
     let before = everything(&image.root());
     let node = Node::start(
@@ -178,7 +179,8 @@ fn the_program_runs_in_it_as_nobody_and_writes_nothing() {
             ("GES_DB_PORT", server.address("ges").port.to_string()),
             ("GES_NODE_NAME", "one".to_owned()),
             ("GES_MASTER_KEY", STANDARD.encode([7; 32])),
-            ("GES_ROUTING", "simulator".to_owned()),
+            ("GES_VMCS_REDIS_HOST", "redis.voice".to_owned()),
+            ("GES_VMCS_REDIS_PORT", redis.port().to_string()),
         ],
     );
     assert_eq!(node.users(), [USER; 4]);

@@ -170,12 +170,27 @@ fn pods_have_nothing_that_they_do_not_need() {
             let [container] = pod["containers"].as_array().unwrap().as_slice() else {
                 panic!("{place}: one container")
             };
-            let bare = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+            let none = json!({"drop": ["ALL"]});
+            let bare = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": none});
             assert_eq!(container["securityContext"], bare, "{place}");
             for amounts in ["requests", "limits"] {
                 assert!(container["resources"][amounts]["memory"].is_string(), "{place}: {amounts}");
             }
         }
+    }
+}
+
+#[test]
+fn only_a_simulator_has_a_place_to_write_to() {
+    let spec = |name: &str| case(name).only("Deployment")["spec"]["template"]["spec"].clone();
+    let pod = spec("all-off");
+    assert_eq!(pod["containers"][0]["volumeMounts"], json!([{"name": "data", "mountPath": "/data"}]));
+    assert_eq!(pod["volumes"], json!([{"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}]));
+    assert_eq!(case("all-off").settings()["GES_DATA_DIR"], "/data");
+    for name in ["default", "all-on"] {
+        assert!(!spec(name).to_string().contains("emptyDir") && !case(name).settings().contains_key("GES_DATA_DIR"));
+        let mounts = spec(name)["containers"][0]["volumeMounts"].as_array().unwrap().clone();
+        assert!(mounts.iter().all(|mount| mount["readOnly"] == true), "{mounts:?}");
     }
 }
 

@@ -35,15 +35,21 @@
 {{- $_ := set $all "GES_REDIS_SENTINEL" $to.redis.sentinel -}}
 {{- end -}}
 {{- $all = merge $all (include "ges.databaseSettings" . | fromYaml) -}}
+{{- if include "ges.simulator" . -}}{{- $_ := set $all "GES_DATA_DIR" "/data" -}}{{- end -}}
 {{- include "ges.checkSettings" .Values.ges.configMap.settings -}}
 {{- $all = mergeOverwrite $all .Values.ges.configMap.settings -}}
 {{- include "ges.filled" $all -}}
 {{- end -}}
 
+{{/* Whether each node plays a contact centre of its own, for trying things: the only case in which a node writes files. */}}
+{{- define "ges.simulator" -}}
+{{- if eq (get .Values.ges.configMap.settings "GES_ROUTING" | toString) "simulator" -}}true{{- end -}}
+{{- end -}}
+
 {{/* A config map is read by many; and what has a value of its own is used elsewhere in this chart too. */}}
 {{- define "ges.checkSettings" -}}
 {{- $secrets := list "GES_MASTER_KEY" "GES_DB_USER" "GES_DB_PASSWORD" "GES_INTERNAL_TOKEN" "GES_DEMO_API_KEY" "GES_VOICE_REDIS_ORS_STREAM" "GES_REDIS_CACHEKEY" "GES_AUTHENTICATION_CLIENT_ID" "GES_AUTHENTICATION_CLIENT_PASSWORD" "GES_AUTHENTICATION_CLIENT_SECRET" "GES_DECRYPT_PASSWORD" -}}
-{{- $own := list "GES_NODE_NAME" "GES_CONFIG_FOLDERS" "GES_EXTERNAL_PORT" "GES_INTERNAL_PORT" "GES_DB_HOST" "GES_DB_PORT" "GES_DB_NAME" "GES_DB_SECURE" "GES_VMCS_REDIS_PORT" "GES_ORS_REDIS_LOCATION" "GES_REDIS_PORT" -}}
+{{- $own := list "GES_NODE_NAME" "GES_DATA_DIR" "GES_CONFIG_FOLDERS" "GES_EXTERNAL_PORT" "GES_INTERNAL_PORT" "GES_DB_HOST" "GES_DB_PORT" "GES_DB_NAME" "GES_DB_SECURE" "GES_VMCS_REDIS_PORT" "GES_ORS_REDIS_LOCATION" "GES_REDIS_PORT" -}}
 {{- range $name := keys . | sortAlpha -}}
 {{- if has $name $secrets -}}{{- fail (printf "ges.configMap.settings.%s: this is a secret; put it into a Secret that is mounted at one of ges.secrets.configFolders" $name) -}}{{- end -}}
 {{- if has $name $own -}}{{- fail (printf "ges.configMap.settings.%s: this chart has a value of its own for it" $name) -}}{{- end -}}
