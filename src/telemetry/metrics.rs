@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use domain::event::{ActorKind, Event};
 use domain::notices::Channel;
 use domain::ports::{Observer, Owed};
@@ -176,6 +177,11 @@ impl Metrics {
         to.invalid_content_length_tolerance.record(TOLERANCES.content_length, &[]);
         to.shed_requests.add(0, &[]);
         to.purged_callbacks.add(0, &[]);
+        if self.settings.node_metrics {
+            to.nodejs_eventloop_lag.record(0.0, &[]);
+        }
+        self.note(Event::Swept { taken: 0, oldest: Duration::ZERO });
+        self.note(Event::Beaten { living: 0, skew: TimeDelta::zero() });
         for channel in Channel::ALL {
             self.note(Event::Owed(Owed { channel, due: 0, oldest: Duration::ZERO }));
         }
@@ -203,10 +209,11 @@ impl Metrics {
         told.cpu_seconds = process.cpu_seconds.max(told.cpu_seconds);
         to.process_resident_memory.record(process.resident_bytes, &[]);
         to.process_start_time.record(process.started_at_seconds, &[]);
+        let memory_limit = process::memory_limit_bytes().unwrap_or_default();
+        to.process_memory_limit.record(memory_limit, &[]);
         if self.settings.node_metrics {
-            to.nodejs_eventloop_lag.record(0.0, &[]);
             to.nodejs_heap_used.record(process.resident_bytes, &[]);
-            to.nodejs_heap_available.record(process::memory_limit_bytes().unwrap_or_default(), &[]);
+            to.nodejs_heap_available.record(memory_limit, &[]);
         }
     }
 
