@@ -18,6 +18,8 @@
 mod handbook;
 mod harness;
 
+mod alarms;
+mod alerts;
 mod availability;
 mod bad_input;
 mod call_in;
@@ -41,6 +43,7 @@ mod numbers;
 mod ors_stream;
 mod places;
 mod privacy;
+mod prometheus;
 mod push;
 mod recovery;
 mod routing_contract;

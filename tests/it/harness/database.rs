@@ -54,6 +54,16 @@ pub(crate) fn being_counted(data: &Path) -> i64 {
     query.get_result::<Count>(&mut open(data)).unwrap().count
 }
 
+/// Makes it as if everything scheduled had been booked, and due, so much earlier. The program must not run.
+pub(crate) fn let_time_pass(data: &Path, milliseconds: i64) {
+    let mut connection = SqliteConnection::establish(&data.join("ges.db").display().to_string()).unwrap();
+    let query = sql_query(
+        "UPDATE callbacks SET desired_time = desired_time - ?1, start_at = start_at - ?1, wake_at = wake_at - ?1 \
+         WHERE state = 0",
+    );
+    assert!(query.bind::<BigInt, _>(milliseconds).execute(&mut connection).unwrap() > 0, "nothing is scheduled");
+}
+
 #[derive(QueryableByName)]
 struct CallbackRow {
     #[diesel(sql_type = Binary)]
