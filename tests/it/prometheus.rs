@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::harness::http::Client;
 use crate::harness::prometheus::{Prometheus, number};
 use crate::harness::service::{Options, Service};
 use crate::harness::{api, poll};
@@ -56,8 +57,7 @@ fn make_traffic(service: &Service) {
     assert_eq!(api::create(&mut client, None, &api::booking("+14165550100", None)).unwrap().status, 200);
     assert_eq!(api::create(&mut client, None, r#"{"serviceName":7}"#).unwrap().status, 400);
     assert_eq!(api::retrieve(&mut client, uuid::Uuid::nil()).unwrap().status, 404);
-    let stranger = crate::harness::http::Client::new(service.external()).with_header("X-API-Key", "nobody's");
-    let mut stranger = stranger;
+    let mut stranger = Client::new(service.external()).with_header("X-API-Key", "nobody's");
     assert_eq!(api::create(&mut stranger, None, "{}").unwrap().status, 401);
 }
 
