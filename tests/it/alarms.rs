@@ -42,7 +42,7 @@ fn each_counter_rises_with_what_it_counts() {
         &options,
         &format!(
             "tenant: demo\nqueues: {{support: {{{UNLIMITED}}}}}\n\
-             webhooks: {{gone: {{url: 'http://no-such-host.invalid/hook', secret: {{env: WEBHOOK_KEY}}}}}}\n"
+             webhooks: {{gone: {{url: 'https://no-such-host.invalid/hook', secret: {{env: WEBHOOK_KEY}}}}}}\n"
         ),
     );
     let mut service = Service::start_in(folder.clone(), options);
