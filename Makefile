@@ -1,12 +1,15 @@
 # Every target is one line; what it does stands in the script of that name.
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults bench
+.PHONY: help run cluster test check faults bench bench-cluster
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1|/' | column -t -s '|'
 
 run: ## build and run the service in its embedded mode: no server, no configuration
 	@scripts/run $(ARGS)
+
+cluster: ## two nodes with database, Redis, engine and balancer on this machine (EXTERNAL_PORT, INTERNAL_PORT)
+	@scripts/cluster
 
 test: ## run every test (ARGS go to cargo test)
 	@scripts/test $(ARGS)
@@ -19,3 +22,6 @@ faults: ## the fault tests at full length (TEST_RUNS, default 50, TEST_SEED to r
 
 bench: ## measure this machine; ARGS="--short" in a tenth of the time
 	@scripts/bench $(ARGS)
+
+bench-cluster: ## measure several nodes on PostgreSQL and Redis, beside the product's figures (ARGS as for bench)
+	@scripts/bench-cluster $(ARGS)

@@ -1,6 +1,7 @@
 //! Wiring only: ports → tree → door. Every part is made once, in the order in which it is needed, and taken
 //! down in the opposite order.
 
+mod bus;
 mod demo;
 mod engine;
 mod program;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
 use chrono::{DateTime, Utc};
 use domain::event::Event;
-use domain::ports::{Clock, Observer, Ports, Secrets, SettingsStore};
+use domain::ports::{Clock, Observer, Ports, Probe, Secrets, SettingsStore};
 use thiserror::Error;
 use tokio::task::AbortHandle;
 
@@ -25,7 +26,7 @@ use crate::blinds::KeyedBlinds;
 use crate::clients::captcha::CaptchaClient;
 use crate::clients::courier::HttpCourier;
 use crate::clients::gws::{GwsAddresses, GwsClient};
-use crate::clients::http::{HttpClient, HttpSettings, Private, SetupError as HttpSetupError};
+use crate::clients::http::{HttpClient, HttpSettings, Private, Rests, SetupError as HttpSetupError};
 use crate::config::{Config, Url};
 use crate::front_door::{
     self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
@@ -40,6 +41,7 @@ use crate::stores::{Store, postgres};
 use crate::telemetry::lag;
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
 
+use bus::{Nodes, ToldReports};
 use engine::Engine;
 use store::Opened;
 
@@ -137,11 +139,12 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     let key_ring = Arc::new(KeyRing::new(hashing_key));
     // Whoever needs a secret of a tenant asks the vault.
     let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
-    let engine = Engine::open(config, data_dir, clock.clone())?;
+    let engine = Engine::open(config, data_dir, clock.clone(), observer.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
-    let statistics = Arc::new(GwsClient::new(http, secrets, gws_addresses(config)));
+    let nodes = Nodes::new(config, &master, clock.clone(), observer.clone());
+    let statistics = Arc::new(GwsClient::sharing(http, secrets, gws_addresses(config), nodes.answers()));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -153,15 +156,17 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         notices: store.clone(),
         courier: courier.clone(),
         nodes: store.clone(),
+        bus: nodes.bus(),
         key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
         blinds: Arc::new(counted_values(&master)),
         routing: engine.routing(),
+        reports: engine.reports(),
         captcha: captcha.clone(),
         statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
-        connectors: engine.connectors(),
-        probes: vec![store.clone(), engine.probe()],
+        connectors: engine.connectors().into_iter().chain(nodes.connector()).collect(),
+        probes: std::iter::once::<Arc<dyn Probe>>(store.clone()).chain(engine.probes()).chain(nodes.probe()).collect(),
     };
     let tree = Tree::start(ports, tree_settings(config)).await?;
     let node_name: Arc<str> = config.data.node_name.as_str().into();
@@ -178,7 +183,8 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         hours: tree.hours(),
         numbers: tree.numbers(),
         inbox: engine.inbox(config, tree.inbox()),
-        reports: engine.reports(),
+        reports: Arc::new(ToldReports { reports: engine.reports(), bus: nodes.bus() }),
+        nodes: engine.nodes(),
         captcha: tree.captcha_desk(),
         statistics: tree.statistics_desk(),
         news: tree.news(),
@@ -193,7 +199,11 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
         privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
         provisioning: Arc::new(
-            provisioning(store, clock, &master)?.checking(courier).checking(captcha).checking(statistics),
+            provisioning(store, clock, &master)?
+                .checking(courier)
+                .checking(captcha)
+                .checking(statistics)
+                .telling(nodes.bus()),
         ),
         settings: tree.settings(),
         failures: Arc::default(),
@@ -222,6 +232,7 @@ impl Running {
     /// Ends the service: not ready but serving for the drain time (if `wait`), then the door, routing, the tree.
     pub async fn shutdown(self, wait: bool) {
         self.tree.begin_drain();
+        self.doors.begin_leaving();
         if wait {
             tokio::time::sleep(self.drain).await;
         }
@@ -320,6 +331,7 @@ fn http_settings(config: &Config) -> HttpSettings {
         ca_files: outward.ca_files.clone(),
         proxy: outward.http_proxy.as_ref().map(ToString::to_string),
         private: if outward.allow_private { Private::Allowed } else { Private::Refused },
+        rests: Rests::AfterFailures,
     }
 }
 

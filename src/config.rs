@@ -16,8 +16,10 @@
 mod catalogue;
 mod file;
 mod kinds;
+mod nodes;
 mod parts;
 mod reader;
+mod redis;
 mod secret;
 mod sources;
 mod voice;
@@ -33,11 +35,13 @@ use thiserror::Error;
 
 pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
 pub use kinds::{Level, LogFormat, Url};
+pub use nodes::NodeAddress;
 pub use parts::{
-    Accept, Auth, Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Routing, Sim,
+    Accept, Auth, Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Redis, Routing, Sim,
     Telemetry, Voice,
 };
 pub use reader::{Mistake, shape};
+pub use redis::RedisServer;
 pub use secret::{Key32, Secret};
 pub use sources::{Origin, Sources};
 pub use voice::{Location, VoiceRedisSecret};
@@ -51,9 +55,11 @@ pub struct Config {
     pub data: Data,
     /// The database of the cluster mode.
     pub database: Database,
+    /// The service's own Redis.
+    pub redis: Redis,
     /// What stands behind the service.
     pub choices: Choices,
-    /// The voice services, for routing through a stream.
+    /// The voice services.
     pub voice: Voice,
     /// The built-in contact centre.
     pub sim: Sim,
@@ -112,8 +118,16 @@ impl Config {
         let config = Self::read(&mut reader);
         match config {
             Some(config) if gathered.mistakes.is_empty() => {
+                if config.database.host.is_none() && config.redis.host.is_some() {
+                    gathered
+                        .warnings
+                        .push("GES_REDIS_HOST has no effect: there is one node without GES_DB_HOST".to_owned());
+                }
                 if config.routing() != Routing::Stream && config.voice.redis_host.is_some() {
                     gathered.warnings.push("GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream".to_owned());
+                }
+                if config.routing() != Routing::Rest && config.voice.ors_scxml_url.is_some() {
+                    gathered.warnings.push("GES_ORS_SCXML_URL has no effect: GES_ROUTING is not rest".to_owned());
                 }
                 Ok(Loaded { config, warnings: gathered.warnings })
             }
@@ -126,6 +140,7 @@ impl Config {
         let listeners = Listeners::read(reader);
         let data = Data::read(reader);
         let database = Database::read(reader);
+        let redis = Redis::read(reader);
         let choices = Choices::read(reader);
         let voice = Voice::read(reader);
         let sim = Sim::read(reader);
@@ -142,6 +157,12 @@ impl Config {
                 "two listeners cannot share one port: it must differ from GES_EXTERNAL_PORT",
             );
         }
+        if redis.as_ref().is_some_and(|redis| redis.cluster && redis.sentinel.is_some()) {
+            reader.refuse(
+                "GES_REDIS_SENTINEL",
+                "a Redis Cluster (GES_REDIS_CLUSTER) has no sentinels: set one of the two",
+            );
+        }
         let named = voice.redis_host.is_some() || voice.ors_redis_location.is_some();
         if database.host.is_some() {
             if reader.text("GES_NODE_NAME").is_none() {
@@ -150,6 +171,9 @@ impl Config {
             if keys.master_key.is_none() {
                 reader.refuse("GES_MASTER_KEY", "in cluster mode (GES_DB_HOST) the nodes need one key that they share");
             }
+        }
+        if routing(&choices, &database) == Routing::Rest && voice.ors_nodes.is_empty() {
+            reader.refuse("GES_ROUTING", "rest needs the nodes of Orchestration: set GES_ORS_NODES");
         }
         if routing(&choices, &database) == Routing::Stream && !named {
             reader.refuse(
@@ -162,6 +186,7 @@ impl Config {
             listeners,
             data: data?,
             database,
+            redis: redis?,
             choices,
             voice,
             sim: sim?,

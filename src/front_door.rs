@@ -35,7 +35,7 @@ use domain::health::Dependency;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     AvailabilityDesk, CallInDesk, CallbackStore, CaptchaDesk, Clock, Desk, ExplainDesk, FlowDesk, HoursDesk, Inbox,
-    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, QueueReports, SaveError, SearchDesk, SettingsDesk,
+    MovesDesk, NewsDesk, NumberDesk, Observer, Parked, QueueReports, RoutingNodes, SaveError, SearchDesk, SettingsDesk,
     StatisticsDesk, StoreError, WaitDesk,
 };
 
@@ -74,6 +74,8 @@ pub struct Door {
     pub inbox: Arc<dyn Inbox>,
     /// Takes what routing reports of its queues.
     pub reports: Arc<dyn QueueReports>,
+    /// Knows the nodes of routing.
+    pub nodes: Arc<dyn RoutingNodes>,
     /// Answers what operators ask about captchas.
     pub captcha: Arc<dyn CaptchaDesk>,
     /// Answers with statistics.

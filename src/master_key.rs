@@ -28,6 +28,8 @@ pub enum KeyUse {
     CountedValues,
     /// Fingerprints of secrets, which nobody else can make from a guess.
     Fingerprints,
+    /// Names of what the nodes of one installation share.
+    SharedNames,
 }
 
 impl KeyUse {
@@ -38,6 +40,7 @@ impl KeyUse {
             Self::Cookies => "ges 2026-11 ui cookies",
             Self::CountedValues => "ges 2026-11 counted values",
             Self::Fingerprints => "ges 2026-11 fingerprints of secrets",
+            Self::SharedNames => "ges 2026-11 shared names",
         }
     }
 }

@@ -23,8 +23,8 @@ use domain::document::Node;
 use domain::ids::TenantId;
 use domain::keys::ApiKey;
 use domain::ports::{
-    Application, Applied, ApplyError, Clock, CredentialCheck, Expected, Kept, Revision, SettingsStore, StoreError,
-    TenantStore,
+    Application, Applied, ApplyError, Bus, Clock, CredentialCheck, Expected, Hint, Kept, NoBus, Revision,
+    SettingsStore, StoreError, TenantStore,
 };
 use domain::setting::SettingError;
 use domain::tenant::{self, TenantDocument};
@@ -82,6 +82,7 @@ pub struct Provisioning {
     sealer: Sealer,
     hashing_key: [u8; 32],
     checks: Vec<Arc<dyn CredentialCheck>>,
+    bus: Arc<dyn Bus>,
 }
 
 /// A document that may be applied.
@@ -139,13 +140,20 @@ impl Provisioning {
         sealer: Sealer,
         hashing_key: [u8; 32],
     ) -> Self {
-        Self { settings, tenants, clock, sealer, hashing_key, checks: Vec::new() }
+        Self { settings, tenants, clock, sealer, hashing_key, checks: Vec::new(), bus: Arc::new(NoBus) }
     }
 
     /// Also asks this about credentials before they are kept.
     #[must_use]
     pub fn checking(mut self, check: Arc<dyn CredentialCheck>) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Also tells other nodes at once, who would hear of a change by the epoch of the settings.
+    #[must_use]
+    pub fn telling(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = bus;
         self
     }
 
@@ -324,7 +332,9 @@ impl Provisioning {
     /// # Errors
     /// Something has changed since they were made, or the store failed.
     pub async fn apply(&self, plans: Vec<Plan>) -> Result<Vec<Applied>, ApplyError> {
-        self.tenants.apply(plans.into_iter().map(|plan| plan.application).collect()).await
+        let applied = self.tenants.apply(plans.into_iter().map(|plan| plan.application).collect()).await?;
+        self.bus.tell(Hint::SettingsChanged);
+        Ok(applied)
     }
 
     /// What is kept, with the keys as they are now: some may have been made or revoked on their own.

@@ -4,5 +4,7 @@
 //! nothing that a customer could notice before that was granted. The contract tests hold every adapter to it.
 
 pub mod implicit;
+pub mod nodes;
+pub mod ors_rest;
 pub mod ors_stream;
 pub mod simulator;

@@ -3,6 +3,7 @@
 //! that it can be killed and started again. With it several nodes can be tried, and loaded, without other software.
 //!
 //! ```text
+//!   sessions over HTTP ──▶ rest ──┐
 //!   stream ──XREADGROUP──▶ reader ──▶ Simulator ──▶ signals ──HTTP──▶ replyTo
 //!                                        └──▶ reports, every few seconds ──HTTP──▶ replyTo
 //! ```
@@ -10,8 +11,10 @@
 mod addresses;
 mod reader;
 mod reports;
+mod rest;
 mod signals;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Secret};
-use crate::routing::ors_stream::{Layout, RedisSettings, StreamSettings, TlsSettings, Verify};
+use crate::redis::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
+use crate::routing::ors_stream::StreamSettings;
 use crate::routing::simulator::{Journal, OpenError, Simulator, SimulatorSettings};
 
 pub use reader::entries;
+pub use rest::router;
 
 use addresses::Addresses;
 use reader::Reader;
@@ -37,6 +42,9 @@ pub struct SimulateOrsOptions {
     /// The voice Redis, such as redis://127.0.0.1:6379; a password goes before the @, and rediss:// encrypts
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
+    /// Take sessions over HTTP at this address, as the REST interface of Orchestration does, instead of reading a stream
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["redis", "cluster"])]
+    pub listen: Option<SocketAddr>,
     /// The Redis is a cluster
     #[arg(long)]
     pub cluster: bool,
@@ -58,7 +66,10 @@ pub struct SimulateOrsOptions {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Nobody said where the stream is.
-    #[error("--redis, GES_VMCS_REDIS_HOST or GES_ORS_REDIS_LOCATION has to say where the voice Redis is")]
+    #[error(
+        "--redis, GES_VMCS_REDIS_HOST or GES_ORS_REDIS_LOCATION has to say where the voice Redis is, or --listen where \
+             sessions are taken over HTTP"
+    )]
     NoRedis,
     /// The URL is none.
     #[error("--redis is not a URL such as redis://127.0.0.1:6379")]
@@ -69,6 +80,9 @@ pub enum StartError {
     /// The simulator cannot begin.
     #[error(transparent)]
     Simulator(#[from] OpenError),
+    /// The address cannot be used.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
     /// Calls cannot be made.
     #[error("cannot set up calls to the service")]
     Http(#[from] reqwest::Error),
@@ -79,7 +93,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; a Redis or a service that is not there is waited for.
 pub async fn run(options: &SimulateOrsOptions, config: &Config, stop: CancellationToken) -> Result<(), StartError> {
-    let stream = stream_settings(options, config)?;
+    let stream = options.listen.is_none().then(|| stream_settings(options, config)).transpose()?;
     let folder = options.data.clone().unwrap_or_else(|| config.data.data_dir.join("simulate-ors"));
     std::fs::create_dir_all(&folder).map_err(|error| StartError::Folder(folder.clone(), error))?;
     let settings = SimulatorSettings {
@@ -88,17 +102,41 @@ pub async fn run(options: &SimulateOrsOptions, config: &Config, stop: Cancellati
         agents: options.agents.unwrap_or(config.sim.agents),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let simulator = Simulator::open_behind_stream(settings, &folder.join(Journal::FILE_NAME), clock)?;
+    let journal = folder.join(Journal::FILE_NAME);
+    let simulator = match options.listen {
+        Some(_) => Simulator::open(settings, &journal, clock)?,
+        None => Simulator::open_behind_stream(settings, &journal, clock)?,
+    };
     let addresses = Arc::new(Addresses::open(folder.join("reply-to")));
     let token = config.listeners.internal_token.as_ref().map(Secret::reveal);
     let poster = Arc::new(Poster::new(addresses.clone(), token)?);
     simulator.attach(Arc::new(HttpInbox::new(poster.clone())));
     let reporting = tokio::spawn(reports::report(simulator.clone(), poster, stop.clone()));
-    tracing::info!(stream = stream.stream, folder = %folder.display(), "standing in for Orchestration");
-    Reader::new(stream, simulator.clone(), addresses).run(stop).await;
+    tracing::info!(folder = %folder.display(), "standing in for Orchestration");
+    let ended = take_work(options.listen, stream, (&simulator, addresses), stop.clone()).await;
+    stop.cancel();
     // Stopped by the same token; a panic of it has been reported.
     let _ = reporting.await;
     simulator.shutdown().await;
+    ended
+}
+
+/// Takes starts the way that was chosen, until `stop`.
+async fn take_work(
+    listen: Option<SocketAddr>,
+    stream: Option<StreamSettings>,
+    (simulator, addresses): (&Arc<Simulator>, Arc<Addresses>),
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    if let Some(stream) = stream {
+        tracing::info!(stream = stream.stream, "reading the stream");
+        Reader::new(stream, simulator.clone(), addresses.clone()).run(stop.clone()).await;
+    }
+    if let Some(address) = listen {
+        let router = rest::router(Arc::downgrade(simulator), move |said| addresses.said(said));
+        let served = rest::serve(address, router, stop).await;
+        served.map_err(|error| StartError::Listen(address, error))?;
+    }
     Ok(())
 }
 
@@ -106,7 +144,7 @@ pub async fn run(options: &SimulateOrsOptions, config: &Config, stop: Cancellati
 fn stream_settings(options: &SimulateOrsOptions, config: &Config) -> Result<StreamSettings, StartError> {
     let told = crate::app::stream_settings(config);
     let Some(url) = &options.redis else {
-        return if told.redis.host.is_empty() { Err(StartError::NoRedis) } else { Ok(told) };
+        return if told.redis.servers.is_empty() { Err(StartError::NoRedis) } else { Ok(told) };
     };
     let url = reqwest::Url::parse(url).map_err(|_| StartError::BadUrl)?;
     let tls = match url.scheme() {
@@ -117,8 +155,7 @@ fn stream_settings(options: &SimulateOrsOptions, config: &Config) -> Result<Stre
         _ => return Err(StartError::BadUrl),
     };
     let redis = RedisSettings {
-        host: url.host_str().ok_or(StartError::BadUrl)?.to_owned(),
-        port: url.port().unwrap_or(6379),
+        servers: vec![Endpoint::new(url.host_str().ok_or(StartError::BadUrl)?, url.port().unwrap_or(6379))],
         layout: if options.cluster { Layout::Cluster } else { Layout::Single },
         password: url.password().map(Secret::new),
         tls,

@@ -1,13 +1,25 @@
 //! Stores: where everything a customer was ever told is kept.
 //!
-//! Every store shares the [`combiner`], which makes one transaction of the writes that wait at the same time, the
-//! commands that it carries, what decides about a booking, the codes of rows and the packing of user data. [`sqlite`] is
-//! the store of the embedded mode: one file, nothing to install. [`postgres`] is the store of several nodes.
+//! [`sqlite`] is the store of the embedded mode: one file, nothing to install. [`postgres`] is the store of several nodes.
+//! Both are a [`DatabaseStore`], and differ by what stands at the bottom:
+//!
+//! ```text
+//!   database/     the ports, once: packing, commands, outcomes, steps of background work, what is made of rows
+//!      │
+//!      ├─ command/, combiner   what a writer is asked, and one transaction of all that waits to be written
+//!      ├─ judge, rows/, search, erasure …   rules about rows that know no SQL
+//!      ▼
+//!   sqlite/, postgres/        statements: readers of rows, a writer of batches, heartbeats, opening and migrating
+//! ```
+//!
+//! Whatever two databases can do by the same code stands above; SQL, locks, threads and connections stand below.
 
 mod audit;
+mod binds;
 mod call_ins;
 pub mod combiner;
 mod command;
+mod database;
 mod erasure;
 mod idempotency;
 mod judge;
@@ -27,6 +39,7 @@ use domain::ports::{
 };
 
 pub use audit::audit_digest;
+pub use database::DatabaseStore;
 
 /// Everything that is asked of a store.
 pub trait Store:
@@ -46,19 +59,5 @@ pub trait Store:
 {
 }
 
-impl<S> Store for S where
-    S: CallbackStore
-        + CallInStore
-        + HoldStore
-        + FlowStore
-        + ExplainStore
-        + SearchStore
-        + SettingsStore
-        + NoticeStore
-        + NodeStore
-        + TenantStore
-        + PersonalStore
-        + AuditStore
-        + Probe
-{
-}
+impl Store for sqlite::SqliteStore {}
+impl Store for postgres::PostgresStore {}

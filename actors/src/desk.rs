@@ -130,7 +130,7 @@ impl DeskPort for Desk {
 
     async fn retrieve(&self, tenant: TenantId, id: CallbackId) -> Result<CallbackView, Unserved> {
         let callback = self.load(tenant, id).await?;
-        let live = callback.state.is_active().then(|| self.live(id));
+        let live = callback.state.is_active().then(|| self.live(&callback));
         Ok(CallbackView {
             id: callback.id,
             desired_time: callback.desired_time,
@@ -143,9 +143,10 @@ impl DeskPort for Desk {
 }
 
 impl Desk {
-    fn live(&self, id: CallbackId) -> Live {
-        let known = self.node.ports.routing.live(id).or_else(|| self.node.live.live(id));
-        known.unwrap_or(Live::UNKNOWN)
+    fn live(&self, callback: &Callback) -> Live {
+        let (node, id) = (&self.node, callback.id);
+        let known = node.ports.routing.live(id).or_else(|| node.live.live(id));
+        known.or_else(|| node.elsewhere.live(id, callback.attempt)).unwrap_or(Live::UNKNOWN)
     }
 }
 
@@ -154,12 +155,7 @@ impl Inbox for Desk {
     async fn signal(&self, tenant: TenantId, id: CallbackId, signal: Signal) -> Result<Reply, SignalError> {
         // Live values stay in memory. What the board does not follow finds a session first, which makes it.
         let live = matches!(signal.event, SignalEvent::Position(_) | SignalEvent::Alive);
-        if live && self.node.live.hear(id, tenant, &signal, self.node.now()) {
-            if let SignalEvent::Position(live) = signal.event
-                && self.node.short_waits.heard(id, live, self.node.now())
-            {
-                self.node.tell_short_wait(tenant, id);
-            }
+        if live && self.node.hear(tenant, id, &signal) {
             return Ok(Reply::Done);
         }
         let (event, began) = (signal.event.name(), Instant::now());

@@ -17,9 +17,10 @@ use tokio::time::timeout;
 use crate::keeper::{Family, spawn};
 use crate::mailbox::{Meter, Waiting};
 use crate::node::Node;
-use crate::restart::{Policies, RestartPolicy};
+use crate::restart::{Policies, RestartPolicy, any_number};
 
-/// Pause between two probes of the same dependency.
+/// Longest pause between two probes of the same dependency; up to a tenth of it is left out, so that nodes and
+/// dependencies do not ask in step.
 const EVERY: Duration = Duration::from_secs(15);
 /// While a dependency does not answer it is asked more often, so that its return is seen soon.
 const EVERY_WHILE_DOWN: Duration = Duration::from_secs(3);
@@ -167,6 +168,12 @@ impl ProbeState {
         let status = if up { DependencyStatus::Up } else { DependencyStatus::Down };
         self.node.health.put(self.probe.as_ref(), status, answer.err(), self.node.now());
         self.node.note(Event::Probed { dependency: self.probe.name(), up });
-        self.meter.address(me).hint_after(if up { EVERY } else { EVERY_WHILE_DOWN }, ProbeMsg::Check);
+        self.meter.address(me).hint_after(if up { spread(EVERY) } else { EVERY_WHILE_DOWN }, ProbeMsg::Check);
     }
+}
+
+/// The pause, less up to a tenth of it.
+fn spread(pause: Duration) -> Duration {
+    let tenth = u64::try_from((pause / 10).as_millis()).unwrap_or_default().max(1);
+    pause - Duration::from_millis(any_number() % tenth)
 }

@@ -48,6 +48,7 @@ mod mailbox;
 mod membership;
 mod node;
 mod notifier;
+mod others;
 mod pinger;
 mod restart;
 mod scheduler;

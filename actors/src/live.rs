@@ -13,6 +13,20 @@ const SHARDS: usize = 16;
 /// next report finds the way through its session instead.
 const FOLLOWED: usize = 25_000;
 
+/// Parts in which [`LiveBoard::part`] tells everything.
+pub(crate) const PARTS: u64 = SHARDS as u64;
+
+/// What a report was to the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The board does not follow this callback under this attempt and session.
+    NotFollowed,
+    /// It was heard, and says nothing new of where the callback stands.
+    Nothing,
+    /// The callback stands somewhere else now.
+    News,
+}
+
 /// To whom an attempt was granted: whose reports count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
@@ -56,24 +70,48 @@ impl LiveBoard {
     }
 
     /// Takes in a report of a session: that it was heard and, in a `position`, its values, unless later ones are known; a
-    /// `seq` of 0 says nothing of the order. False if the board
-    /// does not follow this callback under this attempt and session.
-    pub(crate) fn hear(&self, id: CallbackId, tenant: TenantId, signal: &Signal, now: DateTime<Utc>) -> bool {
-        let Some(mut shard) = self.shard(id) else { return false };
-        let Some(entry) = shard.get_mut(&id) else { return false };
+    /// `seq` of 0 says nothing of the order.
+    pub(crate) fn hear(&self, id: CallbackId, tenant: TenantId, signal: &Signal, now: DateTime<Utc>) -> Heard {
+        let Some(mut shard) = self.shard(id) else { return Heard::NotFollowed };
+        let Some(entry) = shard.get_mut(&id) else { return Heard::NotFollowed };
         let granted = entry.grant.tenant == tenant
             && entry.grant.attempt == signal.attempt
             && (signal.session.is_none() || signal.session == entry.grant.session);
-        if granted {
-            entry.heard_at = Some(now);
-            if let SignalEvent::Position(live) = signal.event
-                && (signal.seq == 0 || signal.seq >= entry.live_seq)
-            {
-                entry.live = Some(live);
-                entry.live_seq = signal.seq.max(entry.live_seq);
-            }
+        if !granted {
+            return Heard::NotFollowed;
         }
-        granted
+        entry.heard_at = Some(now);
+        match signal.event {
+            SignalEvent::Position(live) if signal.seq == 0 || signal.seq >= entry.live_seq => {
+                entry.live_seq = signal.seq.max(entry.live_seq);
+                if entry.live.replace(live) == Some(live) { Heard::Nothing } else { Heard::News }
+            }
+            _ => Heard::Nothing,
+        }
+    }
+
+    /// Takes in what another node was told of an attempt that is followed here; whose callback it is. None if the board
+    /// does not follow it.
+    pub(crate) fn hear_from_node(
+        &self,
+        id: CallbackId,
+        attempt: u32,
+        live: Option<Live>,
+        now: DateTime<Utc>,
+    ) -> Option<TenantId> {
+        let mut shard = self.shard(id)?;
+        let entry = shard.get_mut(&id).filter(|entry| entry.grant.attempt == attempt)?;
+        entry.heard_at = Some(now);
+        entry.live = live.or(entry.live);
+        Some(entry.grant.tenant)
+    }
+
+    /// What is known of one part of the callbacks; `part` counts on for ever, and each of [`PARTS`] comes in its turn.
+    pub(crate) fn part(&self, part: u64) -> Vec<(CallbackId, u32, Live)> {
+        let index = usize::try_from(part % PARTS).unwrap_or_default();
+        let Some(shard) = self.shards.get(index) else { return Vec::new() };
+        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.iter().filter_map(|(id, entry)| Some((*id, entry.grant.attempt, entry.live?))).collect()
     }
 
     /// The last values.
@@ -129,14 +167,20 @@ mod tests {
         let tenant = TenantId::from_name("a");
         let live = Live { position: 3, estimated_wait_seconds: 60 };
         let position = |attempt, session| signal(attempt, session, SignalEvent::Position(live));
-        assert!(!board.hear(id(7), tenant, &position(1, None), EARLY), "nobody was granted it");
+        assert_eq!(board.hear(id(7), tenant, &position(1, None), EARLY), Heard::NotFollowed, "nobody was granted it");
         board.follow(id(7), grant(2), Some(EARLY));
-        assert!(!board.hear(id(7), tenant, &position(1, Some("s")), late), "an older attempt");
-        assert!(!board.hear(id(7), tenant, &position(2, Some("t")), late), "another session");
-        assert!(!board.hear(id(7), TenantId::from_name("b"), &position(2, Some("s")), late), "another tenant");
+        for (whose, signal) in [
+            (tenant, position(1, Some("s"))),
+            (tenant, position(2, Some("t"))),
+            (TenantId::from_name("b"), position(2, Some("s"))),
+        ] {
+            assert_eq!(board.hear(id(7), whose, &signal, late), Heard::NotFollowed, "{signal:?}");
+        }
         assert_eq!((board.live(id(7)), board.heard_at(id(7))), (None, Some(EARLY)));
-        assert!(board.hear(id(7), tenant, &position(2, Some("s")), late));
-        assert!(board.hear(id(7), tenant, &signal(2, None, SignalEvent::Alive), late), "says nothing about the place");
+        assert_eq!(board.hear(id(7), tenant, &position(2, Some("s")), late), Heard::News);
+        assert_eq!(board.hear(id(7), tenant, &position(2, Some("s")), late), Heard::Nothing, "the same again");
+        let alive = signal(2, None, SignalEvent::Alive);
+        assert_eq!(board.hear(id(7), tenant, &alive, late), Heard::Nothing, "says nothing about the place");
         board.follow(id(7), grant(2), None);
         assert_eq!((board.live(id(7)), board.heard_at(id(7))), (Some(live), Some(late)), "repeating changes nothing");
         board.forget(id(7));
@@ -151,7 +195,8 @@ mod tests {
         let told = |seq, position| {
             let live = Live { position, estimated_wait_seconds: 0 };
             let signal = Signal { seq, ..signal(1, Some("s"), SignalEvent::Position(live)) };
-            assert!(board.hear(id(7), tenant, &signal, EARLY), "it was heard, whatever its values are worth");
+            let heard = board.hear(id(7), tenant, &signal, EARLY);
+            assert_ne!(heard, Heard::NotFollowed, "it was heard, whatever its values are worth");
             board.live(id(7)).map(|live| live.position)
         };
         assert_eq!(told(5, 3), Some(3));
@@ -159,6 +204,21 @@ mod tests {
         assert_eq!(told(5, 2), Some(2), "the same number again: the last one counts");
         assert_eq!(told(0, 7), Some(7), "without an order the last one counts");
         assert_eq!(told(6, 1), Some(1));
+    }
+
+    #[test]
+    fn what_another_node_was_told_counts_for_the_attempt_that_is_followed() {
+        let board = LiveBoard::default();
+        let live = Live { position: 3, estimated_wait_seconds: 60 };
+        assert_eq!(board.hear_from_node(id(7), 2, Some(live), EARLY), None);
+        board.follow(id(7), grant(2), None);
+        assert_eq!(board.hear_from_node(id(7), 1, Some(live), EARLY), None, "an older attempt");
+        assert_eq!(board.hear_from_node(id(7), 2, Some(live), EARLY), Some(TenantId::from_name("a")));
+        let late = EARLY + Duration::seconds(5);
+        assert!(board.hear_from_node(id(7), 2, None, late).is_some());
+        assert_eq!((board.live(id(7)), board.heard_at(id(7))), (Some(live), Some(late)), "alive, and where it was");
+        let told: Vec<_> = (100..100 + PARTS).flat_map(|part| board.part(part)).collect();
+        assert_eq!(told, [(id(7), 2, live)]);
     }
 
     #[test]

@@ -196,6 +196,7 @@ impl State {
         if self.rounds % ROUNDS_PER_PURGE == ROUNDS_PER_PURGE - 1 && !std::mem::replace(&mut self.purging, true) {
             self.purge();
         }
+        self.node.tell_places(self.rounds);
         self.rounds += 1;
     }
 

@@ -18,6 +18,7 @@ use crate::health::HealthBoard;
 use crate::live::LiveBoard;
 use crate::mailbox::Address;
 use crate::notifier::NotifierMsg;
+use crate::others::Elsewhere;
 use crate::pinger::Pinger;
 use crate::scheduler::SchedulerMsg;
 use crate::session::SessionMsg;
@@ -71,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) session_limit: usize,
     pub(crate) directory: Directory,
     pub(crate) live: LiveBoard,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) short_waits: ShortWaits,
     pub(crate) health: HealthBoard,
     pub(crate) timers: Arc<Timers<SessionTimer>>,
@@ -107,6 +109,7 @@ impl Node {
             session_limit,
             directory: Directory::default(),
             live: LiveBoard::default(),
+            elsewhere: Elsewhere::default(),
             short_waits: ShortWaits::default(),
             health: HealthBoard::default(),
             timers: Timers::start(|(session, wish): SessionTimer| session.hint(SessionMsg::TimerElapsed { wish })),

@@ -171,7 +171,7 @@ impl State {
             SessionMsg::Signal { signal, reply } => self.on_signal(me, signal, Caller::Signal(reply)).await?,
             SessionMsg::WaitShort => self.apply(me, Input::WaitShort, Caller::None).await?,
             SessionMsg::PlaceGranted => self.on_place_granted(me).await?,
-            SessionMsg::Rest => self.on_rest(me),
+            SessionMsg::Rest => self.on_rest(me).await?,
             SessionMsg::Changed => self.on_changed(me).await?,
             SessionMsg::SubmitAnswered { attempt, outcome } => self.on_submit_answered(me, attempt, outcome).await?,
             SessionMsg::CloseAnswered { done } => self.on_close_answered(me, done).await?,

@@ -7,6 +7,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a fake that panics on command is the point of some tests")]
 
 mod bookings;
+mod bus;
 mod call_in;
 mod captcha;
 mod clock;
@@ -33,10 +34,11 @@ use chrono::{DateTime, Utc};
 use domain::callback::{NewCallback, Options};
 use domain::ids::{QueueName, TenantId};
 use domain::keys::ApiKey;
-use domain::ports::{Connector, KeyRing, Ports, Probe};
+use domain::ports::{Connector, KeyRing, NoReports, Ports, Probe};
 use domain::queue::QueueSettings;
 use domain::tenant::{Tenant, TenantDocument};
 
+pub use bus::FakeBus;
 pub use call_in::FakeCallIns;
 pub use captcha::{FakeCaptcha, FakeStatistics};
 pub use clock::TestClock;
@@ -74,6 +76,8 @@ pub struct World {
     pub settings: Arc<FakeSettings>,
     /// Nodes.
     pub nodes: Arc<FakeNodes>,
+    /// The way between them.
+    pub bus: Arc<FakeBus>,
     /// Routing.
     pub routing: Arc<FakeRouting>,
     /// Captcha providers.
@@ -118,6 +122,7 @@ impl World {
             statistics: Arc::default(),
             courier: Arc::new(FakeCourier::new(Arc::clone(&clock))),
             recorder: Arc::new(Recorder::default()),
+            bus: Arc::default(),
             key_ring: Arc::new(FakeKeyRing::default()),
             probes: vec![
                 Arc::new(FakeProbe { name: "database", required: true, faults: Arc::clone(&faults) }),
@@ -146,9 +151,11 @@ impl World {
             notices: self.store.clone(),
             courier: self.courier.clone(),
             nodes: self.nodes.clone(),
+            bus: self.bus.join(),
             key_ring: self.key_ring.clone(),
             blinds: Arc::new(FakeBlinds),
             routing: self.routing.clone(),
+            reports: Arc::new(NoReports),
             captcha: self.captcha.clone(),
             statistics: self.statistics.clone(),
             clock: self.clock.clone(),

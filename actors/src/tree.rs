@@ -23,6 +23,7 @@ use crate::mailbox::Waiting;
 use crate::membership::{MembershipActor, MembershipArgs};
 use crate::node::Node;
 use crate::notifier::{NotifierActor, NotifierArgs};
+use crate::others;
 use crate::restart::{Fault, Policies, RestartPolicy};
 use crate::scheduler::{SchedulerActor, SchedulerArgs};
 use crate::tenants::{TenantsActor, TenantsArgs, TenantsMsg};
@@ -81,6 +82,7 @@ impl Tree {
             .unwrap_or_else(|_| Err(StoreError::NotDone("no answer in time".into())))
             .map_err(StartError::Register)?;
         let node = Node::new(ports, me, settings.session_limit.max(1));
+        others::listen(&node);
         let (settings_read, mut settings_are_read) = watch::channel(false);
         let (give_up, gave_up) = watch::channel(None);
         let waiting: Waiting = Arc::new(AtomicUsize::new(0));

@@ -9,6 +9,7 @@
 
 mod callbacks {
     mod ahead;
+    mod begins_another;
     mod captcha;
     mod explain;
     mod failing;
@@ -16,6 +17,7 @@ mod callbacks {
     mod limits;
     mod load;
     mod moves;
+    mod others;
     mod places;
     mod scheduled;
     mod search;

@@ -27,7 +27,7 @@ mod step;
 mod telling;
 
 pub use effect::{Cause, Effect, Reply, Saving};
-pub use input::{Canceller, Input, Live, Signal, SignalEvent, SubmitOutcome};
+pub use input::{Again, Canceller, Fate, Input, Live, Signal, SignalEvent, SubmitOutcome};
 pub use limits::Limits;
 pub use new::{Idempotency, NewCallback, OfferType, Options, PushTarget, Terms};
 pub use promise::Promise;
@@ -149,14 +149,19 @@ pub struct Callback {
     pub devices: Devices,
     /// The customer calls us, and is told when; none where we call.
     pub originated: Option<Originated>,
-    /// Known only to this life of the session, never stored: routing confirmed that it has the attempt.
-    pub entered: bool,
+    /// Known only to this life of the session, never stored.
+    pub fate: Fate,
 }
 
 impl Callback {
     /// Whether the callback has to pass the hand-off budget before it can be worked on.
     pub fn needs_place(&self) -> bool {
         self.state != State::Completed && self.hand_off != HandOff::Accepted
+    }
+
+    /// Whether agent and customer may still talk although the callback has ended: its life was over before they were.
+    pub fn may_still_talk(&self) -> bool {
+        self.state == State::Completed && self.owes_terminate && self.reason == Some(Reason::NOT_AVAILABLE)
     }
 
     /// Whether nothing is left to do, here or outside.

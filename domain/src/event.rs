@@ -1,5 +1,6 @@
 //! What the observer is told: facts for metrics and reports, never personal data.
 
+mod bus;
 mod captcha;
 mod outward;
 
@@ -14,6 +15,7 @@ use crate::ids::QueueName;
 use crate::ports::Owed;
 use crate::push::PushResult;
 
+pub use bus::BusEnd;
 pub use captcha::CaptchaEnd;
 pub use outward::{CallEnd, Outward};
 
@@ -343,6 +345,13 @@ pub enum Event {
         end: CallEnd,
         /// From its start to its end.
         took: Duration,
+    },
+    /// Something between nodes came to its end.
+    BusEnded {
+        /// How.
+        end: BusEnd,
+        /// How many.
+        count: u64,
     },
     /// The name of a host outside could not be looked up.
     LookupFailed,

@@ -46,6 +46,7 @@ pub mod numbers;
 pub mod ports;
 pub mod push;
 pub mod queue;
+pub mod region;
 #[cfg(test)]
 mod samples;
 pub mod search;

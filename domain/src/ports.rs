@@ -5,6 +5,7 @@
 //! deadline on everything they do; callers may rely on an answer.
 
 mod availability;
+mod bus;
 mod call_in;
 mod captcha;
 mod courier;
@@ -30,6 +31,7 @@ mod world;
 use std::sync::Arc;
 
 pub use availability::*;
+pub use bus::*;
 pub use call_in::*;
 pub use captcha::*;
 pub use courier::*;
@@ -75,12 +77,16 @@ pub struct Ports {
     pub courier: Arc<dyn Courier>,
     /// Who is alive.
     pub nodes: Arc<dyn NodeStore>,
+    /// Tells other nodes what they would find out later.
+    pub bus: Arc<dyn Bus>,
     /// Where the door looks callers up.
     pub key_ring: Arc<dyn KeyRing>,
     /// What values are kept as that are counted.
     pub blinds: Arc<dyn Blinds>,
     /// The routing engine.
     pub routing: Arc<dyn Routing>,
+    /// Takes what another node was told of queues.
+    pub reports: Arc<dyn QueueReports>,
     /// Captcha providers.
     pub captcha: Arc<dyn Captcha>,
     /// The statistics service.

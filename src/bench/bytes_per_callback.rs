@@ -51,7 +51,7 @@ fn database_bytes(folder: &super::target::Folder) -> Result<u64, BenchError> {
 }
 
 /// JSON as contact centres attach it: names, order numbers, dates, short texts; different for every `number`.
-fn typical_user_data(bytes: usize, number: u64) -> String {
+pub(super) fn typical_user_data(bytes: usize, number: u64) -> String {
     const TOPICS: [&str; 6] = ["billing", "delivery", "returns", "contract", "technical", "complaint"];
     let mut text = String::from("{");
     let mut seed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -1,6 +1,7 @@
 //! Do scheduled callbacks start on time? Judged by the simulator's journal: when each attempt entered routing.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +48,12 @@ impl Load {
         }
     }
 
+    /// So many within so many seconds, on several nodes; booked in the seconds before.
+    pub(super) fn of(title: &'static str, callbacks: u64, window: u64, ahead: u64) -> Self {
+        let (window, ahead) = (Duration::from_secs(window), Duration::from_secs(ahead));
+        Self { title, callbacks, window, ahead, aim: "" }
+    }
+
     fn due(self, base: DateTime<Utc>, number: u64) -> DateTime<Utc> {
         let window_ms = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX);
         let offset_ms = number * window_ms / self.callbacks.max(1);
@@ -59,6 +66,15 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(600);
 
 type Promises = Arc<Mutex<HashMap<String, DateTime<Utc>>>>;
 
+/// What came of a load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    pub(super) early: u64,
+    pub(super) p99_ms: f64,
+}
+
 pub(super) async fn run(load: Load) -> Result<(), BenchError> {
     let folder = seed::folder().await?;
     let environment = [
@@ -69,6 +85,15 @@ pub(super) async fn run(load: Load) -> Result<(), BenchError> {
         ("GES_SIM_SPEED", "1000".to_owned()),
     ];
     let service = Target::start(&["serve"], &environment).await?;
+    measure(load, &[service.external], &folder).await?;
+    service.stop()
+}
+
+/// Books at `addresses` in turn, and waits until everything is in the journal in `folder`.
+///
+/// # Errors
+/// What was not booked, or a promise that was broken.
+pub(super) async fn measure(load: Load, addresses: &[SocketAddr], folder: &Folder) -> Result<Outcome, BenchError> {
     // In whole milliseconds, as times are sent and kept: a rest of microseconds would look like an early start.
     let base = seed::now().trunc_subsecs(3) + TimeDelta::from_std(load.ahead).unwrap_or_default();
     let promises: Promises = Arc::default();
@@ -80,13 +105,12 @@ pub(super) async fn run(load: Load) -> Result<(), BenchError> {
     });
     let until = Until { requests: load.callbacks, elapsed: load.ahead };
     let make: load::MakeRequest = Arc::new(move |number| seed::create(Some(load.due(base, number)), number, None));
-    let seen = load::run(service.external, 64, until, make, hear).await?;
+    let seen = load::run_on(addresses, 64, until, make, hear).await?;
     if seen.ok != load.callbacks {
         return Err(BenchError::Broken(format!("only {} of {} were booked in time", seen.ok, load.callbacks)));
     }
-    let drained = wait_until_entered(&folder, load, base).await?;
-    service.stop()?;
-    report(&folder, load, &promises, drained)
+    let drained = wait_until_entered(folder, load, base).await?;
+    report(folder, load, &promises, drained)
 }
 
 async fn wait_until_entered(folder: &Folder, load: Load, base: DateTime<Utc>) -> Result<Duration, BenchError> {
@@ -109,7 +133,7 @@ async fn wait_until_entered(folder: &Folder, load: Load, base: DateTime<Utc>) ->
 }
 
 /// When attempts of each callback entered routing.
-fn entries(folder: &Folder) -> Result<HashMap<String, Vec<DateTime<Utc>>>, BenchError> {
+pub(super) fn entries(folder: &Folder) -> Result<HashMap<String, Vec<DateTime<Utc>>>, BenchError> {
     let journal =
         Journal::read(&folder.path().join(Journal::FILE_NAME)).map_err(|error| BenchError::Data(error.to_string()))?;
     let mut entered: HashMap<String, Vec<DateTime<Utc>>> = HashMap::new();
@@ -119,7 +143,7 @@ fn entries(folder: &Folder) -> Result<HashMap<String, Vec<DateTime<Utc>>>, Bench
     Ok(entered)
 }
 
-fn report(folder: &Folder, load: Load, promises: &Promises, drained: Duration) -> Result<(), BenchError> {
+fn report(folder: &Folder, load: Load, promises: &Promises, drained: Duration) -> Result<Outcome, BenchError> {
     let entered = entries(folder)?;
     let promises = promises.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut lost, mut doubled, mut early) = (0_u64, 0_u64, 0_u64);
@@ -148,5 +172,5 @@ fn report(folder: &Folder, load: Load, promises: &Promises, drained: Duration) -
     if lost + doubled + early > 0 {
         return Err(BenchError::Broken(format!("{lost} lost, {doubled} doubled, {early} early")));
     }
-    Ok(())
+    Ok(Outcome { lost, doubled, early, p99_ms: lateness_ms.value_at_quantile(0.99) as f64 })
 }

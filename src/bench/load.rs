@@ -92,10 +92,24 @@ pub(super) async fn run(
     make: MakeRequest,
     hear: HearAnswer,
 ) -> Result<Seen, BenchError> {
+    run_on(&[address], connections, until, make, hear).await
+}
+
+/// As [`run`], with connections to several addresses in turn.
+///
+/// # Errors
+/// A connection that cannot be made or breaks.
+pub(super) async fn run_on(
+    addresses: &[SocketAddr],
+    connections: usize,
+    until: Until,
+    make: MakeRequest,
+    hear: HearAnswer,
+) -> Result<Seen, BenchError> {
     let next = Arc::new(AtomicU64::new(0));
     let mut senders = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        senders.push(connect(address).await?);
+    for address in addresses.iter().cycle().take(connections) {
+        senders.push(connect(*address).await?);
     }
     let started = Instant::now();
     let mut tasks = JoinSet::new();

@@ -54,7 +54,7 @@ pub(super) async fn run(scale: Scale) -> Result<(), BenchError> {
     service.stop()
 }
 
-async fn wait_for_sessions(service: &Target, wanted: u64) -> Result<f64, BenchError> {
+pub(super) async fn wait_for_sessions(service: &Target, wanted: u64) -> Result<f64, BenchError> {
     let deadline = Instant::now() + ACCEPTED_WITHIN;
     // A handful has been served by the one agent meanwhile.
     let enough = wanted as f64 * 0.99;
@@ -70,6 +70,6 @@ async fn wait_for_sessions(service: &Target, wanted: u64) -> Result<f64, BenchEr
     }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
+pub(super) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }

@@ -24,6 +24,7 @@ use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 const KEY: &str = "bench-key-that-opens-a-temporary-folder-only";
 const NEIGHBOURS_KEY: &str = "bench-key-of-the-neighbour-in-that-folder";
 const QUEUE: &str = "bench";
+const ASIDE: &str = "aside";
 
 /// Writes tenant and key into a new data folder.
 ///
@@ -47,9 +48,31 @@ pub(super) async fn folder_with_neighbour(requests_per_second: u32) -> Result<Fo
 }
 
 async fn put_tenant(folder: &Folder, tenant: &str, key: &str, limits: TenantLimits) -> Result<(), BenchError> {
-    let failed = |error: &dyn std::fmt::Display| BenchError::Data(error.to_string());
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).map_err(|error| failed(&error))?;
-    let name = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
+    let fresh = store.keys().await.map_err(|error| failed(&error))?.is_empty();
+    let master = MasterKey::read_or_create(folder.path(), fresh).map_err(|error| failed(&error))?;
+    put(&store, &master, tenant, key, limits).await
+}
+
+/// Writes tenant and key into the database that several nodes share.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) async fn put_shared(store: &dyn SettingsStore, master: &MasterKey) -> Result<(), BenchError> {
+    put(store, master, "bench", KEY, TenantLimits::default()).await
+}
+
+fn failed(error: &dyn std::fmt::Display) -> BenchError {
+    BenchError::Data(error.to_string())
+}
+
+async fn put(
+    store: &dyn SettingsStore,
+    master: &MasterKey,
+    tenant: &str,
+    key: &str,
+    limits: TenantLimits,
+) -> Result<(), BenchError> {
     let settings = QueueSettings {
         slot_capacity: 1_000_000,
         hand_off_limit: 10_000,
@@ -57,10 +80,10 @@ async fn put_tenant(folder: &Folder, tenant: &str, key: &str, limits: TenantLimi
         ..QueueSettings::unlimited()
     };
     let id = TenantId::from_name(tenant);
-    let document = TenantDocument { limits, ..TenantDocument::with_queues(tenant, [(name, settings)]) };
-    let fresh = store.keys().await.map_err(|error| failed(&error))?.is_empty();
+    let name = |queue: &str| QueueName::new(queue).map_err(|error| failed(&error));
+    let queues = [(name(QUEUE)?, settings.clone()), (name(ASIDE)?, settings)];
+    let document = TenantDocument { limits, ..TenantDocument::with_queues(tenant, queues) };
     store.put_tenant(id, document).await.map_err(|error| failed(&error))?;
-    let master = MasterKey::read_or_create(folder.path(), fresh).map_err(|error| failed(&error))?;
     let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), key);
     let key = ApiKey {
         id: ApiKeyId::generate(),
@@ -83,33 +106,44 @@ pub(super) fn by_neighbour(mut request: Request<Full<Bytes>>) -> Request<Full<By
 /// The bookings that [`create`] would bring, as the store gets them.
 pub(super) fn bookings(count: usize) -> Result<Vec<Booking>, BenchError> {
     let from = now();
-    let queue = QueueName::new(QUEUE).map_err(|error| BenchError::Data(error.to_string()))?;
-    let booking = |number: usize| {
-        let at = spread(from, number as u64);
-        let terms = Terms {
-            tenant: TenantId::from_name("bench"),
-            queue: queue.clone(),
-            phone: PhoneNumber::from_digits(14_165_551_000 + number as u64 % 8000),
-            ttl: TimeDelta::days(1),
-        };
-        let slot = at - TimeDelta::milliseconds(at.timestamp_millis() % 300_000);
-        let callback = Callback::scheduled(CallbackId::generate(from), terms, None, at, at, Some(slot));
-        Booking {
-            callback,
-            slot_capacity: 1_000_000,
-            grid: Grid::new(chrono_tz::Tz::UTC, SlotMinutes::default()),
-            options: Options::default(),
-            user_data: None,
-            idempotency: None,
-            limits: BookingLimits::default(),
-            captcha: None,
-            hold: None,
-            booked_at: from,
-            announcement: None,
-            on_replaced: None,
-        }
+    let queue = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
+    Ok((0..count).map(|number| booking(&queue, from, number as u64, None)).collect())
+}
+
+/// As [`bookings`], made one by one as they are asked for, each with user data of its own.
+pub(super) fn bookings_with(
+    count: u64,
+    user_data: impl Fn(u64) -> Option<String>,
+) -> Result<impl Iterator<Item = Booking>, BenchError> {
+    let from = now();
+    let queue = QueueName::new(QUEUE).map_err(|error| failed(&error))?;
+    Ok((0..count).map(move |number| booking(&queue, from, number, user_data(number))))
+}
+
+fn booking(queue: &QueueName, from: DateTime<Utc>, number: u64, user_data: Option<String>) -> Booking {
+    let at = spread(from, number);
+    let terms = Terms {
+        tenant: TenantId::from_name("bench"),
+        queue: queue.clone(),
+        phone: PhoneNumber::from_digits(14_165_551_000 + number % 8000),
+        ttl: TimeDelta::days(1),
     };
-    Ok((0..count).map(booking).collect())
+    let slot = at - TimeDelta::milliseconds(at.timestamp_millis() % 300_000);
+    let callback = Callback::scheduled(CallbackId::generate(from), terms, None, at, at, Some(slot));
+    Booking {
+        callback,
+        slot_capacity: 1_000_000,
+        grid: Grid::new(chrono_tz::Tz::UTC, SlotMinutes::default()),
+        options: Options::default(),
+        user_data,
+        idempotency: None,
+        limits: BookingLimits::default(),
+        captcha: None,
+        hold: None,
+        booked_at: from,
+        announcement: None,
+        on_replaced: None,
+    }
 }
 
 /// The wall clock, which is also the database clock of the embedded store.
@@ -120,8 +154,22 @@ pub(super) fn now() -> DateTime<Utc> {
 
 /// A create for `desired` (absent: now) with so many bytes of typical user data.
 pub(super) fn create(desired: Option<DateTime<Utc>>, number: u64, user_data: Option<&str>) -> Request<Full<Bytes>> {
+    create_in(QUEUE, desired, number, user_data)
+}
+
+/// A create in a queue in which nobody else waits.
+pub(super) fn create_aside(desired: DateTime<Utc>, number: u64) -> Request<Full<Bytes>> {
+    create_in(ASIDE, Some(desired), number, None)
+}
+
+fn create_in(
+    queue: &str,
+    desired: Option<DateTime<Utc>>,
+    number: u64,
+    user_data: Option<&str>,
+) -> Request<Full<Bytes>> {
     let phone = format!("+1416555{:04}", 1000 + number % 8000);
-    let mut body = format!(r#"{{"serviceName":"{QUEUE}","phoneNumber":"{phone}""#);
+    let mut body = format!(r#"{{"serviceName":"{queue}","phoneNumber":"{phone}""#);
     if let Some(at) = desired {
         body.push_str(&format!(r#","desiredTime":"{}""#, at.to_rfc3339_opts(SecondsFormat::Millis, true)));
     }
@@ -164,6 +212,11 @@ pub(super) fn spread(from: DateTime<Utc>, number: u64) -> DateTime<Utc> {
     // A large odd step visits every minute of the 13 days before it visits one again.
     let minute = i64::try_from(number.wrapping_mul(7_919) % (13 * 24 * 60)).unwrap_or_default();
     from + TimeDelta::hours(6) + TimeDelta::minutes(minute)
+}
+
+/// A cancel.
+pub(super) fn cancel(id: &str) -> Request<Full<Bytes>> {
+    post("/engagement/v3/callbacks/cancel", format!(r#"{{"id":"{id}"}}"#))
 }
 
 /// The id in the answer to a create.

@@ -20,6 +20,8 @@ pub(super) struct Target {
 
 /// How long a child may take until it serves.
 const START_WITHIN: Duration = Duration::from_secs(30);
+/// Pause between two looks whether it serves.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Target {
     /// Starts this program with `arguments` and `environment` on free ports and waits until it serves.
@@ -27,6 +29,18 @@ impl Target {
     /// # Errors
     /// If the child does not start, ends, or does not serve within 30 s.
     pub(super) async fn start(arguments: &[&str], environment: &[(&str, String)]) -> Result<Self, BenchError> {
+        Self::start_writing(arguments, environment, Stdio::null()).await
+    }
+
+    /// As [`Self::start`], with somewhere to write its log to.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(super) async fn start_writing(
+        arguments: &[&str],
+        environment: &[(&str, String)],
+        log: Stdio,
+    ) -> Result<Self, BenchError> {
         let failed = |what: String| BenchError::Target(what);
         let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
         let [external, internal] = free_addresses().map_err(|error| failed(error.to_string()))?;
@@ -38,20 +52,20 @@ impl Target {
             .env("GES_DRAIN_SECONDS", "0")
             .envs(environment.iter().map(|(name, value)| (*name, value.as_str())))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| failed(format!("cannot start the service: {error}")))?;
         let mut target = Self { child, external, internal };
         let deadline = Instant::now() + START_WITHIN;
-        while super::get(internal, "/ges/v1/health/ready").await.is_err() {
+        while !super::is_ok(internal, "/ges/v1/health/ready").await {
             if let Ok(Some(status)) = target.child.try_wait() {
                 return Err(failed(format!("the service ended with {status}")));
             }
             if Instant::now() > deadline {
                 return Err(failed("the service does not answer".to_owned()));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(target)
     }
@@ -101,6 +115,12 @@ impl Target {
         let page = super::get(self.internal, "/metrics").await?;
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
         Ok(value.unwrap_or_default())
+    }
+
+    /// Ends the child as a crash would.
+    pub(super) fn kill(&mut self) -> Result<(), BenchError> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(|error| BenchError::Target(error.to_string()))
     }
 
     /// Ends the child as a service manager would and waits for it.

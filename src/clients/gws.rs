@@ -15,7 +15,8 @@ use domain::event::Outward;
 use domain::gws::GwsSettings;
 use domain::ids::TenantId;
 use domain::ports::{
-    CredentialCheck, CredentialRefused, OfferedCredential, SecretError, Secrets, Statistics, StatisticsError,
+    AnswerCache, CredentialCheck, CredentialRefused, KnownAnswer, NoAnswerCache, OfferedCredential, SecretError,
+    Secrets, Statistics, StatisticsError,
 };
 use domain::secret::{CredentialKind, Secret, SecretRef};
 use http::StatusCode;
@@ -23,7 +24,7 @@ use serde::Deserialize;
 
 use super::http::{Answer, Call, CallError, HttpClient, NamedBy, Repeat};
 use super::shared::Shared;
-use answers::{Answers, Key};
+use answers::{Answers, Key, LIFE};
 use tokens::{Token, Tokens};
 
 /// How long a question to the statistics service may take. With a token before it, it stays under the 10 s after
@@ -51,6 +52,8 @@ pub struct GwsAddresses {
 pub struct GwsClient {
     inner: Arc<Inner>,
     questions: Shared<Key, Result<Arc<str>, StatisticsError>>,
+    /// Looks into what other nodes have heard.
+    looks: Shared<Key, Option<KnownAnswer>>,
 }
 
 struct Inner {
@@ -58,6 +61,8 @@ struct Inner {
     secrets: Arc<dyn Secrets>,
     addresses: GwsAddresses,
     answers: Answers,
+    /// What other nodes have heard, too.
+    known: Arc<dyn AnswerCache>,
     tokens: Tokens,
 }
 
@@ -67,8 +72,31 @@ type Owner = (TenantId, GwsSettings);
 impl GwsClient {
     /// Asks through `http`, with credentials from `secrets`, at `addresses` unless a tenant names its own.
     pub fn new(http: Arc<HttpClient>, secrets: Arc<dyn Secrets>, addresses: GwsAddresses) -> Self {
+        Self::sharing(http, secrets, addresses, Arc::new(NoAnswerCache))
+    }
+
+    /// As [`Self::new`], and shares what it hears.
+    pub fn sharing(
+        http: Arc<HttpClient>,
+        secrets: Arc<dyn Secrets>,
+        addresses: GwsAddresses,
+        known: Arc<dyn AnswerCache>,
+    ) -> Self {
         let (answers, tokens) = (Answers::default(), Tokens::default());
-        Self { inner: Arc::new(Inner { http, secrets, addresses, answers, tokens }), questions: Shared::default() }
+        let inner = Inner { http, secrets, addresses, answers, known, tokens };
+        Self { inner: Arc::new(inner), questions: Shared::default(), looks: Shared::default() }
+    }
+
+    /// What another node has heard, if it is young enough. Looks under way are shared by whoever asks the same.
+    async fn heard_elsewhere(&self, key: Key, max_age: Duration) -> Option<Arc<str>> {
+        let inner = self.inner.clone();
+        let look = async move {
+            let found = inner.known.find(&key.bytes()).await?;
+            inner.answers.keep(key, found.answer.clone(), found.age);
+            Some(found)
+        };
+        let found = self.looks.run(key, look).await.flatten()?;
+        (found.age <= max_age).then_some(found.answer)
     }
 }
 
@@ -85,10 +113,16 @@ impl Statistics for GwsClient {
         if let Some(known) = self.inner.answers.find(&key, max_age) {
             return Ok(known);
         }
+        if !max_age.is_zero()
+            && let Some(known) = self.heard_elsewhere(key, max_age).await
+        {
+            return Ok(known);
+        }
         let (inner, owner, request) = (self.inner.clone(), (tenant, settings.clone()), Bytes::from(request.to_owned()));
         let work = async move {
             let answer = inner.question(&owner, request).await?;
-            inner.answers.keep(key, answer.clone());
+            inner.answers.keep(key, answer.clone(), Duration::ZERO);
+            inner.known.keep(&key.bytes(), answer.clone(), LIFE);
             Ok(answer)
         };
         let failed = || Err(StatisticsError::Unavailable("the question was given up".to_owned()));

@@ -54,6 +54,8 @@ const BUDGET_PER_SECOND: u32 = 2;
 /// How the client is set up.
 #[derive(Debug, Clone, Default)]
 pub struct HttpSettings {
+    /// Whether destinations that fail are left alone for a while.
+    pub rests: Rests,
     /// PEM files of certificate authorities that are trusted beside the system's.
     pub ca_files: Vec<PathBuf>,
     /// Proxy for every call. It then looks names up, so it also has to keep tenants' URLs from private addresses.
@@ -62,11 +64,22 @@ pub struct HttpSettings {
     pub private: Private,
 }
 
+/// What becomes of a destination that fails again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rests {
+    /// It is left alone for a while.
+    #[default]
+    AfterFailures,
+    /// It is called all the same: whoever calls has a better view of its health.
+    Never,
+}
+
 /// The client. Cheap until its first call: the system's certificates are read then.
 pub struct HttpClient {
     authorities: Vec<Certificate>,
     proxy: Option<Proxy>,
     private: Private,
+    rests: Rests,
     observer: Arc<dyn Observer>,
     clients: OnceCell<Clients>,
     destinations: Destinations,
@@ -100,6 +113,7 @@ impl HttpClient {
             authorities,
             proxy,
             private: settings.private,
+            rests: settings.rests,
             observer,
             clients: OnceCell::new(),
             destinations: Destinations::default(),
@@ -153,6 +167,7 @@ impl HttpClient {
         let client = if tenant.is_some() { &clients.tenant } else { &clients.operator };
         let result = exchange(client, call, deadline).await;
         admitted.verdict = match &result {
+            _ if self.rests == Rests::Never => Verdict::Unknown,
             Ok(answer) if answer.status.is_server_error() => Verdict::Failed,
             Ok(_) => Verdict::Well,
             // Its own doing, not its destination's.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::kinds::Kind;
 use super::parts::{
-    Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Sim, Telemetry, Voice,
+    Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Redis, Sim, Telemetry, Voice,
 };
 use super::reader::{Reader, service_link};
 
@@ -42,6 +42,7 @@ pub fn settings() -> Vec<Setting> {
         Listeners::settings(),
         Data::settings(),
         Database::settings(),
+        Redis::settings(),
         Choices::settings(),
         Voice::settings(),
         Sim::settings(),
@@ -66,15 +67,6 @@ pub enum Reserved {
 
 /// Names of the product and of later versions, so that they are not taken for mistypings.
 pub const RESERVED: &[(&str, Reserved)] = &[
-    ("GES_REDIS_HOST", Reserved::NoEffect),
-    ("GES_REDIS_PORT", Reserved::NoEffect),
-    ("GES_REDIS_SECURE", Reserved::NoEffect),
-    ("GES_REDIS_CLUSTER", Reserved::NoEffect),
-    ("GES_REDIS_SENTINEL", Reserved::NoEffect),
-    ("GES_REDIS_CACHEKEY", Reserved::NoEffect),
-    ("GES_ORS_NODES", Reserved::NoEffect),
-    ("GES_URS_NODES", Reserved::NoEffect),
-    ("GES_REGION_AFFINITY", Reserved::NoEffect),
     ("GES_GWS_ENV", Reserved::NoEffect),
     ("GES_GWS_CONF", Reserved::NoEffect),
     ("GES_GWS_PUBLIC_AUTH", Reserved::NoEffect),

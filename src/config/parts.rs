@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::region::Region;
+
 use super::catalogue::{Setting, describe};
 use super::kinds::{
     Address, Base64Key, Decimal, Folder, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, Paths, SWITCH,
     Seconds, SecretText, Url, WebAddress, whole,
 };
+use super::nodes::{Document, NodeAddress, Nodes, Regions};
 use super::reader::Reader;
+use super::redis::{PrimaryName, RedisServer, RedisServers};
 use super::secret::{Key32, Secret};
 use super::voice::{Host, HostAndPort, Location, VoiceRedis, VoiceRedisSecret};
 
@@ -94,6 +98,8 @@ pub enum Routing {
     Simulator,
     /// Orchestration, through the stream in the voice services' Redis.
     Stream,
+    /// Orchestration, through its REST interface.
+    Rest,
 }
 
 /// How an engine takes an attempt.
@@ -134,20 +140,46 @@ part! {
 }
 
 part! {
+    /// The service's own Redis.
+    struct Redis, "Redis" {
+        /// Host of the Redis through which nodes tell each other what they would find out later, and share what they know;
+        /// version 6.0 or newer. In a cluster any members, with sentinels the sentinels. Without it nodes hear of each
+        /// other through the database alone: a little later, and positions and waits are known only to the node that was
+        /// told. Only in cluster mode.
+        host: Option<Vec<RedisServer>> = optional("GES_REDIS_HOST", RedisServers);
+        /// Port of those that name none. Without it: 6379, or 26379 with sentinels.
+        port: Option<u16> = optional("GES_REDIS_PORT", whole::<u16>(1, 65_535));
+        /// Whether the connection is encrypted, with a certificate for the name of the first host from an authority of the
+        /// system or of `GES_CA_FILES`.
+        secure: bool = value("GES_REDIS_SECURE", SWITCH, "false");
+        /// Whether it is a Redis Cluster, whose other members are then found through those that are named.
+        cluster: bool = value("GES_REDIS_CLUSTER", SWITCH, "false");
+        /// The name that the sentinels have for the primary. With it the hosts are sentinels, and the primary is found,
+        /// and found again after a fail-over, through them.
+        sentinel: Option<String> = optional("GES_REDIS_SENTINEL", PrimaryName);
+        /// Password, where the servers ask for one. Sentinels are shown the same.
+        cachekey: Option<Secret> = optional("GES_REDIS_CACHEKEY", SecretText { min: 1, max: 512 });
+    }
+}
+
+part! {
     /// What stands behind the service.
     struct Choices, "What stands behind the service" {
-        /// The routing engine: the built-in simulator, or Orchestration through a Redis stream, which needs
-        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`. Without it: `stream` in cluster mode, else `simulator`.
-        /// Each node simulates a contact centre of its own: in cluster mode only for trying things.
-        routing: Option<Routing> =
-            optional("GES_ROUTING", OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream)]));
+        /// The routing engine: the built-in simulator; Orchestration through a Redis stream, which needs
+        /// `GES_VMCS_REDIS_HOST` or `GES_ORS_REDIS_LOCATION`; or through its older REST interface, which needs
+        /// `GES_ORS_NODES`. Without it: `stream` in cluster mode, else `simulator`. Each node simulates a contact
+        /// centre of its own: in cluster mode only for trying things.
+        routing: Option<Routing> = optional(
+            "GES_ROUTING",
+            OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream), ("rest", Routing::Rest)])
+        );
         /// Where users are known. This version has local accounts only.
         auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
     }
 }
 
 part! {
-    /// The voice services, for routing through a stream.
+    /// The voice services.
     struct Voice, "Voice services" {
         /// Host of the Redis that holds the stream; in a cluster any member.
         redis_host: Option<String> = optional("GES_VMCS_REDIS_HOST", Host);
@@ -164,6 +196,18 @@ part! {
         /// goes before other settings. The connection is encrypted if `servername` or `rejectUnauthorized` is in it;
         /// with `rejectUnauthorized` false any certificate is taken, and whoever stands between can read along.
         secret: Option<VoiceRedisSecret> = optional("GES_VOICE_REDIS_ORS_STREAM", VoiceRedis);
+        /// Nodes of Orchestration: where `GES_ROUTING=rest` starts sessions. With `stream` they are only watched: their
+        /// status is told, and a region in which none answers is named last.
+        ors_nodes: Vec<NodeAddress> = value("GES_ORS_NODES", Nodes, "");
+        /// Nodes of Universal Routing. They are only watched: `ALL_URS_DOWN` is 1 while none answers.
+        urs_nodes: Vec<NodeAddress> = value("GES_URS_NODES", Nodes, "");
+        /// Regions that are tried first, for queues without a region rule and behind the regions of a rule. Ask the
+        /// vendor before you set it: what callbacks prefer may not be what their agents can serve.
+        region_affinity: Vec<Region> = value("GES_REGION_AFFINITY", Regions, "");
+        /// The flow of callbacks as Orchestration fetches it (`src`), for `GES_ROUTING=rest`. It is one for all queues:
+        /// `options` and `virtualQueue` tell it which. Without it no `src` is sent, which Orchestration itself refuses;
+        /// engines that have a flow of their own may not need it.
+        ors_scxml_url: Option<String> = optional("GES_ORS_SCXML_URL", Document);
         /// `explicit`: a flow asks for its attempt with `accepted` and does nothing before that is granted. `implicit`,
         /// for flows that cannot: the first report of an attempt counts as if it had asked. Two flows that were begun
         /// for one attempt are then told apart only when the second one reports, which may be after it has dialled.

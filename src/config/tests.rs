@@ -81,11 +81,12 @@ fn secrets_never_print() {
         ("GES_DEMO_API_KEY", "planted-demo-api-key"),
         ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"planted-password"}"#),
         ("GES_DB_PASSWORD", "planted-database-password"),
+        ("GES_REDIS_CACHEKEY", "planted-cache-key"),
     ])
     .unwrap();
     let shown = config.redacted();
     assert!(!shown.contains("planted") && !shown.contains(key) && !shown.contains("112, 108"), "{shown}");
-    assert_eq!(shown.matches("(set)").count(), 5, "{shown}");
+    assert_eq!(shown.matches("(set)").count(), 6, "{shown}");
     assert_eq!(config.keys.master_key.unwrap().reveal(), b"planted-planted-planted-planted!");
     assert_eq!(config.data.demo_api_key.unwrap().reveal(), "planted-demo-api-key");
 }
@@ -97,8 +98,8 @@ fn what_this_version_cannot_do_is_refused_or_named() {
         let text = told(name, value);
         assert!(text.contains(name) && text.contains("in this version"), "{text}");
     }
-    let warnings = load(&[("GES_REDIS_HOST", "redis")]).unwrap().warnings;
-    assert_eq!(warnings, ["GES_REDIS_HOST (from the environment) has no effect in this version"]);
+    let warnings = load(&[("GES_DEVOPS_ACCESS_GROUPS", "ops")]).unwrap().warnings;
+    assert_eq!(warnings, ["GES_DEVOPS_ACCESS_GROUPS (from the environment) has no effect in this version"]);
 }
 
 #[test]
@@ -131,6 +132,16 @@ fn a_stream_needs_an_address_and_an_address_without_it_is_named() {
     }
     let warnings = load(&[("GES_VMCS_REDIS_HOST", "redis.voice")]).unwrap().warnings;
     assert_eq!(warnings, ["GES_VMCS_REDIS_HOST has no effect: GES_ROUTING is not stream"]);
+}
+
+#[test]
+fn the_redis_of_the_nodes_goes_with_several_nodes_and_is_a_cluster_or_has_sentinels() {
+    let host = ("GES_REDIS_HOST", "redis.ges");
+    let warnings = load(&[host]).unwrap().warnings;
+    assert_eq!(warnings, ["GES_REDIS_HOST has no effect: there is one node without GES_DB_HOST"]);
+    let both = [host, ("GES_REDIS_CLUSTER", "true"), ("GES_REDIS_SENTINEL", "mymaster")];
+    assert!(load(&both).unwrap_err().to_string().contains("GES_REDIS_SENTINEL"));
+    assert!(load(&[("GES_REDIS_SENTINEL", "true")]).unwrap_err().to_string().contains("the name that the sentinels"));
 }
 
 #[test]

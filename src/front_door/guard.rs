@@ -54,6 +54,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/callbacks/{id}/signals",
     "/ges/v1/callbacks/signals",
     "/ges/v1/queues/reports",
+    "/ges/v1/routing/nodes",
     "/ges/v1/callbacks/parked",
     "/ges/v1/callbacks/{id}/unpark",
     "/ges/v1/callbacks/{id}/cancel",

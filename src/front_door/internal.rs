@@ -17,6 +17,7 @@ mod news;
 mod numbers;
 mod parameters;
 mod privacy;
+mod routing_nodes;
 mod search;
 mod tables;
 mod tenants;
@@ -56,6 +57,7 @@ fn work() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(work::signals))
         .routes(routes!(engine::signals))
         .routes(routes!(engine::reports))
+        .routes(routes!(routing_nodes::list))
         .routes(routes!(work::parked))
         .routes(routes!(work::unpark))
         .routes(routes!(work::cancel))

@@ -16,6 +16,7 @@ use domain::tenant::Tenant;
 use tokio::time::Instant;
 
 use super::rates::Gate;
+use crate::testing::{self, Rule};
 
 /// Characters of a generated key: 256 bits in letters and digits.
 const KEY_CHARS: usize = 43;
@@ -105,7 +106,12 @@ impl KeyRing {
 
     /// As [`Self::find`], for a header that need not be text.
     pub(crate) fn find_bytes(&self, presented: &[u8]) -> Option<Arc<Caller>> {
-        self.known.load().callers.get(&hash_bytes(&self.sub_key, presented)).cloned()
+        let known = self.known.load();
+        let found = known.callers.get(&hash_bytes(&self.sub_key, presented))?;
+        if testing::is_broken(Rule::Tenant) {
+            return known.callers.values().min_by_key(|caller| &caller.tenant_name).cloned();
+        }
+        Some(Arc::clone(found))
     }
 
     /// The tenant that an internal caller names by its id or its name.

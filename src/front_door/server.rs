@@ -48,12 +48,19 @@ pub struct Doors {
     pub external: SocketAddr,
     /// Where the internal listener stands, with its real port.
     pub internal: SocketAddr,
+    leaving: CancellationToken,
     drain: CancellationToken,
     cut: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Doors {
+    /// From now on every answer ends its connection, while everything is still served: whoever asks next connects anew,
+    /// to wherever a balancer sends it, and finds no connection closed under its request.
+    pub fn begin_leaving(&self) {
+        self.leaving.cancel();
+    }
+
     /// Stops accepting, closes what is idle, lets requests in flight be answered for at most `grace`, and cuts
     /// the rest. Returns how many connections were cut.
     pub async fn shutdown(self, grace: Duration) -> usize {
@@ -76,6 +83,7 @@ pub(crate) fn open(settings: DoorSettings, door: Door) -> Result<Doors, BindErro
     let doors = Doors {
         external: external_address,
         internal: internal_address,
+        leaving: CancellationToken::new(),
         drain: CancellationToken::new(),
         cut: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -92,6 +100,7 @@ pub(crate) fn open(settings: DoorSettings, door: Door) -> Result<Doors, BindErro
             observer: Arc::clone(&door.observer),
             router: router::router(shared),
             places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            leaving: doors.leaving.clone(),
             drain: doors.drain.clone(),
             cut: doors.cut.clone(),
             tasks: doors.tasks.clone(),
@@ -120,6 +129,7 @@ struct Acceptor {
     observer: Arc<dyn Observer>,
     router: Router,
     places: Arc<Semaphore>,
+    leaving: CancellationToken,
     drain: CancellationToken,
     cut: CancellationToken,
     tasks: TaskTracker,
@@ -159,7 +169,7 @@ impl Acceptor {
         let served = connection::serve(
             stream,
             self.router.clone(),
-            connection::Terms { limits: self.limits, drain: self.drain.clone() },
+            connection::Terms { limits: self.limits, leaving: self.leaving.clone(), drain: self.drain.clone() },
         );
         let cut = self.cut.clone();
         self.tasks.spawn(async move {

@@ -12,12 +12,11 @@
 //! What the stream and the registers hold may vanish: the register only saves work, the fence is the conditional write
 //! of `accepted`.
 
-mod client;
 mod entry;
+mod failure;
 mod keys;
 mod reports;
 mod scripts;
-mod unverified;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,20 +27,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{AttemptRef, Clock, Connector, Invitation, Probe, Routing, RoutingError};
-use domain::wait::{Mode, QueueReport};
+use domain::ports::{AttemptRef, Clock, Closing, Connector, Invitation, Probe, Routing, RoutingError};
+use domain::wait::QueueReport;
 use fred::interfaces::{ClientLike as _, EventInterface as _, LuaInterface as _, StreamsInterface as _};
 use fred::types::config::Options;
 use fred::types::scripts::Script;
 use fred::types::{ClientState, Value};
 use tokio::time::Instant;
 
-pub use client::{Layout, RedisSettings, TlsSettings, Verify};
-pub(crate) use client::{Link, Use, open, told};
 pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
+use super::nodes::NodeBoard;
+use crate::redis::{Link, RedisSettings, Use, open, told};
+use crate::testing::{self, Rule};
 use entry::{Fields, instant};
+use failure::failed;
 use keys::Keys;
 
 /// The stream's usual name.
@@ -83,6 +84,7 @@ pub struct OrsStream {
     client: ArcSwapOption<Opened>,
     clock: Arc<dyn Clock>,
     reports: Arc<ReportBoard>,
+    nodes: Option<Arc<NodeBoard>>,
     reply_to: OnceLock<String>,
     /// Entries of questions, oldest first.
     questions: Mutex<VecDeque<(Instant, String)>>,
@@ -106,9 +108,16 @@ impl OrsStream {
             client: ArcSwapOption::empty(),
             clock,
             reports,
+            nodes: None,
             reply_to: OnceLock::new(),
             questions: Mutex::default(),
         }
+    }
+
+    /// With nodes that are watched: regions are named in an order that knows which of them are dark.
+    #[must_use]
+    pub fn among(self, nodes: Arc<NodeBoard>) -> Self {
+        Self { nodes: Some(nodes), ..self }
     }
 
     /// Says where signals are to go: the base URL of the internal listener. The first word counts.
@@ -140,9 +149,9 @@ impl OrsStream {
         match client.evalsha(script.sha1().clone(), keys.clone(), arguments.clone()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let lua = script.lua().cloned().unwrap_or_default();
-                client.eval(lua, keys, arguments).await.map_err(|error| client::failed(&error))
+                client.eval(lua, keys, arguments).await.map_err(|error| failed(&error))
             }
-            result => result.map_err(|error| client::failed(&error)),
+            result => result.map_err(|error| failed(&error)),
         }
     }
 
@@ -179,6 +188,15 @@ fn unwritable(error: &serde_json::Error) -> RoutingError {
     RoutingError::NotDone(format!("the entry cannot be written: {error}"))
 }
 
+/// What a start says of its attempt, whichever way it goes.
+pub(super) fn start_fields(
+    invitation: &Invitation,
+    reply_to: &str,
+    now: DateTime<Utc>,
+) -> Result<Fields, RoutingError> {
+    entry::start(invitation, reply_to, now).map_err(|error| unwritable(&error))
+}
+
 fn values(fields: Fields) -> impl Iterator<Item = Value> {
     fields.into_iter().flat_map(|(name, value)| [Value::from(name), Value::from(value)])
 }
@@ -190,9 +208,13 @@ fn life_ms(now: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
 
 #[async_trait]
 impl Routing for OrsStream {
-    async fn start(&self, invitation: Invitation) -> Result<(), RoutingError> {
+    async fn start(&self, mut invitation: Invitation) -> Result<(), RoutingError> {
         let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
-        let fields = entry::start(&invitation, reply_to, now).map_err(|error| unwritable(&error))?;
+        if let Some(nodes) = &self.nodes {
+            let regions = nodes.preference(&invitation.call.regions);
+            invitation.call.regions = regions.iter().map(ToString::to_string).collect();
+        }
+        let fields = start_fields(&invitation, reply_to, now)?;
         let mut arguments: Vec<Value> = vec![
             i64::from(invitation.attempt).into(),
             life_ms(now, invitation.not_after + KEEP_REGISTER).into(),
@@ -200,14 +222,16 @@ impl Routing for OrsStream {
             instant(invitation.not_after).into(),
         ];
         arguments.extend(values(fields));
-        let keys = vec![self.keys.stream().to_owned(), self.keys.register(invitation.id)];
+        let of = if testing::is_broken(Rule::Register) { CallbackId::generate(now) } else { invitation.id };
+        let keys = vec![self.keys.stream().to_owned(), self.keys.register(of)];
         match self.run::<i64>(&scripts::START, keys, arguments).await? {
             -1 => Err(RoutingError::Refused("the register is closed".to_owned())),
             _ => Ok(()),
         }
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+    async fn close(&self, attempt: AttemptRef, _: Closing) -> Result<(), RoutingError> {
+        let AttemptRef { tenant, id, .. } = attempt;
         let (reply_to, now) = (self.where_to_reply()?, self.clock.now());
         let mut arguments: Vec<Value> =
             vec![KEEP_UNKNOWN.num_milliseconds().into(), instant(now).into(), instant(now + UNKNOWN_LIFE).into()];
@@ -235,10 +259,8 @@ impl Routing for OrsStream {
         Ok(())
     }
 
-    /// The engine's own figure, else what its other figures come to.
     fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32> {
-        let report = self.reports.of(tenant, queue)?;
-        report.estimate(Mode::Reported, false).or_else(|_| report.estimate(Mode::Agents, false)).ok()
+        self.reports.expected_wait(tenant, queue)
     }
 
     fn queue_report(&self, tenant: TenantId, queue: &QueueName) -> Option<QueueReport> {
@@ -261,7 +283,7 @@ impl Connector for OrsStream {
     }
 
     async fn open(&self) -> Result<(), String> {
-        let link = client::open(&self.redis, Use::Commands).await?;
+        let link = open(&self.redis, Use::Commands).await?;
         let connected_at = Arc::new(Mutex::new(Instant::now()));
         let noted = Arc::clone(&connected_at);
         // Ends with the client.

@@ -11,6 +11,7 @@
 //! Sessions are volatile and die with the process. The registers, which make a start idempotent by (callback,
 //! attempt), are kept by the journal. `docs/simulator.md` has the tables.
 
+mod behind_rest;
 mod behind_stream;
 mod dice;
 mod driver;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{AttemptRef, Clock, Inbox, Invitation, Probe, Routing, RoutingError};
+use domain::ports::{AttemptRef, Clock, Closing, Inbox, Invitation, Probe, Routing, RoutingError};
 use domain::wait::QueueReport;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -38,6 +39,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use behind_rest::SessionState;
 pub use behind_stream::Entered;
 pub use journal::{Journal, JournalEntry, JournalError, JournalEvent};
 
@@ -296,11 +298,8 @@ impl Routing for Simulator {
         }
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
-        let now = self.shared.now();
-        self.shared.core().close(tenant, id, now)?;
-        self.shared.wake.notify_one();
-        Ok(())
+    async fn close(&self, attempt: AttemptRef, _: Closing) -> Result<(), RoutingError> {
+        self.close_register(attempt.tenant, attempt.id)
     }
 
     async fn ping(&self, attempts: Vec<AttemptRef>) -> Result<(), RoutingError> {

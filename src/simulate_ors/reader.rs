@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
-use crate::routing::ors_stream::{self, Action, StreamSettings, Use, told};
+use crate::redis::{self, Use, told};
+use crate::routing::ors_stream::{self, Action, StreamSettings};
 use crate::routing::simulator::Simulator;
 
 /// The group, and the only consumer in it.
@@ -58,7 +59,7 @@ impl Reader {
     pub(super) async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let read = async {
-                let link = ors_stream::open(&self.settings.redis, Use::BlockingReads).await?;
+                let link = redis::open(&self.settings.redis, Use::BlockingReads).await?;
                 let ended = self.read(link.client()).await;
                 link.quit().await;
                 ended
@@ -153,7 +154,7 @@ impl Reader {
         self.addresses.said(&entry.reply_to);
         let taken = match entry.action {
             Action::Start(invitation) => self.simulator.enter(&invitation).map(drop),
-            Action::Cancel { tenant, id } => self.simulator.close(tenant, id).await,
+            Action::Cancel { tenant, id } => self.simulator.close_register(tenant, id),
             Action::Ping(attempts) => self.simulator.ping(attempts).await,
         };
         // A refusal is told by a signal where it has to be told; only what surely did not arrive has to come again.

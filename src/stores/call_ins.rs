@@ -1,7 +1,7 @@
 //! Call-ins as every store answers about them, and how a long list of them is looked through.
 
 use chrono::{DateTime, Utc};
-use domain::call_in::{CallIn, Criteria, Criterion, DRAWS, State};
+use domain::call_in::{Call, CallIn, Criteria, Criterion, DRAWS, State};
 use domain::ids::CallInId;
 use domain::numbers::PhoneNumber;
 use domain::ports::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::command::call_ins::{CallInCommand, CallInOutcome, Open};
 use super::command::{Outcome, unexpected};
 use super::packing::unpacked;
-use super::rows::{call_in, instant, unreadable};
+use super::rows::{call_in, instant, stored_number, unreadable};
 use super::user_data::pack;
 
 /// Steps of expired and old requests in one purge.
@@ -68,6 +68,20 @@ pub(super) fn opened(outcome: CallInOutcome, opening: Opening) -> Result<Opened,
         CallInOutcome::KeyReused => Ok(Opened::KeyReused),
         CallInOutcome::NothingFree => Ok(Opened::NothingFree),
         other => unexpected(&Outcome::CallIn(other)),
+    }
+}
+
+/// What a call has to show for some criteria to be met, but for the number that was dialled.
+pub(super) struct Proof {
+    pub(super) code: Option<i64>,
+    pub(super) caller: Option<i64>,
+}
+
+impl Proof {
+    pub(super) fn of(call: &Call, criteria: Criteria) -> Self {
+        let code = call.code.value().filter(|_| criteria.has(Criterion::AccessCode)).map(i64::from);
+        let caller = call.ani.value().filter(|_| criteria.has(Criterion::Ani)).map(stored_number);
+        Self { code, caller }
     }
 }
 

@@ -29,6 +29,9 @@ const MAX_CALLBACKS: usize = 20_000;
 /// Call-ins of a number that are looked for at once.
 pub(super) const MAX_CALL_INS: i64 = 20_000;
 
+/// Id, state, wake-up, details.
+pub(super) type CallbackOf = (Vec<u8>, i64, Option<i64>, Option<i64>);
+
 /// A callback of a number.
 #[derive(Debug, Clone)]
 pub(super) struct FoundCallback {
@@ -74,6 +77,17 @@ impl HeldRows {
     pub(super) fn ids(&self) -> HashSet<Vec<u8>> {
         let callbacks = self.callbacks.iter().map(|it| it.id.as_uuid().as_bytes().to_vec());
         callbacks.chain(self.call_ins.iter().map(|it| it.id.clone())).collect()
+    }
+
+    /// The rows of rare members and user data.
+    pub(super) fn details(&self) -> Vec<i64> {
+        let callbacks = self.callbacks.iter().filter_map(|it| it.details);
+        callbacks.chain(self.call_ins.iter().filter_map(|it| it.details)).collect()
+    }
+
+    /// How many rows that is.
+    pub(super) fn count(&self) -> u64 {
+        (self.callbacks.len() + self.call_ins.len() + self.values.len() + self.keys.len()) as u64
     }
 
     /// The same, if all of it has ended.

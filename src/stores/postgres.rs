@@ -11,11 +11,11 @@
 
 mod audit;
 mod call_ins;
-mod callbacks;
 mod connect;
 mod erasure;
 mod errors;
 mod explain;
+mod flow;
 mod holds;
 mod keeper;
 mod keys;
@@ -33,7 +33,6 @@ mod settings;
 mod statement;
 mod tenants;
 mod tls;
-mod user_data;
 mod view;
 mod writer;
 
@@ -41,11 +40,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use domain::erasure::Search;
 use domain::ids::TenantId;
+use domain::numbers::PhoneNumber;
 use domain::ports::{Observer, StoreError};
 
-use super::combiner::{Combiner, Limits, WriteStats};
-use super::command::Command;
+use super::combiner::Limits;
+use super::database::{Answer, Database, DatabaseStore, Writers};
 pub use connect::Address;
 use connect::Dialer;
 use keeper::Keeper;
@@ -84,17 +86,36 @@ impl PostgresOptions {
     }
 }
 
-/// Callbacks, settings and nodes in one database.
-///
-/// Dropping it writes what is queued and ends its thread.
-pub struct PostgresStore {
-    combiner: Combiner<Command>,
+/// Connections to one database, and how to make them.
+pub struct Postgres {
     readers: Readers,
     keeper: Keeper,
     dialer: Dialer,
     faults: Arc<Faults>,
-    limits: Limits,
-    migrated: Vec<String>,
+}
+
+/// Callbacks, settings and nodes in one database.
+pub type PostgresStore = DatabaseStore<Postgres>;
+
+#[async_trait]
+impl Database for Postgres {
+    type Reader = Reader;
+
+    const WRITERS: Writers = Writers::Many;
+
+    async fn read<T, Q>(&self, _whose: Option<TenantId>, question: Q) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Reader) -> Answer<'a, T> + Send + 'static,
+    {
+        let mut reader = self.readers.reader().await?;
+        question(&mut reader).await
+    }
+
+    async fn clear_up(&self, _: PhoneNumber, _: Option<Vec<Vec<u8>>>) -> Result<Option<Search>, StoreError> {
+        erasure::clear_up(&self.dialer).await;
+        Ok(None)
+    }
 }
 
 impl PostgresStore {
@@ -110,69 +131,34 @@ impl PostgresStore {
         let readers = Readers::new(dialer.clone(), options.readers, names.clone()).map_err(OpenError::Connect)?;
         let writer = Writer::new(dialer.clone(), names, faults.clone()).map_err(OpenError::Threads)?;
         let limits = Limits { batch_alone: options.limits.batch_alone.min(MAX_ALONE), ..options.limits };
-        let combiner = Combiner::start(writer, limits, options.observer).map_err(OpenError::Threads)?;
         let keeper = Keeper::new(dialer.clone());
-        Ok(Self { combiner, readers, keeper, dialer, faults, limits: options.limits, migrated })
-    }
-
-    /// Migrations that opening has applied, in order; none if the schema was up to date.
-    pub fn migrated(&self) -> &[String] {
-        &self.migrated
-    }
-
-    /// Batches committed and commands in them since it was opened.
-    pub fn write_stats(&self) -> WriteStats {
-        self.combiner.stats()
-    }
-
-    /// Commands that wait to be written.
-    pub fn writes_waiting(&self) -> usize {
-        self.combiner.waiting()
-    }
-
-    /// The most batches that a write of a tenant had to wait for, the one in flight when it came included. For tests.
-    pub fn longest_wait(&self, tenant: TenantId) -> u64 {
-        self.combiner.longest_wait(Some(tenant))
-    }
-
-    /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile
-    /// goes as one batch.
-    pub fn hold_writer(&self) -> impl Send + use<> {
-        self.combiner.hold()
+        let database = Postgres { readers, keeper, dialer, faults };
+        Self::start(database, writer, limits, options.observer, migrated).map_err(OpenError::Threads)
     }
 
     /// Makes the next COMMIT look as if nobody could say what became of it. For tests.
     pub fn lose_next_commit_answer(&self) {
-        self.faults.lose_commit_answer.store(true, Ordering::Relaxed);
+        self.database.faults.lose_commit_answer.store(true, Ordering::Relaxed);
     }
 
     /// Has the next COMMIT carried out and its answer not heard. For tests.
     pub fn deafen_next_commit(&self) {
-        self.faults.deafen_commit.store(true, Ordering::Relaxed);
+        self.database.faults.deafen_commit.store(true, Ordering::Relaxed);
     }
 
     /// Has the next COMMIT get lost on its way. For tests.
     pub fn drop_next_commit(&self) {
-        self.faults.drop_commit.store(true, Ordering::Relaxed);
+        self.database.faults.drop_commit.store(true, Ordering::Relaxed);
     }
 
     /// Has the writer do nothing for a while before its next COMMIT, with every lock held. For tests.
     pub fn pause_before_commit(&self, pause: Duration) {
-        self.faults.pause_ms.store(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.database.faults.pause_ms.store(pause_ms, Ordering::Relaxed);
     }
 
     /// Messages that batches have sent to the server, whatever is in them. For tests.
     pub fn messages(&self) -> u64 {
-        self.faults.messages.load(Ordering::Relaxed)
-    }
-
-    /// A connection for reads.
-    async fn reader(&self) -> Result<Reader, StoreError> {
-        self.readers.reader().await
-    }
-
-    /// Rows of one command of background work: what one batch takes of it.
-    fn step_rows(&self) -> usize {
-        self.limits.background_rows().max(1)
+        self.database.faults.messages.load(Ordering::Relaxed)
     }
 }

@@ -6,10 +6,11 @@ mod receipts;
 pub(in crate::stores) mod settings;
 
 use chrono::{DateTime, Utc};
-use domain::callback::{Callback, Cause, Devices, HandOff, Originated, Reason, State};
+use domain::callback::{Callback, Cause, Devices, Fate, HandOff, Originated, Reason, State};
 use domain::ids::{CallbackId, Incarnation, QueueName, SessionId, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{HistoryEntry, StoreError};
+use uuid::Uuid;
 
 pub(in crate::stores) use call_ins::{CallInRow, RowKey, call_in, stored_number};
 pub(in crate::stores) use receipts::{ReceiptRow, receipt};
@@ -84,6 +85,16 @@ pub(in crate::stores) fn check_format(format: i64) -> Result<(), StoreError> {
     if format == FORMAT { Ok(()) } else { Err(unreadable(&format!("the row has format {format}"))) }
 }
 
+/// A stored id.
+pub(in crate::stores) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
+    Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
+}
+
+/// How many rows a statement may bring.
+pub(in crate::stores) fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
 /// Makes a callback of its row; `queue` is the name of the row's queue.
 pub(in crate::stores) fn callback(
     id: CallbackId,
@@ -125,7 +136,7 @@ pub(in crate::stores) fn callback(
             .and_then(Devices::from_code)
             .ok_or_else(|| unreadable("devices are not known"))?,
         originated: originated(turn_seconds, turn_until)?,
-        entered: false,
+        fate: Fate::Unknown,
     })
 }
 

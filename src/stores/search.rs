@@ -9,7 +9,7 @@ use domain::ports::StoreError;
 use domain::search::{Order, Search};
 use uuid::Uuid;
 
-use super::rows::{instant, state, stored, unreadable};
+use super::rows::{FORMAT, instant, millis, state, stored, unreadable};
 
 /// Rows that are looked at for one page.
 pub(super) const MAX_EXAMINED: usize = 20_000;
@@ -101,7 +101,7 @@ impl<S> Hunt<'_, S> {
     }
 
     /// A bit for each state that is wanted. No state named: any.
-    pub(super) fn state_bits(&self) -> i64 {
+    fn state_bits(&self) -> i64 {
         match self.search.states.iter().fold(0, |mask, state| mask | 1 << i64::from(state.code())) {
             0 => -1,
             mask => mask,
@@ -109,13 +109,21 @@ impl<S> Hunt<'_, S> {
     }
 
     /// The least range of numbers that holds the queues.
-    pub(super) fn queue_range(&self) -> (i64, i64) {
+    fn queue_range(&self) -> (i64, i64) {
         hull(self.queues.iter().flatten().copied())
     }
 
     /// The least range that holds the phone numbers.
-    pub(super) fn phone_range(&self) -> (i64, i64) {
+    fn phone_range(&self) -> (i64, i64) {
         hull(self.search.phones.iter().map(|phone| stored(phone.digits())))
+    }
+
+    /// What a row is compared with in SQL: tenant, format, wanted from and before, states, and the ranges of queues and of
+    /// phone numbers.
+    pub(super) fn conditions(&self) -> [i64; 9] {
+        let (desired, queues, phones) = (&self.search.desired, self.queue_range(), self.phone_range());
+        let (from, before) = (millis(desired.start), millis(desired.end));
+        [self.tenant, FORMAT, from, before, self.state_bits(), queues.0, queues.1, phones.0, phones.1]
     }
 
     /// Whether an id comes before another one.

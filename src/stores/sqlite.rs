@@ -12,10 +12,10 @@
 
 mod audit;
 mod call_ins;
-mod callbacks;
 mod direct;
 mod erasure;
 mod explain;
+mod flow;
 mod holds;
 mod in_place;
 mod judge;
@@ -31,19 +31,22 @@ mod search;
 mod settings;
 mod statement;
 mod tenants;
-mod user_data;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
+use domain::erasure::Search;
 use domain::ids::TenantId;
-use domain::ports::Observer;
+use domain::numbers::PhoneNumber;
+use domain::ports::{Observer, StoreError};
+use futures::FutureExt as _;
 
-use super::combiner::{Combiner, Limits, WriteStats};
+use super::combiner::Limits;
 use super::command;
-use command::Command;
+use super::database::{Answer, Database, DatabaseStore, Writers};
 pub use direct::{DirectError, DirectWriter};
 use in_place::{InPlace, MAX_PLACES, usual_places};
 use names::Names;
@@ -95,20 +98,53 @@ impl SqliteOptions {
     }
 }
 
-/// Callbacks, settings and nodes in one SQLite file.
-///
-/// Dropping it writes what is queued, ends its threads and then gives the folder free.
-pub struct SqliteStore {
+/// Connections to one file, and the lock of its folder.
+pub struct Sqlite {
     // In the order in which they have to end: the lock last.
-    combiner: Combiner<Command>,
     in_place: InPlace,
     readers: Readers,
     keeper: Readers,
     faults: Arc<Faults>,
-    limits: Limits,
-    migrated: Vec<String>,
     /// With its lock.
     folder: Folder,
+}
+
+/// Callbacks, settings and nodes in one SQLite file.
+pub type SqliteStore = DatabaseStore<Sqlite>;
+
+#[async_trait]
+impl Database for Sqlite {
+    type Reader = Reader;
+
+    const WRITERS: Writers = Writers::One;
+
+    async fn read<T, Q>(&self, whose: Option<TenantId>, question: Q) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Q: for<'a> FnOnce(&'a mut Reader) -> Answer<'a, T> + Send + 'static,
+    {
+        self.readers.read_in(whose, move |reader| at_once(question(reader))).await
+    }
+
+    async fn read_row<T, Q>(&self, tenant: TenantId, question: Q) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Q: for<'a> Fn(&'a mut Reader) -> Answer<'a, T> + Copy + Send + 'static,
+    {
+        match self.in_place.read(move |reader: &mut Reader| at_once(question(reader))).await {
+            Some(found) => found,
+            None => self.read(Some(tenant), question).await,
+        }
+    }
+
+    async fn clear_up(&self, phone: PhoneNumber, traces: Option<Vec<Vec<u8>>>) -> Result<Option<Search>, StoreError> {
+        erasure::scrub(self.folder.files(), phone, traces).await.map(Some)
+    }
+}
+
+/// What a connection to a file answers: it makes nobody wait, so the first look at its answer is the last.
+fn at_once<T>(answer: Answer<'_, T>) -> Result<T, StoreError> {
+    answer.now_or_never().unwrap_or_else(|| Err(StoreError::NotDone("a read of the file has waited".to_owned())))
 }
 
 impl SqliteStore {
@@ -133,43 +169,17 @@ impl SqliteStore {
         let in_place = InPlace::new(connections?);
         let keeper = vec![reader(folder.connect_keeper()?)];
         let keeper = Readers::start(keeper, "store-keeper", Manner::Plain, None).map_err(OpenError::Threads)?;
-        let combiner = Combiner::start(writer, options.limits, options.observer).map_err(OpenError::Threads)?;
-        Ok(Self { combiner, in_place, readers, keeper, faults, limits: options.limits, migrated, folder })
-    }
-
-    /// Migrations that opening has applied, in order; none if the schema was up to date.
-    pub fn migrated(&self) -> &[String] {
-        &self.migrated
-    }
-
-    /// Batches committed and commands in them since it was opened.
-    pub fn write_stats(&self) -> WriteStats {
-        self.combiner.stats()
-    }
-
-    /// Commands that wait to be written.
-    pub fn writes_waiting(&self) -> usize {
-        self.combiner.waiting()
-    }
-
-    /// The most batches that a write of a tenant had to wait for, the one in flight when it came included. For tests.
-    pub fn longest_wait(&self, tenant: TenantId) -> u64 {
-        self.combiner.longest_wait(Some(tenant))
-    }
-
-    /// Keeps the writer from beginning a batch while the guard lives. For tests: what is submitted meanwhile
-    /// goes as one batch.
-    pub fn hold_writer(&self) -> impl Send + use<> {
-        self.combiner.hold()
+        let database = Sqlite { in_place, readers, keeper, faults, folder };
+        Self::start(database, writer, options.limits, options.observer, migrated).map_err(OpenError::Threads)
     }
 
     /// Makes the next COMMIT look as if its answer got lost. For tests.
     pub fn lose_next_commit_answer(&self) {
-        self.faults.lose_commit_answer.store(true, Ordering::Relaxed);
+        self.database.faults.lose_commit_answer.store(true, Ordering::Relaxed);
     }
 
     /// Lets the file grow to `pages` pages (but never below its size), as if the disk ended there. For tests.
     pub fn limit_pages(&self, pages: u32) {
-        self.faults.max_pages.store(pages, Ordering::Relaxed);
+        self.database.faults.max_pages.store(pages, Ordering::Relaxed);
     }
 }

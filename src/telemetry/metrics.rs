@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use domain::event::{ActorKind, Event};
+use domain::event::{ActorKind, BusEnd, Event};
 use domain::notices::Channel;
 use domain::ports::{Observer, Owed};
 use opentelemetry::metrics::MeterProvider as _;
@@ -177,6 +177,9 @@ impl Metrics {
         to.invalid_content_length_tolerance.record(TOLERANCES.content_length, &[]);
         to.shed_requests.add(0, &[]);
         to.purged_callbacks.add(0, &[]);
+        for end in BusEnd::ALL {
+            self.note(Event::BusEnded { end, count: 0 });
+        }
         if self.settings.node_metrics {
             to.nodejs_eventloop_lag.record(0.0, &[]);
         }
@@ -229,7 +232,7 @@ impl Metrics {
         to.gws_env_status.record(down("gws-env"), &[]);
         to.gws_config_status.record(down("gws-config"), &[]);
         to.all_urs_down.record(down("urs"), &[]);
-        let healthy_needs = ["database", "routing", "ors-redis", "gws-auth", "gws-env", "gws-config"];
+        let healthy_needs = ["database", "routing", "ors-redis", "ors", "gws-auth", "gws-env", "gws-config"];
         to.health.record(any_down(&healthy_needs), &[]);
         for name in dependencies.keys() {
             to.dependency_down.record(down(name), &[KeyValue::new("dependency", *name)]);

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, DurationRound as _, SecondsFormat, TimeDelta, Utc};
 use domain::ids::{QueueName, TenantId};
-use domain::ports::SettingsStore as _;
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
-use ges::stores::sqlite::{SqliteOptions, SqliteStore};
 use serde_json::Value;
 
 use crate::harness::http::Client;
+use crate::harness::on_postgres::with_store;
 use crate::harness::service::{Options, Service};
 use crate::harness::{api, database, poll};
 
@@ -116,8 +115,9 @@ async fn put_rule(service: &Service, rule: &str) {
     let name = QueueName::new(api::QUEUE).unwrap();
     let mut document = TenantDocument::with_queues("demo", [(name, settings)]);
     document.capacity_rules.insert("rule".into(), serde_json::from_str(rule).unwrap());
-    let store = SqliteStore::open(&service.folder().data(), SqliteOptions::command()).unwrap();
-    store.put_tenant(TenantId::from_name("demo"), document).await.unwrap();
+    with_store(&service.folder().data(), async |store| {
+        store.put_tenant(TenantId::from_name("demo"), document).await.unwrap();
+    });
 }
 
 /// Waits until the queue has slots of so many minutes, with the bookings of each counted in it.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use domain::call_in::CallInGroup;
 use domain::ids::{CallInGroupName, TenantId};
-use domain::ports::SettingsStore as _;
 use domain::tenant::TenantDocument;
-use ges::stores::sqlite::{SqliteOptions, SqliteStore};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::harness::http::{Answer, Client};
+use crate::harness::on_postgres::with_store;
 use crate::harness::service::{Options, Service};
 use crate::harness::{api, now_ms, poll, seed};
 
@@ -210,9 +209,7 @@ fn tenants_are_walls() {
     let group = CallInGroup { numbers: vec![NUMBER.to_owned()], ..CallInGroup::default() };
     let groups = [(CallInGroupName::new("mobile").unwrap(), group)].into();
     let document = TenantDocument { call_in_groups: groups, ..TenantDocument::with_queues("other", []) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = SqliteStore::open(&service.folder().data(), SqliteOptions::command()).unwrap();
+    with_store(&service.folder().data(), async |store| {
         store.put_tenant(TenantId::from_name("other"), document).await.unwrap();
     });
     let mut other = Client::new(service.internal()).with_header("ContactCenterID", "other");

@@ -4,17 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::ids::{ApiKeyId, QueueName, TenantId};
-use domain::keys::{ApiKey, Scope};
-use domain::ports::SettingsStore as _;
-use domain::queue::QueueSettings;
-use domain::tenant::TenantDocument;
-use ges::front_door::hash_key;
-use ges::master_key::{KeyUse, MasterKey};
-use ges::stores::postgres::{Address, PostgresOptions, PostgresStore};
+use ges::stores::postgres::Address;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use uuid::Uuid;
@@ -26,7 +17,7 @@ use crate::harness::postgres::{self, Server};
 use crate::harness::redis::Redis;
 use crate::harness::service::{Folder, Options, Service, run_to_end};
 use crate::harness::stand_in::StandIn;
-use crate::harness::{api, now_ms, poll, seed};
+use crate::harness::{api, nodes, now_ms, poll, seed};
 
 /// How long what takes seconds may take on a busy machine.
 const SOON: Duration = Duration::from_secs(90);
@@ -35,7 +26,6 @@ const SOON: Duration = Duration::from_secs(90);
 const SETTLED_WITHIN: Duration = Duration::from_secs(200);
 /// Nodes that stand still for so long are dead to the others.
 const DEAD_AFTER: Duration = Duration::from_secs(6);
-const MASTER_KEY: [u8; 32] = [7; 32];
 const DATABASE: &str = "ges";
 
 /// Everything that two nodes need.
@@ -50,32 +40,10 @@ struct Cluster {
 }
 
 fn options(address: &Address, redis: &Redis, inside: &Balancer, node: usize) -> Options {
-    Options::default()
-        .with("GES_DB_HOST", &address.host)
-        .with("GES_DB_PORT", address.port)
-        .with("GES_DB_NAME", &address.database)
-        .with("GES_DB_USER", &address.user)
-        .with("GES_NODE_NAME", format!("node-{node}"))
-        .with("GES_MASTER_KEY", STANDARD.encode(MASTER_KEY))
+    nodes::options(address, node)
         .with("GES_VMCS_REDIS_HOST", "127.0.0.1")
         .with("GES_VMCS_REDIS_PORT", redis.port())
         .with("GES_INTERNAL_URL", format!("http://{}", inside.address()))
-}
-
-/// The tenant of [`api`]: its queue is always open and starts callbacks at their very time.
-fn settle(address: &Address) {
-    let work = async {
-        let store = PostgresStore::open(PostgresOptions::command(address.clone())).await.unwrap();
-        let tenant = TenantId::from_name("demo");
-        let settings = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
-        let document = TenantDocument::with_queues("demo", [(QueueName::new(api::QUEUE).unwrap(), settings)]);
-        store.put_tenant(tenant, document).await.unwrap();
-        let hash = hash_key(&MasterKey::new(MASTER_KEY).sub_key(KeyUse::KeyHashes), api::KEY);
-        let scopes = Scope::ALL.to_vec();
-        let (id, label, created_at) = (ApiKeyId::generate(), "tests".to_owned(), DateTime::UNIX_EPOCH);
-        store.add_key(ApiKey { id, tenant, hash, label, scopes, created_at, revoked_at: None }).await.unwrap();
-    };
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 
 impl Cluster {
@@ -83,7 +51,7 @@ impl Cluster {
         let database = Server::start(&[]);
         postgres::query(&database.address("postgres"), &format!("CREATE DATABASE {DATABASE}"));
         let address = database.address(DATABASE);
-        settle(&address);
+        nodes::settle(&address);
         let (redis, outside, inside) = (Redis::start(), Balancer::start(), Balancer::start());
         let engine = StandIn::start(&redis, 50, 100);
         let started = (0..nodes).map(|node| Service::start(options(&address, &redis, &inside, node))).collect();

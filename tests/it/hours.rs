@@ -11,11 +11,9 @@ use chrono::{DateTime, Duration, Offset as _, TimeZone as _, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use domain::hours::{BusinessHours, Calendar, Status};
 use domain::ids::TenantId;
-use domain::ports::SettingsStore as _;
 use domain::queue::{Queue, QueueSettings, SlotMinutes};
 use domain::slots;
 use domain::tenant::TenantDocument;
-use ges::stores::sqlite::{SqliteOptions, SqliteStore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -23,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::harness::http::Client;
+use crate::harness::on_postgres::with_store;
 use crate::harness::service::{Options, Service};
 use crate::harness::{api, poll};
 
@@ -268,9 +267,9 @@ fn a_changed_calendar_is_taken_up_while_callbacks_wait() {
         }}
     });
     let document: TenantDocument = serde_json::from_value(changed).unwrap();
-    let store = SqliteStore::open(&service.folder().data(), SqliteOptions::command()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(store.put_tenant(TenantId::from_name("demo"), document)).unwrap();
+    with_store(&service.folder().data(), async |store| {
+        store.put_tenant(TenantId::from_name("demo"), document).await.unwrap();
+    });
 
     let asked = "sales?start=2030-03-04T15:00&timezone=America%2FNew_York";
     poll::until("the changed calendar", StdDuration::from_secs(10), || {

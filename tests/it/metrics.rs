@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::callback::{Cause, Promise, State};
-use domain::event::{ActorKind, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
+use domain::event::{ActorKind, BusEnd, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
 use domain::holds::HoldBound;
 use domain::ids::QueueName;
 use domain::notices::Channel;
@@ -73,6 +73,7 @@ fn every_event() -> Vec<Event> {
         Event::Owed(Owed { channel: Channel::Webhook, due: 3, oldest: took }),
         Event::Purged { callbacks: 5 },
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
+        Event::BusEnded { end: BusEnd::Received, count: 2 },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
         Event::LookupFailed,
         Event::Promised { tenant: "demo".into(), queue: QueueName::new("support").unwrap(), promise: Promise::Late },
@@ -95,7 +96,8 @@ fn every_event() -> Vec<Event> {
             Event::TurnsWaited { .. } | Event::HoldRefused { .. } => {}
             Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
-            Event::CaptchaAsked { .. } | Event::CalledOut { .. } | Event::LookupFailed | Event::Promised { .. } => {}
+            Event::CaptchaAsked { .. } | Event::CalledOut { .. } | Event::BusEnded { .. } => {}
+            Event::LookupFailed | Event::Promised { .. } => {}
             Event::SignalAnswered { .. } | Event::Swept { .. } | Event::Beaten { .. } | Event::Woken { .. } => {}
         }
     }
@@ -192,6 +194,7 @@ fn facts_arrive_under_their_numbers() {
         (r#"ges_mailbox_depth_bucket{kind="session",le="2"}"#, 0.0),
         (r#"ges_callback_start_lateness_seconds_bucket{le="60"}"#, 0.0),
         ("ges_commit_commands_sum", 7.0),
+        (r#"ges_bus_messages_total{end="received"}"#, 2.0),
         ("MONITOR_LAGGING_BEHIND", 1.0),
         ("LOGGING_FAILURE", 2.0),
         ("UNCAUGHT_EXCEPTION", 1.0),

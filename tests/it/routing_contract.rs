@@ -6,5 +6,6 @@
 
 mod bench;
 mod clauses;
+mod ors_rest;
 mod ors_stream;
 mod simulator;

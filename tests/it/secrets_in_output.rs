@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::harness::http::{Answer, Client};
+use crate::harness::on_postgres::master_key_text;
 use crate::harness::service::{Options, Service, run_to_end};
 use crate::harness::{api, poll};
 
@@ -48,7 +49,7 @@ fn planted_secrets_appear_in_no_output() {
 
     let data = service.folder().data();
     let secrets = [&PHONES[..], &[USER_DATA, WRONG_KEY, IDEMPOTENCY_KEY, PUSH_TOKEN, CAPTCHA, &secret_key]].concat();
-    let master_key = std::fs::read_to_string(data.join("master.key")).unwrap();
+    let master_key = master_key_text(&data);
     let places = [
         ("the log", service.everything_written()),
         ("the metrics", metrics),

@@ -62,7 +62,7 @@ impl ExplainDesk for Desk {
         Ok(Story {
             waiting: why(&callback, parked.is_some(), place, at),
             is_ours: callback.owner == Some(self.node.me),
-            live: callback.state.is_active().then(|| self.live(id)),
+            live: callback.state.is_active().then(|| self.live(&callback)),
             whereabouts,
             parked,
             history,

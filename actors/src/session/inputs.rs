@@ -1,7 +1,7 @@
 //! What a session is told, and what it makes of it: each handler ends in an input for the machine, or in none.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Input, Signal, SubmitOutcome};
+use domain::callback::{Callback, Input, Signal, State as CallbackState, SubmitOutcome};
 use ractor::ActorRef;
 
 use super::step::Reloaded;
@@ -67,7 +67,7 @@ impl State {
     async fn begin_attempt(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         let Some(callback) = &self.callback else { return Ok(()) };
         let lead = self.facts.lead(&self.node, &callback.queue);
-        self.apply(me, Input::Start { lead }, Caller::None).await
+        self.apply(me, Input::Start { lead, again: self.again() }, Caller::None).await
     }
 
     pub(super) async fn on_place_granted(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
@@ -94,18 +94,38 @@ impl State {
     ) -> Result<(), Fault> {
         let heard = signal.clone();
         self.apply(me, Input::Signal(signal), caller).await?;
-        self.node.live.hear(self.id, self.facts.id, &heard, self.node.now());
+        self.node.hear(self.facts.id, self.id, &heard);
         Ok(())
     }
 
+    /// Goes on as if this session had taken the step that somebody else has taken: a place that is needed no more is
+    /// free, and what has to wait waits.
     pub(super) async fn on_changed(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
-        self.callback = None;
-        self.reload_and_resume(me).await
+        let known = self.callback.take();
+        if !matches!(self.reload(me).await?, Reloaded::Ours) {
+            return Ok(());
+        }
+        let unchanged = |known: &Callback| {
+            let same = self.callback.as_ref().is_some_and(|read| read.version == known.version);
+            same && known.state != CallbackState::Completed
+        };
+        if known.as_deref().is_some_and(unchanged) {
+            self.callback = known;
+            return Ok(());
+        }
+        self.follow_hand_off(me);
+        let now = self.node.now();
+        let waits = |callback: &Callback| callback.needs_place() && callback.wake_at.is_some_and(|at| at > now);
+        if self.callback.as_deref().is_some_and(waits) {
+            self.follow(None);
+            return self.tick(me, self.node.ping_from()).await;
+        }
+        self.resume(me).await
     }
 
-    pub(super) fn on_rest(&mut self, me: &ActorRef<SessionMsg>) {
+    pub(super) async fn on_rest(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         self.resting = true;
-        self.rest_if_idle(me);
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_submit_answered(
@@ -115,20 +135,18 @@ impl State {
         outcome: SubmitOutcome,
     ) -> Result<(), Fault> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps);
+        let outage = matches!(outcome, SubmitOutcome::NotDone | SubmitOutcome::Perhaps(_));
         self.apply(me, Input::Submitted { attempt, outcome }, Caller::None).await?;
         if outage && self.placed {
             self.tenant.hint(TenantMsg::OutageSeen { session: me.get_id(), id: self.id });
         }
-        self.rest_if_idle(me);
-        Ok(())
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_close_answered(&mut self, me: &ActorRef<SessionMsg>, done: bool) -> Result<(), Fault> {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.apply(me, Input::Terminated { done }, Caller::None).await?;
-        self.rest_if_idle(me);
-        Ok(())
+        self.rest_if_idle(me).await
     }
 
     pub(super) async fn on_timer(&mut self, me: &ActorRef<SessionMsg>, wish: u32) -> Result<(), Fault> {
@@ -143,13 +161,17 @@ impl State {
     }
 
     async fn tick(&mut self, me: &ActorRef<SessionMsg>, ping_from: DateTime<Utc>) -> Result<(), Fault> {
-        let input = Input::Tick { heard_at: self.node.live.heard_at(self.id), ping_from };
+        let input = Input::Tick { heard_at: self.node.live.heard_at(self.id), ping_from, again: self.again() };
         self.apply(me, input, Caller::None).await
     }
 
-    fn rest_if_idle(&self, me: &ActorRef<SessionMsg>) {
+    async fn rest_if_idle(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         if self.resting && self.in_flight == 0 {
+            if self.callback.is_some() {
+                self.apply(me, Input::LetGo { again: self.again() }, Caller::None).await?;
+            }
             self.end(me);
         }
+        Ok(())
     }
 }

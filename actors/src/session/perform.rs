@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
+use domain::callback::{Again, Callback, Effect, HandOff, State as CallbackState, SubmitOutcome};
 use domain::event::Event;
-use domain::ports::{AttemptRef, RoutingError};
+use domain::ports::{AttemptRef, Closing, RoutingError};
 use ractor::ActorRef;
 use tokio::time::{Instant, timeout};
 
@@ -65,7 +65,7 @@ impl State {
     }
 
     /// The place in the hand-off budget is held exactly while an attempt is with routing and not accepted.
-    fn follow_hand_off(&mut self, me: &ActorRef<SessionMsg>) {
+    pub(super) fn follow_hand_off(&mut self, me: &ActorRef<SessionMsg>) {
         let Some(callback) = &self.callback else { return };
         let starting = callback.state == CallbackState::Queued && callback.hand_off == HandOff::Started;
         let accepted = callback.hand_off == HandOff::Accepted;
@@ -90,15 +90,20 @@ impl State {
 
     fn ping(&self) {
         if let Some(callback) = &self.callback {
-            self.node.pinger.ask(AttemptRef { tenant: callback.tenant, id: self.id, attempt: callback.attempt });
+            self.node.pinger.ask(attempt_of(callback));
         }
+    }
+
+    /// What asking routing again for the same attempt comes to.
+    pub(super) fn again(&self) -> Again {
+        self.node.ports.routing.again()
     }
 
     fn submit(&mut self, me: &ActorRef<SessionMsg>, attempt: u32) {
         let Some(callback) = self.callback.clone() else { return };
         self.in_flight = self.in_flight.saturating_add(1);
         let known = self.details.take();
-        let (node, facts) = (self.node.clone(), self.facts.clone());
+        let (node, facts, again) = (self.node.clone(), self.facts.clone(), self.again());
         let work = async move {
             let call = async {
                 let details = match known {
@@ -112,20 +117,22 @@ impl State {
                     Ok(()) => SubmitOutcome::Done,
                     Err(RoutingError::Refused(_)) => SubmitOutcome::Refused,
                     Err(RoutingError::NotDone(_)) => SubmitOutcome::NotDone,
-                    Err(RoutingError::Perhaps(_)) => SubmitOutcome::Perhaps,
+                    Err(RoutingError::Perhaps(_)) => SubmitOutcome::Perhaps(again),
                 }
             };
-            let outcome = timeout(ROUTING_DEADLINE, call).await.unwrap_or(SubmitOutcome::Perhaps);
+            let outcome = timeout(ROUTING_DEADLINE, call).await.unwrap_or(SubmitOutcome::Perhaps(again));
             SessionMsg::SubmitAnswered { attempt, outcome }
         };
         self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
     fn close(&mut self, me: &ActorRef<SessionMsg>) {
+        let Some(callback) = &self.callback else { return };
+        let closing = if callback.may_still_talk() { Closing::AllButTalk } else { Closing::Everything };
+        let (node, attempt) = (self.node.clone(), attempt_of(callback));
         self.in_flight = self.in_flight.saturating_add(1);
-        let (node, tenant, id) = (self.node.clone(), self.facts.id, self.id);
         let work = async move {
-            let closed = timeout(ROUTING_DEADLINE, node.ports.routing.close(tenant, id)).await;
+            let closed = timeout(ROUTING_DEADLINE, node.ports.routing.close(attempt, closing)).await;
             SessionMsg::CloseAnswered { done: matches!(closed, Ok(Ok(()))) }
         };
         self.meter.address(me).run(work, SessionMsg::TaskPanicked);
@@ -141,5 +148,15 @@ impl State {
     pub(super) fn look_again_later(&mut self, me: &ActorRef<SessionMsg>) {
         let spread = self.id.spread(self.wish, LOOK_AGAIN_SPREAD).to_std().unwrap_or_default();
         self.wake_at(me, Instant::now() + LOOK_AGAIN + spread);
+    }
+}
+
+/// Its current attempt, as routing knows it.
+fn attempt_of(callback: &Callback) -> AttemptRef {
+    AttemptRef {
+        tenant: callback.tenant,
+        id: callback.id,
+        attempt: callback.attempt,
+        session: callback.session.clone(),
     }
 }

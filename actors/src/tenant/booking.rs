@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::booking::{Plan, When, judge};
-use domain::callback::{Cause, Effect, Idempotency, NewCallback, State as CallbackState};
+use domain::callback::{Again, Cause, Effect, Idempotency, NewCallback, State as CallbackState};
 use domain::event::Event;
 use domain::ids::{CallbackId, QueueName, TenantId};
-use domain::ports::{Booked, Booking, Details, Due, How, StoreError, SubmitError, Submitted, Unserved};
+use domain::ports::{Booked, Booking, Details, Due, Hint, How, StoreError, SubmitError, Submitted, Unserved};
 use domain::slots;
 use domain::tenant::Tenant;
 use domain::throttle::{BookingLimits, LimitReached, LimitRule};
@@ -35,7 +35,8 @@ const KNOWN_DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) const GRID_TRIES: u32 = 16;
 pub(crate) const GRID_PAUSE: Duration = Duration::from_millis(200);
 /// An attempt that began with the booking is due again after this until it is seen to be with routing, so
-/// that a crash between the two does not cost the customer more.
+/// that a crash between the two does not cost the customer more. Where asking again begins another session, the attempt
+/// has its whole time all the same.
 const SEEN_THROUGH: TimeDelta = TimeDelta::seconds(5);
 
 /// A booking on its way to the store, and what follows when it is kept.
@@ -112,6 +113,8 @@ impl State {
             drop(reply.send(answer));
             if let Some(id) = replaced {
                 me.hint(TenantMsg::Changed { id });
+                // Or another node has its session.
+                node.ports.bus.tell(Hint::Changed { tenant: facts.id, id });
             }
             match follow_up {
                 Some(FollowUp::Start(message)) => {
@@ -174,8 +177,11 @@ impl State {
         let next = match plan.when {
             When::Immediate if self.take_place(id, plan.terms.queue.clone()) => {
                 place.id = Some(id);
-                let effects = callback.start_with_booking(now);
-                callback.wake_at = callback.wake_at.map(|at| at.min(now + SEEN_THROUGH));
+                let again = self.node.ports.routing.again();
+                let effects = callback.start_with_booking(again, now);
+                if again == Again::EntersOnce {
+                    callback.wake_at = callback.wake_at.map(|at| at.min(now + SEEN_THROUGH));
+                }
                 Next::Start(effects)
             }
             When::Immediate => Next::Line,

@@ -167,11 +167,17 @@ async fn try_step(
         let left = effects.iter().any(Effect::is_work);
         let effects = if ours { effects } else { after.leave_to_owner(effects, node.now()) };
         let Some(change) = facts.change(node, &before, &after, &effects) else {
+            if !ours {
+                node.hear_for_owner(&after, input);
+            }
             return Ok(Stepped { answer: answer.unwrap_or(Ok(Reply::Repeated)), due: None });
         };
         match facts.save(node, change).await {
             Ok(()) => {
                 facts.note_saved(node, &before, &after, &effects);
+                if !ours {
+                    node.tell_owner(&before, &after, left);
+                }
                 if grant_of(&after).is_none() {
                     node.live.forget(id);
                 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::callback::{Live, Reason, Signal, SignalEvent};
+use domain::callback::{Again, Live, Reason, Signal, SignalEvent};
 use domain::ids::{CallbackId, QueueName, SessionId, TenantId};
-use domain::ports::{AttemptRef, Inbox, Invitation, Routing, RoutingError, SignalError, Unserved};
+use domain::ports::{AttemptRef, Closing, Inbox, Invitation, Routing, RoutingError, SignalError, Unserved};
 use domain::wait::QueueReport;
 
 use super::{Fault, Faults, Op, TestClock};
@@ -44,6 +44,7 @@ pub struct FakeRouting {
     reports: Mutex<HashMap<QueueName, QueueReport>>,
     live: Mutex<HashMap<CallbackId, Live>>,
     answering: Arc<Mutex<Option<Answering>>>,
+    again: Mutex<Again>,
 }
 
 #[derive(Clone)]
@@ -65,6 +66,7 @@ impl FakeRouting {
             reports: Mutex::default(),
             live: Mutex::default(),
             answering: Arc::default(),
+            again: Mutex::new(Again::EntersOnce),
         }
     }
 
@@ -112,6 +114,11 @@ impl FakeRouting {
         self.pinged.lock().expect("never poisoned").clone()
     }
 
+    /// From now on an attempt that is asked for again begins again.
+    pub fn begin_another_each_time(&self) {
+        *self.again.lock().expect("never poisoned") = Again::BeginsAnother;
+    }
+
     /// Sets the expected wait of a queue.
     pub fn set_wait(&self, queue: &QueueName, seconds: i32) {
         self.waits.lock().expect("never poisoned").insert(queue.clone(), seconds);
@@ -131,7 +138,8 @@ impl FakeRouting {
         {
             let mut registers = self.registers.lock().expect("never poisoned");
             let register = registers.entry(invitation.id).or_default();
-            if register.closed || invitation.attempt <= register.attempt {
+            let known = self.again() == Again::EntersOnce && invitation.attempt <= register.attempt;
+            if known || register.closed {
                 return;
             }
             register.attempt = invitation.attempt;
@@ -189,7 +197,12 @@ impl Routing for FakeRouting {
         }
     }
 
-    async fn close(&self, _tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+    fn again(&self) -> Again {
+        *self.again.lock().expect("never poisoned")
+    }
+
+    async fn close(&self, attempt: AttemptRef, _: Closing) -> Result<(), RoutingError> {
+        let id = attempt.id;
         match self.faults.pass_about(Op::Close, Some(id)).await {
             None => {
                 self.registers.lock().expect("never poisoned").entry(id).or_default().closed = true;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::callback::{Callback, Cause, Saving, State};
+use domain::callback::{Callback, Cause, Fate, Saving, State};
 use domain::ids::{CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use domain::ports::{Change, Claim, Details, Due, HistoryEntry, Parked, SaveError, StoreError, Take};
 use domain::slots::Grid;
@@ -126,7 +126,7 @@ impl Tables {
             self.news.announce(&change.callback, change.saving.implied.clone(), announcement, change.at);
         }
         let Some(row) = self.rows.get_mut(&change.callback.id) else { return Err(SaveError::NotFound) };
-        row.callback = Callback { entered: false, ..change.callback };
+        row.callback = Callback { fate: Fate::Unknown, ..change.callback };
         if row.callback.state == State::Completed {
             row.parked = None;
         } else if row.parked.is_some() {

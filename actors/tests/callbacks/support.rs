@@ -34,6 +34,14 @@ impl Service {
         Self { world, tree, desk, inbox }
     }
 
+    /// A second node on the same store.
+    pub(crate) async fn beside(&self) -> Self {
+        let settings = TreeSettings { node_name: "beside".into(), version: "0".into(), session_limit: 1_000 };
+        let tree = Tree::start(self.world.ports(), settings).await.expect("the tree starts");
+        let (desk, inbox) = (tree.desk(), tree.inbox());
+        Self { world: self.world.clone(), tree, desk, inbox }
+    }
+
     /// A running tree whose queue has these settings.
     pub(crate) async fn with(settings: QueueSettings) -> Self {
         let world = World::new();

@@ -14,6 +14,8 @@ pub enum Input {
     Start {
         /// Wait and buffer as known now, at most 2 h; zero for an immediate callback.
         lead: Duration,
+        /// What asking routing again for the same attempt comes to.
+        again: Again,
     },
     /// Routing answered the submit of `attempt`, or did not.
     Submitted {
@@ -50,6 +52,13 @@ pub enum Input {
         heard_at: Option<DateTime<Utc>>,
         /// No ping before this instant: the node, the store or routing has only just come back.
         ping_from: DateTime<Utc>,
+        /// What asking routing again for the same attempt comes to.
+        again: Again,
+    },
+    /// This life of the session ends although the callback goes on: what only it knows would be lost.
+    LetGo {
+        /// What asking routing again for the same attempt comes to.
+        again: Again,
     },
     /// The expected wait has fallen under the threshold at which the customer is told.
     WaitShort,
@@ -70,7 +79,27 @@ pub enum SubmitOutcome {
     /// It surely did not get there.
     NotDone,
     /// It may have got there.
-    Perhaps,
+    Perhaps(Again),
+}
+
+/// What asking routing a second time for the same attempt comes to: a property of the routing engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing: routing enters an attempt once, however often it is asked to.
+    EntersOnce,
+    /// Another session. Whoever is not sure waits for `accepted`, and then begins a higher attempt.
+    BeginsAnother,
+}
+
+/// What this life of a session knows of the invitation to the current attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it is on its way, was not answered, or was sent by an earlier life.
+    Unknown,
+    /// It surely did not arrive.
+    Absent,
+    /// Routing has it.
+    Entered,
 }
 
 /// Who cancels.

@@ -10,6 +10,8 @@ impl Limits {
     pub const REFUSALS: u32 = 3;
     /// An attempt that nobody was granted for so long is asked after.
     pub const ACCEPT_WITHIN: Duration = Duration::seconds(30);
+    /// An attempt that may have begun, and must not be asked for twice, has so long to ask for itself.
+    pub const PERHAPS: Duration = Duration::seconds(60);
     /// A session that was silent for so long is asked after.
     pub const SILENCE: Duration = Duration::seconds(60);
     /// The farthest that a start may lie before the desired time.

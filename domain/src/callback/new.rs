@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Callback, Devices, HandOff, Originated, State};
+use super::{Callback, Devices, Fate, HandOff, Originated, State};
 use crate::captcha::CaptchaToken;
 use crate::ids::{CallbackId, HoldId, Incarnation, QueueName, TenantId};
 use crate::numbers::PhoneNumber;
@@ -173,7 +173,7 @@ impl Callback {
             slot: None,
             devices: Devices::default(),
             originated: None,
-            entered: false,
+            fate: Fate::Unknown,
         }
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::step::Stepped;
-use super::{Callback, Cause, Effect, HandOff, Limits, Reason, Reply, Signal, SignalEvent, State, StepError};
+use super::{Callback, Cause, Effect, Fate, HandOff, Limits, Reason, Reply, Signal, SignalEvent, State, StepError};
 
 impl Callback {
     pub(super) fn on_signal(&mut self, signal: &Signal, now: DateTime<Utc>) -> Stepped {
@@ -33,7 +33,7 @@ impl Callback {
                 Ok(vec![Effect::Reply(Reply::Repeated)])
             }
             (SignalEvent::Alive | SignalEvent::Position(_), HandOff::Started) => {
-                self.entered = true;
+                self.fate = Fate::Entered;
                 Ok(vec![Effect::Reply(Reply::Done)])
             }
             (event, _) => {
@@ -92,7 +92,7 @@ impl Callback {
             HandOff::Started => {
                 self.hand_off = HandOff::Accepted;
                 self.session = Some(session.clone());
-                self.entered = true;
+                self.fate = Fate::Entered;
                 let wake = self.wake(now + Limits::SILENCE);
                 Ok(vec![self.save(Cause::Accepted), Effect::Reply(Reply::Done), wake])
             }

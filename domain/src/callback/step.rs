@@ -3,7 +3,9 @@
 use chrono::{DateTime, Duration, Utc};
 use thiserror::Error;
 
-use super::{Callback, Cause, Effect, HandOff, Input, Limits, Reason, Reply, Saving, State, SubmitOutcome};
+use super::{
+    Again, Callback, Cause, Effect, Fate, HandOff, Input, Limits, Reason, Reply, Saving, State, SubmitOutcome,
+};
 use crate::ids::Incarnation;
 
 /// Why an input was not applied.
@@ -43,7 +45,7 @@ impl Callback {
     /// [`StepError`] if the input is refused without a trace: the callback is unchanged, and nothing is to be done.
     pub fn step(&mut self, input: Input, now: DateTime<Utc>) -> Stepped {
         match input {
-            Input::Start { lead } => self.on_start(lead, now),
+            Input::Start { lead, again } => self.on_start(lead, again, now),
             Input::Submitted { attempt, outcome } => Ok(self.on_submitted(attempt, &outcome, now)),
             Input::Signal(signal) => self.on_signal(&signal, now),
             Input::Cancel(by) => self.on_cancel(by, now),
@@ -52,7 +54,8 @@ impl Callback {
             }
             Input::Postpone { until } => Ok(self.on_postpone(until)),
             Input::Expire => Ok(self.on_expire(now)),
-            Input::Tick { heard_at, ping_from } => Ok(self.on_tick(heard_at, ping_from, now)),
+            Input::Tick { heard_at, ping_from, again } => Ok(self.on_tick(heard_at, ping_from, again, now)),
+            Input::LetGo { again } => Ok(self.on_let_go(again)),
             Input::WaitShort => Ok(self.on_wait_short(now)),
             Input::Terminated { done } => Ok(self.on_terminated(done)),
         }
@@ -60,8 +63,8 @@ impl Callback {
 
     /// Begins the first attempt of a callback that is being booked, inside its first version.
     /// The caller saves the booking before it performs the effects.
-    pub fn start_with_booking(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
-        self.begin_attempt(now)
+    pub fn start_with_booking(&mut self, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
+        self.begin_attempt(again, now)
     }
 
     /// For whoever applied a step without owning the callback: keeps what may be done at once, and leaves
@@ -76,7 +79,7 @@ impl Callback {
         effects
     }
 
-    fn on_start(&mut self, lead: Duration, now: DateTime<Utc>) -> Stepped {
+    fn on_start(&mut self, lead: Duration, again: Again, now: DateTime<Utc>) -> Stepped {
         if self.needs_place() && now >= self.life_ends_at() {
             return Ok(self.on_expire(now));
         }
@@ -89,20 +92,15 @@ impl Callback {
                 self.start_at = start_at;
                 let mut effects = vec![self.save(Cause::Started)];
                 self.go(State::Queued, &mut effects);
-                effects.extend(self.begin_attempt(now));
+                effects.extend(self.begin_attempt(again, now));
                 Ok(effects)
             }
             (State::Queued, HandOff::Idle) => {
                 let mut effects = vec![self.save(Cause::Started)];
-                effects.extend(self.begin_attempt(now));
+                effects.extend(self.begin_attempt(again, now));
                 Ok(effects)
             }
-            // Resumed after a crash between saving the attempt and knowing its fate: the same attempt again.
-            (State::Queued, HandOff::Started) => {
-                self.entered = false;
-                let wake = self.wake(now + Limits::ACCEPT_WITHIN);
-                Ok(vec![self.save(Cause::Looked), Effect::Submit { attempt: self.attempt }, wake])
-            }
+            (State::Queued, HandOff::Started) => Ok(self.resume_attempt(again, now)),
             _ => Ok(Vec::new()),
         }
     }
@@ -116,19 +114,53 @@ impl Callback {
         start_at.max(planned)
     }
 
-    fn begin_attempt(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+    fn begin_attempt(&mut self, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
         self.attempt += 1;
         self.hand_off = HandOff::Started;
         self.forget_session();
-        let wake = self.wake(now + Limits::ACCEPT_WITHIN);
+        self.submit(again, now)
+    }
+
+    /// Invites, and looks again once `accepted` is overdue. The caller saves.
+    fn submit(&mut self, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
+        self.fate = Fate::Unknown;
+        let within = match again {
+            Again::EntersOnce => Limits::ACCEPT_WITHIN,
+            // So a row that is due has waited for as long as the attempt may need, also after a crash.
+            Again::BeginsAnother => Limits::PERHAPS,
+        };
+        let wake = self.wake(now + within);
         vec![Effect::Submit { attempt: self.attempt }, wake]
+    }
+
+    /// Resumed with a place, between saving an attempt and its `accepted`.
+    fn resume_attempt(&mut self, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
+        let early = self.wake_at.filter(|wake_at| *wake_at > now);
+        match (again, self.fate, early) {
+            // The same attempt again does no harm.
+            (Again::EntersOnce, ..) | (Again::BeginsAnother, Fate::Absent, _) => {
+                self.saved_first(Cause::Looked, again, now)
+            }
+            (Again::BeginsAnother, _, Some(wake_at)) => vec![Effect::WakeAt(wake_at)],
+            (Again::BeginsAnother, Fate::Unknown | Fate::Entered, None) => {
+                let mut effects = vec![self.save(Cause::Lost)];
+                effects.extend(self.begin_attempt(again, now));
+                effects
+            }
+        }
+    }
+
+    fn saved_first(&mut self, cause: Cause, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
+        let mut effects = vec![self.save(cause)];
+        effects.extend(self.submit(again, now));
+        effects
     }
 
     pub(super) fn forget_session(&mut self) {
         self.session = None;
         self.last_seq = 0;
         self.dialled = false;
-        self.entered = false;
+        self.fate = Fate::Unknown;
     }
 
     fn on_submitted(&mut self, attempt: u32, outcome: &SubmitOutcome, now: DateTime<Utc>) -> Vec<Effect> {
@@ -138,13 +170,35 @@ impl Callback {
         }
         match outcome {
             SubmitOutcome::Done => {
-                self.entered = true;
+                self.fate = Fate::Entered;
                 Vec::new()
             }
             SubmitOutcome::Refused => self.refused(now),
             // An outage uses no attempt up. The stored wake_at is the safety net, this wish is nearer.
-            SubmitOutcome::NotDone | SubmitOutcome::Perhaps => vec![Effect::WakeAt(now + self.jitter(self.version))],
+            SubmitOutcome::NotDone => {
+                self.fate = Fate::Absent;
+                vec![Effect::WakeAt(now + self.jitter(self.version))]
+            }
+            SubmitOutcome::Perhaps(Again::EntersOnce) => vec![Effect::WakeAt(now + self.jitter(self.version))],
+            // It may have begun: it has its time to ask for itself. What was heard meanwhile counts.
+            SubmitOutcome::Perhaps(Again::BeginsAnother) => {
+                let wake = self.wake(now + Limits::PERHAPS);
+                vec![self.save(Cause::Looked), wake]
+            }
         }
+    }
+
+    /// An attempt that surely nobody has heard of is taken back, so that its number is used by the next life. Where
+    /// asking again does no harm there is nothing to keep.
+    fn on_let_go(&mut self, again: Again) -> Vec<Effect> {
+        let unheard = self.state == State::Queued && self.hand_off == HandOff::Started && self.fate == Fate::Absent;
+        if again == Again::EntersOnce || !unheard {
+            return Vec::new();
+        }
+        self.attempt = self.attempt.saturating_sub(1);
+        self.hand_off = HandOff::Idle;
+        self.forget_session();
+        vec![self.save(Cause::Looked)]
     }
 
     pub(super) fn refused(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
@@ -196,6 +250,7 @@ impl Callback {
         &mut self,
         heard_at: Option<DateTime<Utc>>,
         ping_from: DateTime<Utc>,
+        again: Again,
         now: DateTime<Utc>,
     ) -> Vec<Effect> {
         if self.state == State::Completed {
@@ -208,24 +263,41 @@ impl Callback {
         let early = self.wake_at.filter(|wake_at| *wake_at > now);
         match (self.state, self.hand_off, early) {
             (State::Scheduled, _, _) => Vec::new(),
-            (_, HandOff::Started, _) if !self.entered => self.submit_again(now),
+            (_, HandOff::Started, _) if self.may_submit(again) => self.submit_again(again, now),
             (_, _, Some(wake_at)) => vec![Effect::WakeAt(wake_at)],
             (_, HandOff::Idle, None) => vec![Effect::WantPlace],
+            (_, HandOff::Started, None) if self.fate != Fate::Entered => self.give_attempt_up(now),
             (_, HandOff::Started | HandOff::Accepted, None) => self.look_after(heard_at, ping_from, now),
         }
     }
 
-    /// Not known to have arrived: the same attempt again. The row is saved only when it is due, so that an
-    /// outage writes once in 30 s and not with every try, and nobody else finds the row overdue.
-    fn submit_again(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
-        let submit = Effect::Submit { attempt: self.attempt };
-        match self.wake_at.filter(|wake_at| *wake_at > now) {
-            Some(wake_at) => vec![submit, Effect::WakeAt(wake_at)],
-            None => {
-                let wake = self.wake(now + Limits::ACCEPT_WITHIN);
-                vec![self.save(Cause::Looked), submit, wake]
-            }
+    /// Whether the same attempt may be asked for again.
+    fn may_submit(&self, again: Again) -> bool {
+        match again {
+            Again::EntersOnce => self.fate != Fate::Entered,
+            Again::BeginsAnother => self.fate == Fate::Absent,
         }
+    }
+
+    /// Not known to have arrived: the same attempt again. Where that does no harm, the row is saved only when it is
+    /// due, so that an outage writes once in 30 s and not with every try, and nobody else finds the row overdue. Where
+    /// it begins another session, the row has to know when the last one may have begun.
+    fn submit_again(&mut self, again: Again, now: DateTime<Utc>) -> Vec<Effect> {
+        match self.wake_at.filter(|wake_at| *wake_at > now) {
+            Some(wake_at) if again == Again::EntersOnce => {
+                self.fate = Fate::Unknown;
+                vec![Effect::Submit { attempt: self.attempt }, Effect::WakeAt(wake_at)]
+            }
+            _ => self.saved_first(Cause::Looked, again, now),
+        }
+    }
+
+    /// It may have begun and has not asked for itself: from here on it is refused, and the next one may begin.
+    fn give_attempt_up(&mut self, now: DateTime<Utc>) -> Vec<Effect> {
+        self.hand_off = HandOff::Idle;
+        self.forget_session();
+        self.wake_at = Some(now);
+        vec![self.save(Cause::Lost), Effect::WantPlace]
     }
 
     /// Asks after the attempt if it was silent for too long, else moves the next look.

@@ -43,11 +43,11 @@ fn signal(attempt: u32, seq: u64, from: Option<&str>, event: SignalEvent) -> Inp
 }
 
 fn tick() -> Input {
-    Input::Tick { heard_at: None, ping_from: noon() - Duration::days(1) }
+    Input::Tick { heard_at: None, ping_from: noon() - Duration::days(1), again: Again::EntersOnce }
 }
 
 fn start() -> Input {
-    Input::Start { lead: seconds(120) }
+    Input::Start { lead: seconds(120), again: Again::EntersOnce }
 }
 
 /// Booked for an hour ago, in a slot, claimed, and due since two minutes before that.

@@ -15,6 +15,10 @@ pub enum Outward {
     PushAuth,
     /// An endpoint of a tenant.
     Webhook,
+    /// A node of Orchestration.
+    Ors,
+    /// A probe of a node of routing.
+    RoutingProbe,
 }
 
 impl Outward {
@@ -27,6 +31,8 @@ impl Outward {
             Self::Push => "push",
             Self::PushAuth => "push-auth",
             Self::Webhook => "webhook",
+            Self::Ors => "ors",
+            Self::RoutingProbe => "routing-probe",
         }
     }
 }

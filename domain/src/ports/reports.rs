@@ -1,8 +1,9 @@
-//! What routing reports of its queues unasked.
+//! What routing reports of its queues unasked, and what is known of its nodes.
 
 use thiserror::Error;
 
 use crate::ids::{QueueName, TenantId};
+use crate::region::NodeReport;
 use crate::wait::QueueReport;
 
 /// Takes reports of queues. The last one of a queue counts, for 2 minutes; nothing is stored.
@@ -20,6 +21,12 @@ pub enum NotReported {
     /// Too many queues are reported.
     #[error("too many queues are reported")]
     Full,
+}
+
+/// Knows the nodes of routing that are watched. Must not wait.
+pub trait RoutingNodes: Send + Sync {
+    /// As known now, in the order in which they are set; none if none is.
+    fn nodes(&self) -> Vec<NodeReport>;
 }
 
 /// Where routing is not reported about.

@@ -5,17 +5,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 
 use super::Details;
-use crate::callback::Live;
+use crate::callback::{Again, Live};
 use crate::event::Event;
-use crate::ids::{CallbackId, QueueName, TenantId};
+use crate::ids::{CallbackId, QueueName, SessionId, TenantId};
 use crate::keys::ApiKey;
 use crate::numbers::PhoneNumber;
 use crate::queue::CallOptions;
 use crate::tenant::Tenant;
 use crate::wait::QueueReport;
 
-/// An invitation to begin one attempt. Repeating it is harmless: routing enters an attempt once, and only if
-/// it is higher than any it has seen of the callback and the register is not closed.
+/// An invitation to begin one attempt. Where [`Routing::again`] says so, repeating it is harmless: routing enters an
+/// attempt once, and only if it is higher than any it has seen of the callback and the register is not closed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invitation {
     /// Whose callback.
@@ -52,8 +52,8 @@ pub enum RoutingError {
     Perhaps(String),
 }
 
-/// Names an attempt to ask after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Names an attempt to ask after, or to end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AttemptRef {
     /// Whose callback.
     pub tenant: TenantId,
@@ -61,6 +61,17 @@ pub struct AttemptRef {
     pub id: CallbackId,
     /// The attempt.
     pub attempt: u32,
+    /// The session that was granted it, if one was.
+    pub session: Option<SessionId>,
+}
+
+/// How far an end goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// Nothing may enter any more, and what works on the callback is to end.
+    Everything,
+    /// Nothing may enter any more. Agent and customer talk, as far as is known, and are left to it.
+    AllButTalk,
 }
 
 /// Finds agents and rings customers. What it finds comes back through [`super::Inbox`].
@@ -69,9 +80,14 @@ pub trait Routing: Send + Sync {
     /// Invites. `Ok` means the attempt is entered, or had been.
     async fn start(&self, invitation: Invitation) -> Result<(), RoutingError>;
 
-    /// Closes the register of a callback: no attempt of it can enter any more; its session ends unless an
-    /// agent and the customer already talk.
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError>;
+    /// What a start that is sent again comes to.
+    fn again(&self) -> Again {
+        Again::EntersOnce
+    }
+
+    /// Closes the register of a callback whose last attempt is named: no attempt of it can enter any more; its session
+    /// ends unless an agent and the customer already talk.
+    async fn close(&self, attempt: AttemptRef, closing: Closing) -> Result<(), RoutingError>;
 
     /// Asks after up to 500 attempts; each answer is a signal `alive`, `ended` or `unknown`.
     async fn ping(&self, attempts: Vec<AttemptRef>) -> Result<(), RoutingError>;

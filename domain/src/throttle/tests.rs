@@ -204,7 +204,7 @@ fn a_replaced_callback_ends_and_gives_its_place_back() {
 #[test]
 fn routing_is_told_of_a_replaced_attempt_at_once() {
     let mut before = waiting(None);
-    let _ = before.start_with_booking(now());
+    let _ = before.start_with_booking(crate::callback::Again::EntersOnce, now());
     let later = now() + Duration::minutes(1);
     let change = replacement(&before, later).unwrap();
     assert_eq!((change.callback.state, change.callback.owes_terminate), (State::Completed, true));

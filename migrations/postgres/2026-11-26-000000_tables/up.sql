@@ -136,8 +136,8 @@ ALTER TABLE details ALTER COLUMN options SET STORAGE EXTERNAL, ALTER COLUMN user
 CREATE TABLE history (
     at bigint NOT NULL,
     version integer NOT NULL,
-    implied integer NOT NULL,
     attempt integer NOT NULL,
+    implied smallint NOT NULL,
     cause smallint NOT NULL,
     state smallint NOT NULL,
     callback bytea NOT NULL,

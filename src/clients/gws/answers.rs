@@ -9,7 +9,7 @@ use domain::ids::TenantId;
 use tokio::time::Instant;
 
 /// How long an answer is kept.
-const LIFE: Duration = Duration::from_secs(300);
+pub(super) const LIFE: Duration = Duration::from_secs(300);
 /// Answers kept at once; the oldest go first.
 const MAX_ANSWERS: usize = 4_096;
 /// Bytes of all of them.
@@ -29,6 +29,15 @@ impl Key {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(settings.len() as u64).to_le_bytes()).update(&settings).update(request.as_bytes());
         Self { tenant, question: *hasher.finalize().as_bytes() }
+    }
+
+    /// What names it beyond this process.
+    pub(super) fn bytes(&self) -> [u8; 48] {
+        let mut bytes = [0; 48];
+        let (tenant, question) = bytes.split_at_mut(16);
+        tenant.copy_from_slice(self.tenant.as_uuid().as_bytes());
+        question.copy_from_slice(&self.question);
+        bytes
     }
 }
 
@@ -79,14 +88,19 @@ impl Answers {
         (kept.since.elapsed() <= max_age.min(LIFE)).then(|| kept.answer.clone())
     }
 
-    /// Keeps an answer that has just come.
-    pub(super) fn keep(&self, key: Key, answer: Arc<str>) {
+    /// Keeps an answer that came `age` ago, unless a younger one is known.
+    pub(super) fn keep(&self, key: Key, answer: Arc<str>, age: Duration) {
         let now = Instant::now();
+        // An instant before the start of the machine is none.
+        let Some(since) = now.checked_sub(age) else { return };
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelf.kept.get(&key).is_some_and(|known| known.since > since) {
+            return;
+        }
         shelf.remove(&key);
         shelf.make_room(answer.len(), now);
         shelf.bytes += answer.len();
-        shelf.kept.insert(key, Kept { answer, since: now });
+        shelf.kept.insert(key, Kept { answer, since });
     }
 }
 
@@ -113,13 +127,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_given_again_while_it_is_young_enough() {
         let answers = Answers::default();
-        answers.keep(key(1), "one".into());
+        answers.keep(key(1), "one".into(), Duration::ZERO);
         let age = |seconds| answers.find(&key(1), Duration::from_secs(seconds)).as_deref().map(str::to_owned);
         assert_eq!(age(15).as_deref(), Some("one"));
         tokio::time::advance(Duration::from_secs(16)).await;
         assert_eq!((age(15), age(16).as_deref()), (None, Some("one")));
         tokio::time::advance(LIFE).await;
         assert_eq!(age(100_000), None, "nothing is kept for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_answer_from_elsewhere_keeps_its_age_and_pushes_no_younger_one_out() {
+        tokio::time::advance(LIFE).await;
+        let answers = Answers::default();
+        let found = |seconds| answers.find(&key(1), Duration::from_secs(seconds)).as_deref().map(str::to_owned);
+        answers.keep(key(1), "old".into(), Duration::from_secs(100));
+        assert_eq!((found(99), found(100).as_deref()), (None, Some("old")));
+        answers.keep(key(1), "young".into(), Duration::from_secs(10));
+        answers.keep(key(1), "old".into(), Duration::from_secs(100));
+        assert_eq!(found(10).as_deref(), Some("young"));
     }
 
     #[test]
@@ -144,7 +170,7 @@ mod tests {
             (shelf.kept.len(), shelf.bytes)
         };
         for number in 0..MAX_ANSWERS + 10 {
-            answers.keep(key(number), "x".into());
+            answers.keep(key(number), "x".into(), Duration::ZERO);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         assert_eq!(held(), (MAX_ANSWERS, MAX_ANSWERS));
@@ -152,12 +178,12 @@ mod tests {
         assert!(!there(9) && there(10) && there(MAX_ANSWERS + 9));
         let large: Arc<str> = "y".repeat(MAX_BYTES / 4).into();
         for number in 0..6 {
-            answers.keep(key(number), large.clone());
+            answers.keep(key(number), large.clone(), Duration::ZERO);
             tokio::time::advance(Duration::from_millis(1)).await;
             assert!(held().1 <= MAX_BYTES);
         }
         assert!(there(5) && there(4) && !there(0));
-        answers.keep(key(5), "small".into());
+        answers.keep(key(5), "small".into(), Duration::ZERO);
         assert!(held().1 <= MAX_BYTES - large.len() + 5, "a newer answer takes the place of the older one");
     }
 }

@@ -92,6 +92,14 @@ impl CallError {
         }
     }
 
+    /// The status, if the head of an answer came.
+    pub const fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Perhaps { status, .. } => *status,
+            Self::NotDone(_) => None,
+        }
+    }
+
     /// What reqwest says of a request without an answer. Its own texts hold the URL; those of its sources do not.
     pub(super) fn of_request(error: &reqwest::Error) -> Self {
         let mut innermost = error.source();

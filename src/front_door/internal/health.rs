@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::routing_nodes::NodeEntry;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
 use crate::front_door::{HealthReport, Phase, reply};
@@ -37,6 +38,9 @@ pub(crate) struct HealthDetail<'a> {
     started_at: Stamp,
     uptime_seconds: u64,
     dependencies: Vec<DependencyDetail<'a>>,
+    /// The nodes of routing, if any are set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    routing_nodes: Vec<NodeEntry>,
 }
 
 /// One dependency.
@@ -108,6 +112,7 @@ pub(crate) async fn detail(State(shared): State<Arc<Shared>>) -> Response {
         started_at: Stamp(report.started_at),
         uptime_seconds: u64::try_from(uptime.num_seconds()).unwrap_or_default(),
         dependencies: report.dependencies.iter().map(dependency).collect(),
+        routing_nodes: shared.door.nodes.nodes().into_iter().map(NodeEntry::from).collect(),
     };
     reply::plain(StatusCode::OK, &document)
 }
@@ -140,14 +145,18 @@ const fn name(verdict: Verdict) -> &'static str {
     }
 }
 
+pub(super) const fn status_name(status: DependencyStatus) -> &'static str {
+    match status {
+        DependencyStatus::Up => "UP",
+        DependencyStatus::Down => "DOWN",
+        DependencyStatus::Unknown => "UNKNOWN",
+    }
+}
+
 fn dependency(dependency: &Dependency) -> DependencyDetail<'_> {
     DependencyDetail {
         name: dependency.name,
-        status: match dependency.status {
-            DependencyStatus::Up => "UP",
-            DependencyStatus::Down => "DOWN",
-            DependencyStatus::Unknown => "UNKNOWN",
-        },
+        status: status_name(dependency.status),
         required: dependency.required,
         since: Stamp(dependency.since),
         checked_at: Stamp(dependency.checked_at),

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::Response;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -35,6 +37,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// What holds for a connection.
 pub(super) struct Terms {
     pub(super) limits: DoorLimits,
+    /// Once it is cancelled, every answer is the last of its connection.
+    pub(super) leaving: CancellationToken,
     pub(super) drain: CancellationToken,
 }
 
@@ -85,7 +89,7 @@ pub(super) async fn serve<S>(stream: S, router: Router, terms: Terms)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Terms { limits, drain } = terms;
+    let Terms { limits, leaving, drain } = terms;
     let pulse = Arc::new(Pulse {
         born: Instant::now(),
         begun: AtomicUsize::new(0),
@@ -95,9 +99,18 @@ where
     let counted = Arc::clone(&pulse);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let beat = counted.begin();
+        // HTTP/2 has no such header; its clients are told by a frame when the connection ends.
+        let is_http1 = request.version() <= Version::HTTP_11;
         let answer = router.clone().oneshot(request);
+        let leaving = leaving.clone();
         async move {
-            let response: Result<Response, Infallible> = answer.await;
+            let mut response: Result<Response, Infallible> = answer.await;
+            if let Ok(response) = &mut response
+                && is_http1
+                && leaving.is_cancelled()
+            {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             drop(beat);
             response
         }

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use domain::ids::{QueueName, TenantId};
-use domain::ports::{NotReported, QueueReports};
+use domain::ports::{NotReported, QueueReports, RoutingNodes};
+use domain::region::NodeReport;
 use domain::wait::QueueReport;
 
 #[derive(Default)]
@@ -16,5 +17,15 @@ impl QueueReports for Reports {
     fn take(&self, tenant: TenantId, queue: QueueName, report: QueueReport) -> Result<(), NotReported> {
         self.taken.lock().unwrap().push((tenant, queue, report));
         self.refuses.lock().unwrap().map_or(Ok(()), Err)
+    }
+}
+
+/// Knows the nodes that its test has put in.
+#[derive(Default)]
+pub(crate) struct Nodes(pub(crate) Mutex<Vec<NodeReport>>);
+
+impl RoutingNodes for Nodes {
+    fn nodes(&self) -> Vec<NodeReport> {
+        self.0.lock().unwrap().clone()
     }
 }

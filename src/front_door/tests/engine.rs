@@ -2,14 +2,16 @@
 
 use axum::body::Body;
 use domain::callback::{Reply, SignalEvent, StepError};
+use domain::health::DependencyStatus;
 use domain::ids::TenantId;
 use domain::ports::{NotReported, SignalError, Unserved};
+use domain::region::{Node, NodeKind, NodeReport, Region, Role};
 use domain::wait::QueueReport;
 use http::Request;
 use serde_json::json;
 
 use crate::front_door::router::Side;
-use crate::front_door::testing::{Answer, House, ID, id};
+use crate::front_door::testing::{Answer, House, ID, at, id};
 
 async fn post(house: &House, path: &str, body: &serde_json::Value) -> Answer {
     let request = Request::post(path).header("ContactCenterID", "demo");
@@ -121,4 +123,28 @@ async fn queues_are_reported_about() {
         *house.fake.reports.refuses.lock().unwrap() = Some(why);
         assert_eq!(post(&house, PATH, &json!({"queues": [{"queue": "q"}]})).await.refusal(), refusal);
     }
+}
+
+#[tokio::test]
+async fn the_nodes_of_routing_are_told_with_their_last_answer() {
+    let house = House::new(Side::Internal);
+    let path = "/ges/v1/routing/nodes";
+    assert_eq!(house.get(path).await.json()["data"]["nodes"], json!([]));
+    let node = Node { name: "eu-1".into(), kind: NodeKind::Ors, region: Region::new("eu"), role: Role::Primary };
+    let report = NodeReport {
+        node,
+        status: DependencyStatus::Down,
+        since: at("2030-01-01T00:00Z"),
+        last_response: Some(at("2029-12-31T23:59Z")),
+        reason: Some("no answer in time".into()),
+    };
+    house.fake.nodes.0.lock().unwrap().push(report);
+    let told = json!({
+        "name": "eu-1", "type": "ORS", "region": "eu", "role": "primary", "status": "DOWN",
+        "since": "2030-01-01T00:00:00.000Z", "lastResponse": "2029-12-31T23:59:00.000Z", "reason": "no answer in time",
+    });
+    assert_eq!(house.get(path).await.json()["data"]["nodes"], json!([told]));
+    assert_eq!(house.get("/ges/v1/health/detail").await.json()["routingNodes"], json!([told]));
+    let outside = House::new(Side::External);
+    assert_eq!(outside.get(path).await.status, 404);
 }

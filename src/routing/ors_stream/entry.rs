@@ -202,7 +202,8 @@ pub fn read(fields: &HashMap<String, String>) -> Result<Entry, EntryError> {
         "cancel" => Action::Cancel { tenant: of.parsed("tenant")?, id: of.parsed("callbackId")? },
         "ping" => {
             let asked: Vec<Asked> = of.json("attempts")?;
-            let attempt = |it: Asked| AttemptRef { tenant: it.tenant, id: it.callback_id, attempt: it.attempt };
+            let attempt =
+                |it: Asked| AttemptRef { tenant: it.tenant, id: it.callback_id, attempt: it.attempt, session: None };
             Action::Ping(asked.into_iter().map(attempt).collect())
         }
         _ => return Err(EntryError::UnknownAction),
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(entry, Entry { action: Action::Start(Box::new(short.clone())), reply_to: reply_to.clone() });
         let cancelled = read_back(cancel(short.tenant, short.id, &reply_to, now)).unwrap();
         assert_eq!(cancelled.action, Action::Cancel { tenant: short.tenant, id: short.id });
-        let asked = vec![AttemptRef { tenant: short.tenant, id: short.id, attempt: 3 }];
+        let asked = vec![AttemptRef { tenant: short.tenant, id: short.id, attempt: 3, session: None }];
         assert_eq!(read_back(ping(&asked, &reply_to, now).unwrap()).unwrap().action, Action::Ping(asked));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::ids::{QueueName, TenantId};
 use domain::ports::{NotReported, QueueReports};
-use domain::wait::QueueReport;
+use domain::wait::{Mode, QueueReport};
 use tokio::time::Instant;
 
 /// Queues that are remembered, of all tenants; more are refused.
@@ -30,6 +30,12 @@ impl ReportBoard {
         let reports = self.reports();
         let (report, at) = reports.get(&(tenant, queue.clone()))?;
         (at.elapsed() < FRESH).then_some(*report)
+    }
+
+    /// Expected wait of a queue in seconds: the engine's own figure, else what its other figures come to.
+    pub fn expected_wait(&self, tenant: TenantId, queue: &QueueName) -> Option<i32> {
+        let report = self.of(tenant, queue)?;
+        report.estimate(Mode::Reported, false).or_else(|_| report.estimate(Mode::Agents, false)).ok()
     }
 }
 

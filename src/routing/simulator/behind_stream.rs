@@ -55,6 +55,17 @@ impl Simulator {
         }
     }
 
+    /// Closes the register of a callback, whatever attempt it had, at once.
+    ///
+    /// # Errors
+    /// As [`domain::ports::Routing::close`], but never *perhaps*.
+    pub fn close_register(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+        let now = self.shared.now();
+        self.shared.core().close(tenant, id, now)?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
     /// The queues in use, each with its tenant.
     pub fn queues(&self) -> Vec<(TenantId, QueueName)> {
         self.shared.core().floor.queues_in_use()

@@ -14,6 +14,9 @@ pub(super) const fn usual_dials() -> u8 {
 }
 /// How long the number ending in 0006 lets a start wait before it is left without an answer.
 pub(super) const NO_ANSWER_TO_START_SECONDS: f64 = 3.0;
+/// How long it waits behind a stream, where no start has an answer, until it asks for its attempt: longer than the
+/// service waits before it asks after it. Of the clock on the wall, as the service's patience is.
+pub(super) const LATE_ACCEPT_SECONDS: u64 = 35;
 /// How long the number ending in 0007 lets a start wait for its answer.
 pub(super) const SLOW_START_SECONDS: f64 = 2.0;
 /// Mean pause between two inbound calls of a virtual queue in use.

@@ -65,7 +65,7 @@ async fn a_full_disk_stops_everything_and_loses_nothing() {
     let healthy = std::mem::replace(&mut simulator.shared.core().journal, Journal::on_full_disk());
     let refused = simulator.start(invitation(2, &clock)).await;
     assert!(matches!(refused, Err(RoutingError::NotDone(_))), "{refused:?}");
-    let unclosed = simulator.close(TenantId::from_name("demo"), invitation(3, &clock).id).await;
+    let unclosed = simulator.close_register(TenantId::from_name("demo"), invitation(3, &clock).id);
     assert!(matches!(unclosed, Err(RoutingError::NotDone(_))), "{unclosed:?}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(said(), ["accepted", "queued", "routing"], "nobody is dialled without a line about it");

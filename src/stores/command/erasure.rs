@@ -36,12 +36,6 @@ pub(in crate::stores) struct TidyRows {
     pub(in crate::stores) receipts: Vec<(i64, Vec<u8>)>,
 }
 
-impl TidyRows {
-    pub(in crate::stores) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.receipts.is_empty()
-    }
-}
-
 impl PrivacyCommand {
     pub(in crate::stores) fn touches(&self) -> &[CallbackId] {
         if let Self::Remove(remove) = self { &remove.callbacks } else { &[] }

@@ -1,63 +1,99 @@
-//! The port for call-ins: writes to the combiner, reads to the pool.
+//! What readers are asked about call-ins.
 
-mod queries;
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::ids::{CallInId, TenantId};
-use domain::ports::{
-    CallInPage, CallInQuery, CallInStore, MatchOutcome, Matching, Opened, Opening, StoreError, Withdrawn,
-};
+use domain::call_in::CallIn;
+use domain::ids::TenantId;
+use domain::ports::{CallInOrder, StoreError};
+use uuid::Uuid;
 
-use super::PostgresStore;
-use crate::stores::call_ins::{MAX_TIDY_STEPS, matched, open_command, opened, withdrawn};
-use crate::stores::command::call_ins::{CallInCommand, CallInOutcome};
-use crate::stores::command::{Command, Outcome, unexpected};
-pub(super) use queries::{FindGroup, LoadCallIn};
+use super::pool::Reader;
+use super::statement::{Bind, statements};
+use crate::stores::call_ins::{List, Look, SeenRow};
+use crate::stores::database::{CallInReads, UntidyRow};
+use crate::stores::rows::{CallInRow, call_in, sql_limit, stored_number, unreadable};
 
-impl PostgresStore {
-    async fn call_in(&self, command: CallInCommand) -> Result<CallInOutcome, StoreError> {
-        match self.combiner.submit(Command::CallIn(Box::new(command))).await? {
-            Outcome::CallIn(outcome) => Ok(outcome),
-            other => unexpected(&other),
-        }
-    }
+// How a request is read, with the names that its row has numbers of.
+macro_rules! load {
+    ($which:literal) => {
+        concat!(
+            "SELECT c.id, c.state, g.name, n.phone, c.code, c.caller, c.created_at, c.expires_at, c.ended_at, c.criteria,
+            c.callback FROM call_ins c JOIN call_in_groups g ON g.key = c.grp JOIN call_in_numbers n ON n.key = c.number
+            WHERE c.tenant = ? AND c.id ", $which
+        )
+    };
+}
 
-    /// Writes down that requests have expired, and removes ended ones that expired before `ended_before`.
-    pub(super) async fn tidy_call_ins(&self, ended_before: DateTime<Utc>, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let limit = self.step_rows();
-        for _ in 0..MAX_TIDY_STEPS {
-            let tidy = self.reader().await?.untidy_call_ins(ended_before, at, limit).await?;
-            if tidy.rows() == 0 {
-                break;
-            }
-            self.call_in(CallInCommand::Tidy(tidy)).await?;
-        }
-        Ok(())
-    }
+statements! {
+    LoadCallIn = load!("= ?");
+    LoadCallIns = load!("= ANY (?)");
+    Newest = "SELECT id, state, grp, expires_at FROM call_ins WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?";
+    Oldest = "SELECT id, state, grp, expires_at FROM call_ins WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?";
+    NewestOfCaller = "SELECT id, state, grp, expires_at FROM call_ins
+        WHERE tenant = ? AND caller = ? AND id < ? ORDER BY caller DESC, id DESC LIMIT ?";
+    OldestOfCaller = "SELECT id, state, grp, expires_at FROM call_ins
+        WHERE tenant = ? AND caller = ? AND id > ? ORDER BY caller, id LIMIT ?";
+    FindGroup = "SELECT key FROM call_in_groups WHERE tenant = ? AND name = ?";
+    // One short range per tenant.
+    Expired = "SELECT t.id, c.tenant, c.id FROM tenants t CROSS JOIN LATERAL
+        (SELECT tenant, id FROM call_ins WHERE tenant = t.key AND state = 0 AND expires_at <= ?
+        ORDER BY expires_at LIMIT ?) c LIMIT ?";
+    Ended = "SELECT t.id, c.tenant, c.id FROM
+        (SELECT tenant, id FROM call_ins WHERE state <> 0 AND expires_at < ? ORDER BY expires_at LIMIT ?) c
+        JOIN tenants t ON t.key = c.tenant";
+}
+
+fn untidy((tenant, key, id): (Vec<u8>, i64, Vec<u8>)) -> Result<UntidyRow, StoreError> {
+    let tenant = Uuid::from_slice(&tenant).map_err(|_| unreadable("a tenant's id"))?;
+    Ok((Some(TenantId::from_uuid(tenant)), (key, id)))
 }
 
 #[async_trait]
-impl CallInStore for PostgresStore {
-    async fn open_call_in(&self, opening: Opening) -> Result<Opened, StoreError> {
-        opened(self.call_in(open_command(&opening)?).await?, opening)
+impl CallInReads for Reader {
+    async fn group_key(&mut self, tenant: i64, name: &str) -> Result<Option<i64>, StoreError> {
+        let found: Option<(i64,)> = self.first::<FindGroup, _>(&[tenant.into(), name.into()]).await?;
+        Ok(found.map(|(key,)| key))
     }
 
-    async fn match_call_in(&self, matching: Matching) -> Result<MatchOutcome, StoreError> {
-        let at = matching.at;
-        matched(self.call_in(CallInCommand::Match(matching)).await?, at)
+    async fn listed_call_ins(&mut self, list: &List<'_>, after: Uuid) -> Result<Vec<SeenRow>, StoreError> {
+        let limit = sql_limit(Look::READ).into();
+        let (tenant, after) = (list.tenant.into(), Bind::Bytes(after.as_bytes()));
+        match (list.query.caller.map(stored_number), list.query.order) {
+            (None, CallInOrder::NewestFirst) => self.rows::<Newest, _>(&[tenant, after, limit]).await,
+            (None, CallInOrder::OldestFirst) => self.rows::<Oldest, _>(&[tenant, after, limit]).await,
+            (Some(caller), CallInOrder::NewestFirst) => {
+                self.rows::<NewestOfCaller, _>(&[tenant, caller.into(), after, limit]).await
+            }
+            (Some(caller), CallInOrder::OldestFirst) => {
+                self.rows::<OldestOfCaller, _>(&[tenant, caller.into(), after, limit]).await
+            }
+        }
     }
 
-    async fn cancel_call_in(&self, tenant: TenantId, id: CallInId, at: DateTime<Utc>) -> Result<Withdrawn, StoreError> {
-        withdrawn(self.call_in(CallInCommand::Cancel { tenant, id, at }).await?, at)
-    }
-
-    async fn call_ins(
-        &self,
-        tenant: TenantId,
-        query: CallInQuery,
+    /// Those that were removed since they were seen are left out.
+    async fn call_ins_by_id(
+        &mut self,
+        tenant: i64,
+        ids: Vec<Vec<u8>>,
         at: DateTime<Utc>,
-    ) -> Result<CallInPage, StoreError> {
-        self.reader().await?.call_ins(tenant, &query, at).await
+    ) -> Result<Vec<CallIn>, StoreError> {
+        let wanted: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<CallInRow> = self.rows::<LoadCallIns, _>(&[tenant.into(), wanted.as_slice().into()]).await?;
+        let mut found: HashMap<Vec<u8>, CallInRow> = found.into_iter().map(|row| (row.0.clone(), row)).collect();
+        ids.iter().filter_map(|id| found.remove(id)).map(|row| call_in(row, at)).collect()
+    }
+
+    async fn expired_call_ins(&mut self, at: i64, limit: usize) -> Result<Vec<UntidyRow>, StoreError> {
+        let limit = sql_limit(limit).into();
+        self.rows::<Expired, _>(&[at.into(), limit, limit]).await?.into_iter().map(untidy).collect()
+    }
+
+    async fn ended_call_ins(&mut self, before: i64, limit: usize) -> Result<Vec<UntidyRow>, StoreError> {
+        self.rows::<Ended, _>(&[before.into(), sql_limit(limit).into()]).await?.into_iter().map(untidy).collect()
     }
 }

@@ -95,7 +95,7 @@ impl Dialer {
 
     /// A connection for the writer.
     pub(super) async fn dial_writer(&self) -> Result<Connection, SqlError> {
-        let mut connection = self.dial().await?;
+        let connection = self.dial().await?;
         connection.run(WRITER_SESSION).await?;
         Ok(connection)
     }

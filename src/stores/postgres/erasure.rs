@@ -1,30 +1,27 @@
-//! The port for export and erasure by number: a look through everything in bounded reads, removal in bounded commands,
-//! then one more look, and the server is told to clear up behind it.
+//! What readers are asked about a number, and what the server does behind rows that were erased.
 //!
 //! What is removed is gone for every query with the commit. Its bytes are not: they stay in pages and in the write-ahead
 //! log of the server until something else is written there, and in archives and backups until those are deleted. Only
 //! who runs the server can change that; the receipt names it.
 
-mod queries;
-mod receipts;
-
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
-use domain::erasure::{Receipt, Search};
-use domain::ids::{CallbackId, ErasureId, TenantId};
-use domain::numbers::PhoneNumber;
-use domain::ports::{CallbackStore as _, EraseError, Erasing, HeldRecords, PersonalStore, Record, StoreError};
-use tokio::time::{Instant, timeout};
+use chrono::{DateTime, Utc};
+use domain::erasure::Keeper;
+use domain::ids::CallbackId;
+use domain::ports::{HeldCallIn, StoreError};
+use tokio::time::timeout;
 
-use super::PostgresStore;
+use super::connect::Dialer;
 use super::errors::SqlError;
-use crate::stores::command::erasure::{Begun, PrivacyCommand};
-use crate::stores::command::{Outcome, unexpected};
-use crate::stores::erasure::{HeldRows, MAX_HISTORY, MAX_ROUNDS, too_much};
-use crate::stores::rows::stored;
-pub(super) use receipts::LoadReceipt;
+use super::pool::Reader;
+use super::statement::statements;
+use crate::stores::database::PersonalReads;
+use crate::stores::erasure::CallbackOf;
+use crate::stores::packing::unpacked;
+use crate::stores::rows::{CallInRow, ReceiptRow, call_in, sql_limit, whole};
 
 /// Clears up behind the rows that were removed, and their entries in indexes.
 const CLEAR_UP: &str = "VACUUM callbacks, history, details, call_ins, notices, counted_values, idempotency_keys";
@@ -32,133 +29,125 @@ const CLEAR_UP: &str = "VACUUM callbacks, history, details, call_ins, notices, c
 /// The longest that this may take. A server that has not done it by then does it by itself in its own time.
 const CLEAR_UP_WITHIN: Duration = Duration::from_secs(120);
 
-impl PostgresStore {
-    /// What is kept of a number, as rows. At most so many callbacks as are remembered at once.
-    async fn held_rows(
-        &self,
-        tenant: TenantId,
-        phone: PhoneNumber,
-        counted_as: [u8; 16],
-    ) -> Result<HeldRows, StoreError> {
-        let mut reader = self.reader().await?;
-        let Some(key) = reader.tenant_key(tenant).await? else { return Ok(HeldRows::default()) };
-        let digits = stored(phone.digits());
-        let (mut found, mut after) = (HeldRows { tenant: key, ..HeldRows::default() }, Some(Vec::new()));
-        while let Some(from) = after {
-            let stretch = reader.callbacks_of(key, digits, &from).await?;
-            found.callbacks.extend(stretch.found);
-            after = stretch.next.filter(|_| !found.is_full());
-        }
-        let ids: Vec<CallbackId> = found.callbacks.iter().map(|it| it.id).collect();
-        found.call_ins = reader.call_ins_of(key, digits, &ids).await?;
-        found.values = reader.values_of(key, &counted_as).await?;
-        let made = found.ids();
-        let mut after = (!made.is_empty()).then_some(0);
-        while let Some(from) = after {
-            let stretch = reader.keys_of(key, &made, from).await?;
-            found.keys.extend(stretch.found);
-            after = stretch.next;
-        }
-        Ok(found)
-    }
+statements! {
+    EndOfCallbacks = "SELECT id FROM callbacks WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?";
+    CallbacksOf = "SELECT id, state, wake_at, details FROM callbacks
+        WHERE id > ? AND id <= ? AND tenant = ? AND phone = ? ORDER BY id";
+    OwnCallIns = "SELECT id, details FROM call_ins WHERE tenant = ? AND caller = ? ORDER BY id LIMIT ?";
+    TiedCallIns = "SELECT id, details FROM call_ins WHERE callback = ANY (?) AND tenant = ? ORDER BY id LIMIT ?";
+    ValuesOf = "SELECT v.queue, v.ends_at FROM queues q JOIN counted_values v ON v.queue = q.key
+        WHERE q.tenant = ? AND v.value = ?";
+    EndOfKeys = "SELECT id FROM idempotency_keys WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?";
+    KeysOf = "SELECT id, callback FROM idempotency_keys WHERE id > ? AND id <= ? AND tenant = ?";
+    LoadCallIns = "SELECT c.id, c.state, g.name, n.phone, c.code, c.caller, c.created_at, c.expires_at, c.ended_at,
+        c.criteria, c.callback FROM call_ins c JOIN call_in_groups g ON g.key = c.grp
+        JOIN call_in_numbers n ON n.key = c.number WHERE c.tenant = ? AND c.id = ANY (?) ORDER BY c.id";
+    DataOfCallIns = "SELECT c.id, d.user_data FROM call_ins c JOIN details d ON d.id = c.details
+        WHERE c.tenant = ? AND c.id = ANY (?) AND d.user_data IS NOT NULL";
+    BytesLookedThrough = "SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind = 'r'
+        AND c.relname IN ('callbacks', 'call_ins', 'counted_values', 'idempotency_keys')";
+    LoadReceipt = "SELECT id, fingerprint, actor, begun_at, finished_at, cancelled, callbacks, blinded, history, details,
+        call_ins, notices, counted_values, idempotency_keys, searched_bytes, rewritten, found
+        FROM erasures WHERE tenant = ? AND id = ?";
+    ListReceipts = "SELECT id, fingerprint, actor, begun_at, finished_at, cancelled, callbacks, blinded, history, details,
+        call_ins, notices, counted_values, idempotency_keys, searched_bytes, rewritten, found
+        FROM erasures WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?";
+}
 
-    /// What is kept of a number, if all of it has ended.
-    async fn erasable_rows(&self, erasing: &Erasing) -> Result<HeldRows, EraseError> {
-        self.held_rows(erasing.tenant, erasing.phone, erasing.counted_as).await?.erasable()
-    }
-
-    /// Removes what is there.
-    async fn remove_all(&self, erasing: &Erasing, begun: &Begun, mut found: HeldRows) -> Result<(), EraseError> {
-        for _ in 0..MAX_ROUNDS {
-            for step in found.steps(erasing, begun, self.step_rows()) {
-                match self.privacy(PrivacyCommand::Remove(step)).await? {
-                    Outcome::Done => {}
-                    other => return Ok(unexpected(&other)?),
-                }
-            }
-            if !found.is_full() {
-                return Ok(());
-            }
-            found = self.erasable_rows(erasing).await?;
-        }
-        Err(too_much().into())
-    }
-
-    /// Looks for the number in every table that can hold one, once more.
-    async fn look_again(&self, erasing: &Erasing) -> Result<Search, StoreError> {
-        let left = self.held_rows(erasing.tenant, erasing.phone, erasing.counted_as).await?;
-        let rows = left.callbacks.len() + left.call_ins.len() + left.values.len() + left.keys.len();
-        let bytes = self.reader().await?.bytes_looked_through().await?;
-        Ok(Search { bytes, rewritten: false, found: rows as u64 })
-    }
-
-    /// Has the server clear up at once, instead of some day. Nothing depends on it.
-    async fn clear_up(&self) {
-        let clear_up = async {
-            let client = self.dialer.bare().await?;
-            client.batch_execute(CLEAR_UP).await.map_err(SqlError::from)
-        };
-        match timeout(CLEAR_UP_WITHIN, clear_up).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the tables were not vacuumed after an erasure"),
-            Err(_) => tracing::warn!("vacuuming the tables after an erasure takes longer than it is waited for"),
-        }
+/// Has the server clear up at once, instead of some day. Nothing depends on it.
+pub(super) async fn clear_up(dialer: &Dialer) {
+    let clear_up = async {
+        let client = dialer.bare().await?;
+        client.batch_execute(CLEAR_UP).await.map_err(SqlError::from)
+    };
+    match timeout(CLEAR_UP_WITHIN, clear_up).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the tables were not vacuumed after an erasure"),
+        Err(_) => tracing::warn!("vacuuming the tables after an erasure takes longer than it is waited for"),
     }
 }
 
 #[async_trait]
-impl PersonalStore for PostgresStore {
-    async fn held(
-        &self,
-        tenant: TenantId,
-        phone: PhoneNumber,
-        counted_as: [u8; 16],
+impl PersonalReads for Reader {
+    const KEEPER: Keeper = Keeper::Server;
+
+    async fn callback_behind(&mut self, after: &[u8], count: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let end: Option<(Vec<u8>,)> = self.first::<EndOfCallbacks, _>(&[after.into(), count.into()]).await?;
+        Ok(end.map(|(id,)| id))
+    }
+
+    async fn callbacks_of(
+        &mut self,
+        (tenant, phone): (i64, i64),
+        (after, until): (&[u8], &[u8]),
+    ) -> Result<Vec<CallbackOf>, StoreError> {
+        self.rows::<CallbacksOf, _>(&[after.into(), until.into(), tenant.into(), phone.into()]).await
+    }
+
+    async fn own_call_ins(
+        &mut self,
+        (tenant, phone): (i64, i64),
+        limit: i64,
+    ) -> Result<Vec<(Vec<u8>, Option<i64>)>, StoreError> {
+        self.rows::<OwnCallIns, _>(&[tenant.into(), phone.into(), limit.into()]).await
+    }
+
+    async fn tied_call_ins(
+        &mut self,
+        tenant: i64,
+        callbacks: &[CallbackId],
+        limit: i64,
+    ) -> Result<Vec<(Vec<u8>, Option<i64>)>, StoreError> {
+        let uuids: Vec<_> = callbacks.iter().map(CallbackId::as_uuid).collect();
+        let ids: Vec<&[u8]> = uuids.iter().map(|uuid| uuid.as_bytes().as_slice()).collect();
+        self.rows::<TiedCallIns, _>(&[ids.as_slice().into(), tenant.into(), limit.into()]).await
+    }
+
+    async fn values_of(&mut self, tenant: i64, value: [u8; 16]) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<ValuesOf, _>(&[tenant.into(), value.as_slice().into()]).await
+    }
+
+    async fn key_behind(&mut self, after: i64, count: i64) -> Result<Option<i64>, StoreError> {
+        let end: Option<(i64,)> = self.first::<EndOfKeys, _>(&[after.into(), count.into()]).await?;
+        Ok(end.map(|(id,)| id))
+    }
+
+    async fn keys_between(&mut self, tenant: i64, after: i64, until: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        self.rows::<KeysOf, _>(&[after.into(), until.into(), tenant.into()]).await
+    }
+
+    async fn held_call_ins(
+        &mut self,
+        tenant: i64,
+        ids: Vec<Vec<u8>>,
         at: DateTime<Utc>,
-    ) -> Result<HeldRecords, StoreError> {
-        let found = self.held_rows(tenant, phone, counted_as).await?;
-        let ids: Vec<&[u8]> = found.call_ins.iter().map(|it| it.id.as_slice()).collect();
-        let call_ins = self.reader().await?.held_call_ins(found.tenant, &ids, at).await?;
-        Ok(found.records(call_ins))
-    }
-
-    async fn record(&self, tenant: TenantId, id: CallbackId) -> Result<Option<Record>, StoreError> {
-        let Some(callback) = self.load(tenant, id).await? else { return Ok(None) };
-        let details = self.details(tenant, id).await?.unwrap_or_default();
-        let history = self.history(tenant, id, MAX_HISTORY).await?;
-        Ok(Some(Record { callback, details, history }))
-    }
-
-    async fn erase(&self, erasing: Erasing) -> Result<Receipt, EraseError> {
-        let began = Instant::now();
-        let found = self.erasable_rows(&erasing).await?;
-        let begun = match self.privacy(PrivacyCommand::Begin(erasing.clone())).await? {
-            Outcome::Begun(begun) => begun,
-            other => return Ok(unexpected(&other)?),
-        };
-        self.remove_all(&erasing, &begun, found).await?;
-        self.clear_up().await;
-        let search = self.look_again(&erasing).await?;
-        let at = erasing.at + TimeDelta::from_std(began.elapsed()).unwrap_or_default();
-        let finish = PrivacyCommand::Finish { tenant: erasing.tenant, id: begun.id, at, search };
-        match self.privacy(finish).await? {
-            Outcome::Receipt(receipt) => {
-                let missing = || StoreError::NotDone("the receipt was not found".to_owned());
-                Ok(receipt?.ok_or_else(missing)?)
-            }
-            other => Ok(unexpected(&other)?),
+    ) -> Result<Vec<HeldCallIn>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
+        let ids: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
+        let binds = [tenant.into(), ids.as_slice().into()];
+        let found: Vec<CallInRow> = self.rows::<LoadCallIns, _>(&binds).await?;
+        let data: Vec<(Vec<u8>, Vec<u8>)> = self.rows::<DataOfCallIns, _>(&binds).await?;
+        let data: HashMap<Vec<u8>, Vec<u8>> = data.into_iter().collect();
+        let held = |row: CallInRow| {
+            let user_data = data.get(&row.0).map(|packed| unpacked(packed)).transpose()?;
+            Ok(HeldCallIn { call_in: call_in(row, at)?, user_data })
+        };
+        found.into_iter().map(held).collect()
     }
 
-    async fn receipt(&self, tenant: TenantId, id: ErasureId) -> Result<Option<Receipt>, StoreError> {
-        self.reader().await?.receipt(tenant, id).await
+    async fn receipt_row(&mut self, tenant: i64, id: &[u8]) -> Result<Option<ReceiptRow>, StoreError> {
+        self.first::<LoadReceipt, _>(&[tenant.into(), id.into()]).await
     }
 
-    async fn receipts(
-        &self,
-        tenant: TenantId,
-        before: Option<ErasureId>,
-        limit: usize,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        self.reader().await?.receipts(tenant, before, limit).await
+    async fn receipt_rows(&mut self, tenant: i64, before: &[u8], limit: usize) -> Result<Vec<ReceiptRow>, StoreError> {
+        self.rows::<ListReceipts, _>(&[tenant.into(), before.into(), sql_limit(limit).into()]).await
+    }
+
+    async fn bytes_looked_through(&mut self) -> Result<u64, StoreError> {
+        let found: Option<(i64,)> = self.first::<BytesLookedThrough, _>(&[]).await?;
+        Ok(found.map_or(0, |(bytes,)| whole(bytes)))
     }
 }

@@ -136,8 +136,13 @@ impl Locks {
         }
     }
 
+    /// Prepares what [`Self::take_advisory`] sends.
+    pub(super) async fn ready(connection: &Connection) -> Sql<()> {
+        connection.ready::<LockNumbers>().await
+    }
+
     /// Takes the advisory locks: before anything else of the batch.
-    pub(super) async fn take_advisory(&self, connection: &mut Connection) -> Sql<()> {
+    pub(super) async fn take_advisory(&self, connection: &Connection) -> Sql<()> {
         if self.advisory.is_empty() {
             return Ok(());
         }

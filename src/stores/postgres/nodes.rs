@@ -52,7 +52,7 @@ impl PostgresStore {
     /// # Errors
     /// If the database does not answer.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        let mut kept = self.keeper.take().await?;
+        let mut kept = self.database.keeper.take().await?;
         let now = first::<Now, (i64,)>(kept.connection()?, &[]).await;
         let (now,) = kept.heard(now)?.ok_or_else(|| missing("the time"))?;
         instant(now)
@@ -62,7 +62,7 @@ impl PostgresStore {
 #[async_trait]
 impl NodeStore for PostgresStore {
     async fn register(&self, name: &str, version: &str) -> Result<Incarnation, StoreError> {
-        let mut kept = self.keeper.take().await?;
+        let mut kept = self.database.keeper.take().await?;
         let binds = [name.into(), name.into(), version.into()];
         let row = first::<Register, (i64,)>(kept.connection()?, &binds).await;
         let row = kept.heard(row)?;
@@ -70,13 +70,13 @@ impl NodeStore for PostgresStore {
     }
 
     async fn heartbeat(&self, me: Incarnation) -> Result<Beat, StoreError> {
-        let mut kept = self.keeper.take().await?;
+        let mut kept = self.database.keeper.take().await?;
         let beat = beat(kept.connection()?, me).await;
         kept.heard(beat)
     }
 
     async fn leave(&self, me: Incarnation) -> Result<(), StoreError> {
-        let mut kept = self.keeper.take().await?;
+        let mut kept = self.database.keeper.take().await?;
         let left = execute::<Leave>(kept.connection()?, &[me.0.into()]).await;
         kept.heard(left).map(drop)
     }
@@ -94,10 +94,10 @@ impl Probe for PostgresStore {
 
     /// Reads and writes: a full or read-only server can still be read.
     async fn check(&self) -> Result<(), String> {
-        let mut reader = self.reader().await.map_err(|error| error.to_string())?;
-        let read: Result<Option<(i64,)>, _> = first::<ProbeRead, _>(&mut reader.connection, &[]).await;
+        let reader = self.database.readers.reader().await.map_err(|error| error.to_string())?;
+        let read: Result<Option<(i64,)>, _> = first::<ProbeRead, _>(&reader.connection, &[]).await;
         read.map_err(|error| format!("cannot read: {error}"))?;
-        let mut kept = self.keeper.take().await.map_err(|error| error.to_string())?;
+        let mut kept = self.database.keeper.take().await.map_err(|error| error.to_string())?;
         let wrote = execute::<ProbeWrite>(kept.connection().map_err(|error| error.to_string())?, &[]).await;
         kept.heard(wrote).map(drop).map_err(|error| format!("cannot write: {error}"))
     }

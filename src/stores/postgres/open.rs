@@ -15,8 +15,20 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::connect::Dialer;
 use super::errors::SqlError;
 
+/// The steps of the schema.
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// The step after them, with which a rolling upgrade is tried.
+#[cfg(feature = "testing")]
+const NEXT: EmbeddedMigrations = embed_migrations!("migrations/testing/postgres");
+
 /// The steps that this program knows.
-pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+fn sources() -> Vec<EmbeddedMigrations> {
+    Vec::from([
+        MIGRATIONS,
+        #[cfg(feature = "testing")]
+        NEXT,
+    ])
+}
 
 /// The advisory lock of whoever changes the schema: the letters `GES`.
 const SCHEMA_LOCK: i64 = 0x4745_5300;
@@ -85,9 +97,13 @@ pub(super) async fn check_durable(client: &Client) -> Result<(), OpenError> {
 }
 
 fn known() -> Result<BTreeSet<String>, OpenError> {
-    let known =
-        MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| OpenError::Migration(error.to_string()))?;
-    Ok(known.iter().map(|step| step.name().version().to_string()).collect())
+    let mut known = BTreeSet::new();
+    for source in sources() {
+        let steps = MigrationSource::<Pg>::migrations(&source);
+        let steps = steps.map_err(|error| OpenError::Migration(error.to_string()))?;
+        known.extend(steps.iter().map(|step| step.name().version().to_string()));
+    }
+    Ok(known)
 }
 
 /// Steps that are known and not applied.
@@ -133,10 +149,10 @@ pub(super) async fn migrate(dialer: &Dialer) -> Result<Vec<String>, OpenError> {
     let runtime = Handle::current();
     let run = move || {
         let _inside = runtime.enter();
-        AsyncMigrationHarness::new(connection)
-            .run_pending_migrations(MIGRATIONS)
-            .map(drop)
-            .map_err(|error| failed(&error))
+        let mut harness = AsyncMigrationHarness::new(connection);
+        sources()
+            .into_iter()
+            .try_for_each(|source| harness.run_pending_migrations(source).map(drop).map_err(|error| failed(&error)))
     };
     tokio::task::spawn_blocking(run).await.map_err(|error| failed(&error))??;
     Ok(steps)

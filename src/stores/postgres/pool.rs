@@ -10,7 +10,7 @@ use domain::ports::StoreError;
 use super::connect::Dialer;
 use super::errors::SqlError;
 use super::names::Names;
-use super::statement::Connection;
+use super::statement::{Bind, Connection, FromRow, Text, first, rows};
 
 /// The longest that a read waits for a connection.
 const CHECKOUT_DEADLINE: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(super) struct Readers {
 }
 
 /// A connection for reads, and the names known so far. Goes back to the pool when it is dropped.
-pub(super) struct Reader {
+pub(in crate::stores) struct Reader {
     pub(super) connection: Object<Dialer>,
     pub(super) names: Arc<Names>,
 }
@@ -66,5 +66,17 @@ impl Readers {
             other => StoreError::NotDone(other.to_string()),
         })?;
         Ok(Reader { connection, names: self.names.clone() })
+    }
+}
+
+impl Reader {
+    /// All rows of a query.
+    pub(super) async fn rows<T: Text, U: FromRow>(&mut self, binds: &[Bind<'_>]) -> Result<Vec<U>, StoreError> {
+        Ok(rows::<T, U>(&self.connection, binds).await?)
+    }
+
+    /// The first row of a query, if it has one.
+    pub(super) async fn first<T: Text, U: FromRow>(&mut self, binds: &[Bind<'_>]) -> Result<Option<U>, StoreError> {
+        Ok(first::<T, U>(&self.connection, binds).await?)
     }
 }

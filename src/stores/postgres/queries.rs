@@ -1,29 +1,17 @@
 //! What readers are asked about callbacks.
 
-use std::collections::{BTreeMap, HashMap};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::callback::Idempotency;
+use domain::ids::{QueueName, TenantId};
+use domain::ports::{Booked, StoreError};
 
-use chrono::{DateTime, Duration, Utc};
-use domain::callback::{Callback, HandOff, Idempotency, State};
-use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
-use domain::ports::{Booked, Claim, Due, HistoryEntry, Parked, StoreError, Take, WorkCounts};
-use uuid::Uuid;
-
-use super::names::Names;
+use super::names::{Names, QueueKey};
 use super::pool::Reader;
-use super::statement::{Bind, first, rows, statements};
-use crate::stores::command::{Forget, OwnRow};
+use super::statement::statements;
+use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads};
 use crate::stores::idempotency::{KEY_LIFE, Operation, judge_key};
-use crate::stores::rows::{
-    CallbackRow, FORMAT, HistoryRow, callback, check_format, hand_off, history_entry, instant, millis, state,
-    unreadable,
-};
-
-/// Candidates that one claim looks at. Callbacks booked under a longer lead than today's are looked at in
-/// vain; those beyond this number are found by the next tick, or by the sweep at the latest.
-const CLAIM_MAX_EXAMINED: i64 = 100_000;
-
-/// Owners that one sweep tells apart; there is one per node and one per dead incarnation with work left.
-const MAX_OWNERS: i64 = 1_000;
+use crate::stores::rows::{CallbackRow, FORMAT, HistoryRow, millis, sql_limit, unreadable};
 
 statements! {
     LoadCallback = "SELECT format, version, queue, phone, state, hand_off, attempt, refusals, last_seq, dialled,
@@ -68,284 +56,111 @@ statements! {
     CountParked = "SELECT count(*) FROM parked";
 }
 
-/// Id, version, queue, state, hand-off, attempt, desired time, wake-up.
-type DueRow = (Vec<u8>, i64, i64, i64, i64, i64, i64, i64);
+impl Reads for Reader {}
 
-/// A row that is due, with what is needed to write it.
-pub(super) struct Candidate {
-    pub(super) due: Due,
-    pub(super) row: OwnRow,
-}
-
-/// Before when what is kept beside callbacks is past its use.
-#[derive(Clone, Copy)]
-pub(super) struct PastUse {
-    /// Idempotency keys that were made before this.
-    pub(super) keys: DateTime<Utc>,
-    /// Slots that began before this.
-    pub(super) slots: DateTime<Utc>,
-    /// Counts that ended before this.
-    pub(super) counts: DateTime<Utc>,
-}
-
-/// Packed options and packed user data.
-pub(super) type PackedDetails = (Option<Vec<u8>>, Option<Vec<u8>>);
-
-pub(super) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
-    Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
-}
-
-pub(super) fn sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-impl Reader {
-    /// The number of a tenant; none if nothing of it was ever kept.
-    pub(super) async fn tenant_key(&mut self, tenant: TenantId) -> Result<Option<i64>, StoreError> {
+#[async_trait]
+impl NameReads for Reader {
+    async fn tenant_key(&mut self, tenant: TenantId) -> Result<Option<i64>, StoreError> {
         Ok(self.names.tenant(&mut self.connection, tenant).await?)
     }
 
-    pub(super) async fn load(&mut self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
-        let Some(key) = self.tenant_key(tenant).await? else { return Ok(None) };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into()];
-        let found = first::<LoadCallback, CallbackRow>(&mut self.connection, &binds).await?;
-        let Some(row) = found else { return Ok(None) };
-        check_format(row.0)?;
-        let (_, queue) = self.queue_name(row.2).await?;
-        callback(id, tenant, queue, row).map(Some)
+    async fn tenant_of(&mut self, key: i64) -> Result<Option<TenantId>, StoreError> {
+        Ok(Names::tenant_id(&mut self.connection, key).await?)
     }
 
-    /// Whose queue that is, and its name.
-    pub(super) async fn queue_name(&mut self, key: i64) -> Result<(TenantId, QueueName), StoreError> {
-        let name = self.names.name(&mut self.connection, key).await?;
-        name.ok_or_else(|| unreadable("a queue has no name"))
+    async fn queue_key(&mut self, tenant: TenantId, queue: &QueueName) -> Result<Option<QueueKey>, StoreError> {
+        Ok(self.names.queue(&mut self.connection, tenant, queue).await?)
     }
 
-    pub(super) async fn details(
-        &mut self,
-        tenant: TenantId,
-        id: CallbackId,
-    ) -> Result<Option<PackedDetails>, StoreError> {
-        let Some(key) = self.tenant_key(tenant).await? else { return Ok(None) };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into()];
-        let row = first::<LoadDetails, (i64, Option<Vec<u8>>, Option<Vec<u8>>)>(&mut self.connection, &binds).await?;
-        let Some((format, options, user_data)) = row else { return Ok(None) };
-        check_format(format)?;
-        Ok(Some((options, user_data)))
+    async fn queue_of(&mut self, key: i64) -> Result<Option<(TenantId, QueueName)>, StoreError> {
+        Ok(self.names.name(&mut self.connection, key).await?)
+    }
+}
+
+#[async_trait]
+impl CallbackReads for Reader {
+    async fn callback_row(&mut self, tenant: i64, id: &[u8]) -> Result<Option<CallbackRow>, StoreError> {
+        self.first::<LoadCallback, _>(&[id.into(), tenant.into()]).await
     }
 
-    pub(super) async fn history(
-        &mut self,
-        tenant: TenantId,
-        id: CallbackId,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let Some(key) = self.tenant_key(tenant).await? else { return Ok(Vec::new()) };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into(), sql_limit(limit).into()];
-        let found: Vec<HistoryRow> = rows::<LoadHistory, _>(&mut self.connection, &binds).await?;
-        found.into_iter().map(history_entry).collect()
+    async fn details_row(&mut self, tenant: i64, id: &[u8]) -> Result<Option<DetailsRow>, StoreError> {
+        self.first::<LoadDetails, _>(&[id.into(), tenant.into()]).await
     }
 
-    async fn candidate(&mut self, row: DueRow) -> Result<Candidate, StoreError> {
-        let (id, version, queue, state_code, hand_off_code, attempt, desired, wake) = row;
-        let (tenant, queue) = self.queue_name(queue).await?;
-        let state = state(state_code)?;
-        let due = Due {
-            id: callback_id(&id)?,
-            tenant,
-            queue,
-            state,
-            desired_time: instant(desired)?,
-            wake_at: instant(wake)?,
-            // As `Callback::needs_place`, without reading the rest of the row.
-            needs_place: state != State::Completed && hand_off(hand_off_code)? != HandOff::Accepted,
-        };
-        Ok(Candidate { due, row: OwnRow { version, state, attempt, start_at: None } })
+    async fn history_rows(&mut self, tenant: i64, id: &[u8], limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
+        self.rows::<LoadHistory, _>(&[id.into(), tenant.into(), sql_limit(limit).into()]).await
     }
 
-    /// Rows that make no sense are left out, and logged: one of them must not hide all others.
-    async fn candidates(&mut self, found: Vec<DueRow>) -> Vec<Candidate> {
-        let mut candidates = Vec::with_capacity(found.len());
-        for row in found {
-            match self.candidate(row).await {
-                Ok(candidate) => candidates.push(candidate),
-                Err(error) => tracing::error!(%error, "a due callback is unreadable and was passed over"),
-            }
+    async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        let (until, limit) = (until.into(), sql_limit(limit).into());
+        match owner {
+            Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]).await,
+            None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]).await,
         }
-        candidates
     }
 
-    async fn owned(&mut self, owner: i64, until: i64, limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        let binds = [owner.into(), until.into(), FORMAT.into(), sql_limit(limit).into()];
-        let found: Vec<DueRow> = rows::<OwnedDue, _>(&mut self.connection, &binds).await?;
-        Ok(self.candidates(found).await)
+    async fn claimable_rows(&mut self, before: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        self.rows::<Claimable, _>(&[before.into(), FORMAT.into(), sql_limit(limit).into()]).await
     }
 
-    pub(super) async fn due(
+    async fn owners(&mut self, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let owners: Vec<(i64,)> = self.rows::<Owners, _>(&[sql_limit(limit).into()]).await?;
+        Ok(owners.into_iter().map(|(owner,)| owner).collect())
+    }
+
+    async fn parked_rows(&mut self, limit: usize) -> Result<Vec<ParkedRow>, StoreError> {
+        self.rows::<ListParked, _>(&[sql_limit(limit).into()]).await
+    }
+
+    async fn slot_rows(&mut self, queue: i64, from: i64, to: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<PlacesTaken, _>(&[queue.into(), from.into(), to.into()]).await
+    }
+
+    async fn settled_rows(&mut self, desired_before: i64, limit: usize) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        self.rows::<Settled, _>(&[desired_before.into(), FORMAT.into(), sql_limit(limit).into()]).await
+    }
+
+    async fn booked_under(
         &mut self,
-        owner: Incarnation,
-        at: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<Due>, StoreError> {
-        Ok(self.owned(owner.0, millis(at), limit).await?.into_iter().map(|candidate| candidate.due).collect())
-    }
-
-    /// Unowned scheduled callbacks whose start instant under today's lead lies before the horizon.
-    pub(super) async fn claimable(&mut self, claim: &Claim) -> Result<Vec<Candidate>, StoreError> {
-        let longest = claim.leads.values().max().copied().unwrap_or_default().max(Duration::zero());
-        // A callback was booked to start at most at its desired time, so none that starts before the horizon
-        // today has a later `wake_at` than this.
-        let until = millis(claim.horizon + longest);
-        let binds = [until.into(), FORMAT.into(), CLAIM_MAX_EXAMINED.into()];
-        let found: Vec<DueRow> = rows::<Claimable, _>(&mut self.connection, &binds).await?;
-        let mut leads: HashMap<i64, i64> = HashMap::new();
-        let mut due = Vec::new();
-        for row in found {
-            if due.len() >= claim.limit {
-                break;
-            }
-            let lead = match leads.get(&row.2) {
-                Some(lead) => *lead,
-                None => {
-                    let name = self.queue_name(row.2).await?;
-                    let lead = claim.leads.get(&name).map_or(0, |lead| lead.num_milliseconds().max(0));
-                    leads.insert(row.2, lead);
-                    lead
-                }
-            };
-            let start = row.6.saturating_sub(lead);
-            if start < millis(claim.horizon) {
-                due.push((row, start));
-            }
-        }
-        let mut candidates = Vec::with_capacity(due.len());
-        for (row, start) in due {
-            for mut candidate in self.candidates(vec![row]).await {
-                let start = instant(start)?;
-                candidate.due.wake_at = start;
-                candidate.row.start_at = Some(start);
-                candidates.push(candidate);
-            }
-        }
-        Ok(candidates)
-    }
-
-    /// Due callbacks that nobody looks after, oldest first.
-    pub(super) async fn takeable(&mut self, take: &Take) -> Result<Vec<Candidate>, StoreError> {
-        let (at, overdue) = (millis(take.at), millis(take.overdue_before));
-        let binds: [Bind<'_>; 3] = [at.into(), FORMAT.into(), sql_limit(take.limit).into()];
-        let unowned: Vec<DueRow> = rows::<UnownedDue, _>(&mut self.connection, &binds).await?;
-        let mut found = self.candidates(unowned).await;
-        let owners: Vec<(i64,)> = rows::<Owners, _>(&mut self.connection, &[MAX_OWNERS.into()]).await?;
-        for (owner,) in owners {
-            if owner == take.owner.0 {
-                continue;
-            }
-            let alive = take.living.contains(&Incarnation(owner));
-            // `overdue_before` itself is not overdue yet.
-            let until = if alive { overdue.saturating_sub(1).min(at) } else { at };
-            found.extend(self.owned(owner, until, take.limit).await?);
-        }
-        found.sort_by_key(|candidate| candidate.due.wake_at);
-        found.truncate(take.limit);
-        Ok(found)
-    }
-
-    pub(super) async fn parked(&mut self, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        let found: Vec<(Vec<u8>, i64, i64, String)> =
-            rows::<ListParked, _>(&mut self.connection, &[sql_limit(limit).into()]).await?;
-        let mut parked = Vec::with_capacity(found.len());
-        for (id, tenant, at, reason) in found {
-            let tenant = Names::tenant_id(&mut self.connection, tenant).await?;
-            let tenant = tenant.ok_or_else(|| unreadable("a tenant has no id"))?;
-            parked.push(Parked { id: callback_id(&id)?, tenant, at: instant(at)?, reason });
-        }
-        Ok(parked)
-    }
-
-    pub(super) async fn places_taken(
-        &mut self,
-        tenant: TenantId,
-        queue: &QueueName,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-    ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
-        let Some(key) = self.names.queue(&mut self.connection, tenant, queue).await? else {
-            return Ok(BTreeMap::new());
-        };
-        let binds = [key.queue.into(), millis(from).into(), millis(to).into()];
-        let found: Vec<(i64, i64)> = rows::<PlacesTaken, _>(&mut self.connection, &binds).await?;
-        found
-            .into_iter()
-            .map(|(start, booked)| Ok((instant(start)?, u32::try_from(booked).unwrap_or(u32::MAX))))
-            .collect()
-    }
-
-    /// Settled callbacks wanted before an instant, oldest first: id, version.
-    pub(super) async fn settled(
-        &mut self,
-        desired_before: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<(CallbackId, i64)>, StoreError> {
-        let binds = [millis(desired_before).into(), FORMAT.into(), sql_limit(limit).into()];
-        let found: Vec<(Vec<u8>, i64)> = rows::<Settled, _>(&mut self.connection, &binds).await?;
-        found.into_iter().map(|(id, version)| Ok((callback_id(&id)?, version))).collect()
-    }
-
-    /// What became of the booking under a key.
-    pub(super) async fn known(
-        &mut self,
-        tenant: TenantId,
+        tenant: i64,
         key: &Idempotency,
         at: DateTime<Utc>,
     ) -> Result<Option<Booked>, StoreError> {
-        let Some(tenant) = self.tenant_key(tenant).await? else { return Ok(None) };
         let since = millis(at - KEY_LIFE).into();
         let binds = [tenant.into(), (Operation::Create as i64).into(), key.key.as_slice().into(), since];
-        let found: Option<(Vec<u8>, Vec<u8>)> = first::<FindKey, _>(&mut self.connection, &binds).await?;
+        let found: Option<(Vec<u8>, Vec<u8>)> = self.first::<FindKey, _>(&binds).await?;
         let Some((made, body)) = found else { return Ok(None) };
         judge_key(key, &made, &body).map(|known| known.booked()).map_err(|_| unreadable("an id is no UUID"))
     }
 
-    /// What is past its use, at most `limit` rows in all.
-    pub(super) async fn past_use(&mut self, before: PastUse, limit: usize) -> Result<Forget, StoreError> {
-        let connection = &mut self.connection;
-        let limit_at = millis(before.keys);
-        let past = |oldest: Vec<(i64, i64)>| -> Vec<i64> {
-            oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect()
-        };
-        let keys = past(rows::<OldestKeys, _>(connection, &[sql_limit(limit).into()]).await?);
-        let left = limit.saturating_sub(keys.len());
-        let tokens = past(rows::<OldestTokens, _>(connection, &[sql_limit(left).into()]).await?);
-        let left = left.saturating_sub(tokens.len());
-        let until: Bind<'_> = millis(before.slots).into();
-        let slots: Vec<(i64, i64)> =
-            rows::<PastSlots, _>(connection, &[until, sql_limit(left).into(), sql_limit(left).into()]).await?;
-        let left = left.saturating_sub(slots.len());
-        let until: Bind<'_> = millis(before.counts).into();
-        let values: Vec<(i64, i64, Vec<u8>)> =
-            rows::<PastValues, _>(connection, &[until, sql_limit(left).into(), sql_limit(left).into()]).await?;
-        let left = left.saturating_sub(values.len());
-        let windows: Vec<(i64, i64, i64)> = rows::<PastParts, _>(connection, &[until, sql_limit(left).into()]).await?;
-        Ok(Forget { keys, tokens, slots, values, windows })
+    async fn oldest_keys(&mut self, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<OldestKeys, _>(&[sql_limit(limit).into()]).await
     }
 
-    pub(super) async fn work_counts(&mut self) -> Result<WorkCounts, StoreError> {
-        let count = |value: i64| u64::try_from(value).unwrap_or_default();
-        let mut counts = WorkCounts::default();
-        let found: Vec<(bool, i64)> = rows::<CountWork, _>(&mut self.connection, &[]).await?;
-        for (scheduled, number) in found {
-            if scheduled {
-                counts.scheduled = count(number);
-            } else {
-                counts.active = count(number);
-            }
-        }
-        let parked: Option<(i64,)> = first::<CountParked, _>(&mut self.connection, &[]).await?;
-        counts.parked = parked.map_or(0, |(number,)| count(number));
-        Ok(counts)
+    async fn oldest_tokens(&mut self, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<OldestTokens, _>(&[sql_limit(limit).into()]).await
+    }
+
+    async fn past_slots(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<PastSlots, _>(&[before.into(), sql_limit(limit).into(), sql_limit(limit).into()]).await
+    }
+
+    async fn past_values(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+        self.rows::<PastValues, _>(&[before.into(), sql_limit(limit).into(), sql_limit(limit).into()]).await
+    }
+
+    async fn past_windows(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+        self.rows::<PastParts, _>(&[before.into(), sql_limit(limit).into()]).await
+    }
+
+    async fn work_rows(&mut self) -> Result<(i64, i64), StoreError> {
+        let found: Vec<(bool, i64)> = self.rows::<CountWork, _>(&[]).await?;
+        let count = |scheduled| found.iter().find(|row| row.0 == scheduled).map_or(0, |row| row.1);
+        Ok((count(true), count(false)))
+    }
+
+    async fn parked_count(&mut self) -> Result<i64, StoreError> {
+        let parked: Option<(i64,)> = self.first::<CountParked, _>(&[]).await?;
+        Ok(parked.map_or(0, |(number,)| number))
     }
 }

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use domain::callback::Callback;
-use domain::ids::{CallbackId, HoldId};
+use domain::ids::HoldId;
+use futures::future::{try_join, try_join3};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::errors::{Sql, SqlError};
 use super::keys::Keys;
-use super::locks::{Locks, WaitingOf};
-use super::queries::callback_id;
+use super::locks::{Locks, WaitingOf, Wanted};
 use super::statement::{Bind, Connection, FromColumn as _, FromRow, rows, statements};
 use super::view::{GridName, Places, Seen, View};
 use super::writer::steps::declare_book;
 use crate::stores::command::Book;
 use crate::stores::names::QueueKey;
-use crate::stores::rows::{CallbackRow, FORMAT, callback, millis};
+use crate::stores::rows::{CallbackRow, FORMAT, callback, callback_id, millis};
 
 /// Callbacks of one number that are looked at.
 const MAX_WAITING: i64 = 1_000;
@@ -33,11 +33,12 @@ statements! {
     LockHolds = "SELECT id, tenant, queue, slot, desired_time, expires_at FROM holds WHERE id = ANY (?)
         ORDER BY id FOR UPDATE";
     ReadHold = "SELECT id, tenant, queue, slot, desired_time, expires_at FROM holds WHERE id = ANY (?)";
-    // An insert takes the lock of a row that is there, too, in the order in which the rows come.
+    // An insert takes the lock of a row that is there, too, in the order in which the rows come. It does not write it, and
+    // says of nothing but of the rows that it has made.
     LockSlots = "INSERT INTO slots (queue, start, booked)
         SELECT q, s, 0 FROM unnest(?::bigint[], ?::bigint[]) AS u(q, s) ORDER BY q, s
-        ON CONFLICT (queue, start) DO UPDATE SET booked = slots.booked RETURNING queue, start, booked, xmax = 0";
-    ReadSlots = "SELECT s.queue, s.start, s.booked, false FROM unnest(?::bigint[], ?::bigint[]) AS u(q, s)
+        ON CONFLICT (queue, start) DO UPDATE SET booked = slots.booked WHERE false RETURNING queue, start";
+    ReadSlots = "SELECT s.queue, s.start, s.booked FROM unnest(?::bigint[], ?::bigint[]) AS u(q, s)
         JOIN slots s ON s.queue = u.q AND s.start = u.s";
     // Whoever is about to remove one holds it and waits for the slot: such a one is passed over.
     LockLapsed = "SELECT h.id, h.queue, h.slot, h.expires_at FROM unnest(?::bigint[], ?::bigint[], ?::bigint[]) AS u(q, s, a)
@@ -76,6 +77,22 @@ impl FromRow for IdentifiedRow {
     }
 }
 
+async fn seen_rows(connection: &Connection, ids: &[Uuid]) -> Sql<Vec<SeenRow>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&[u8]> = ids.iter().map(|uuid| uuid.as_bytes().as_slice()).collect();
+    rows::<LockCallbacks, _>(connection, &[ids.as_slice().into()]).await
+}
+
+async fn grid_rows(connection: &Connection, locks: &Locks) -> Sql<Vec<(i64, Option<String>)>> {
+    if locks.grids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let queues: Vec<i64> = locks.grids.iter().copied().collect();
+    rows::<FindGrids, _>(connection, &[queues.as_slice().into()]).await
+}
+
 fn pairs<'a>(pairs: impl Iterator<Item = &'a (i64, i64)>) -> (Vec<i64>, Vec<i64>) {
     pairs.copied().unzip()
 }
@@ -90,26 +107,43 @@ pub(super) async fn look_at(connection: &mut Connection, book: &Book, key: Queue
 
 impl View {
     /// Reads what is wanted, in the order of locks.
-    pub(super) async fn load(connection: &mut Connection, locks: &Locks, manner: Manner) -> Sql<Self> {
+    pub(super) async fn load(connection: &Connection, locks: &Locks, manner: Manner) -> Sql<Self> {
         let mut view = Self::default();
-        view.find_waiting(connection, locks).await?;
-        if manner == Manner::Lock {
-            view.lock_callbacks(connection, locks).await?;
+        let in_turn = !locks.waiting.is_empty() || !locks.holds.is_empty();
+        if in_turn {
+            // What else is locked depends on what these bring.
+            view.find_waiting(connection, locks).await?;
+            if manner == Manner::Lock {
+                view.lock_callbacks(connection, locks).await?;
+            }
+            view.read_holds(connection, locks, manner).await?;
         }
-        view.read_holds(connection, locks, manner).await?;
-        view.read_slots(connection, locks, manner).await?;
-        if !locks.grids.is_empty() {
-            let queues: Vec<i64> = locks.grids.iter().copied().collect();
-            let found: Vec<(i64, Option<String>)> =
-                rows::<FindGrids, _>(connection, &[queues.as_slice().into()]).await?;
-            view.grids =
-                found.into_iter().map(|(q, name)| (q, name.map_or(GridName::None, GridName::Stored))).collect();
-        }
+        let wanted = view.wanted_slots(locks);
+        let at_once = manner == Manner::Lock && !in_turn;
+        let ids = if at_once { view.wanted_callbacks(locks) } else { Vec::new() };
+        let (rows, (made, slots), grids) = try_join3(
+            seen_rows(connection, &ids),
+            Self::slot_rows(connection, &wanted, manner),
+            grid_rows(connection, locks),
+        )
+        .await?;
+        view.see(rows)?;
+        view.keep_slots(made, slots);
+        view.grids = grids.into_iter().map(|(q, name)| (q, name.map_or(GridName::None, GridName::Stored))).collect();
+        view.read_lapsed(connection, wanted, manner).await?;
         view.read_counts(connection, locks, manner).await?;
         Ok(view)
     }
 
-    async fn find_waiting(&mut self, connection: &mut Connection, locks: &Locks) -> Sql<()> {
+    /// Prepares what [`Self::load`] sends at once.
+    pub(super) async fn ready(connection: &Connection) -> Sql<()> {
+        connection.ready::<LockCallbacks>().await?;
+        connection.ready::<LockSlots>().await?;
+        connection.ready::<ReadSlots>().await?;
+        connection.ready::<FindGrids>().await
+    }
+
+    async fn find_waiting(&mut self, connection: &Connection, locks: &Locks) -> Sql<()> {
         if locks.waiting.is_empty() {
             return Ok(());
         }
@@ -133,24 +167,27 @@ impl View {
         ends.flat_map(|of| self.waiting.get(of).into_iter().flat_map(move |all| all.values().map(move |it| (*of, it))))
     }
 
-    async fn lock_callbacks(&mut self, connection: &mut Connection, locks: &Locks) -> Sql<()> {
-        let mut ids: Vec<CallbackId> = locks.callbacks.iter().copied().collect();
-        ids.extend(self.ending(locks).map(|(_, callback)| callback.id));
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let uuids: Vec<Uuid> = ids.iter().map(CallbackId::as_uuid).collect();
-        let ids: Vec<&[u8]> = uuids.iter().map(|uuid| uuid.as_bytes().as_slice()).collect();
-        let found: Vec<SeenRow> = rows::<LockCallbacks, _>(connection, &[ids.as_slice().into()]).await?;
+    fn wanted_callbacks(&self, locks: &Locks) -> Vec<Uuid> {
+        let ending = self.ending(locks).map(|(_, callback)| callback.id);
+        locks.callbacks.iter().copied().chain(ending).map(|id| id.as_uuid()).collect()
+    }
+
+    fn see(&mut self, found: Vec<SeenRow>) -> Sql<()> {
         for (id, tenant, format, version, owner) in found {
             self.rows.insert(callback_id(&id)?, Seen { tenant, format, version, owner });
         }
+        Ok(())
+    }
+
+    async fn lock_callbacks(&mut self, connection: &Connection, locks: &Locks) -> Sql<()> {
+        let found = seen_rows(connection, &self.wanted_callbacks(locks)).await?;
+        self.see(found)?;
         let mut ending = self.ending(locks);
         let same = ending.all(|(_, it)| self.rows.get(&it.id).is_some_and(|row| row.version == i64::from(it.version)));
         if same { Ok(()) } else { Err(SqlError::Again("a callback has changed before it was locked")) }
     }
 
-    async fn read_holds(&mut self, connection: &mut Connection, locks: &Locks, manner: Manner) -> Sql<()> {
+    async fn read_holds(&mut self, connection: &Connection, locks: &Locks, manner: Manner) -> Sql<()> {
         if locks.holds.is_empty() {
             return Ok(());
         }
@@ -169,7 +206,7 @@ impl View {
         Ok(())
     }
 
-    async fn read_slots(&mut self, connection: &mut Connection, locks: &Locks, manner: Manner) -> Sql<()> {
+    fn wanted_slots(&self, locks: &Locks) -> BTreeMap<(i64, i64), Wanted> {
         let mut wanted = locks.slots.clone();
         for (of, callback) in self.ending(locks) {
             if let Some(start) = callback.slot {
@@ -180,21 +217,43 @@ impl View {
         for (queue, slot, ..) in self.holds.values() {
             wanted.entry((*queue, *slot)).or_default();
         }
+        wanted
+    }
+
+    /// Locks slots and reads them: those that were made to be locked, and all of them as they are.
+    async fn slot_rows(
+        connection: &Connection,
+        wanted: &BTreeMap<(i64, i64), Wanted>,
+        manner: Manner,
+    ) -> Sql<(Vec<(i64, i64)>, Vec<(i64, i64, i64)>)> {
         if wanted.is_empty() {
-            return Ok(());
+            return Ok((Vec::new(), Vec::new()));
         }
         let (queues, starts) = pairs(wanted.keys());
         let binds = [queues.as_slice().into(), starts.as_slice().into()];
-        let found: Vec<(i64, i64, i64, bool)> = match manner {
-            Manner::Lock => rows::<LockSlots, _>(connection, &binds).await?,
-            Manner::Look => rows::<ReadSlots, _>(connection, &binds).await?,
-        };
-        for (queue, start, booked, is_made) in found {
-            self.slots.insert((queue, start), Places { booked, was: booked, lapsed: Vec::new() });
-            if is_made {
-                self.made_slots.insert((queue, start));
+        let lock = async {
+            match manner {
+                Manner::Lock => rows::<LockSlots, _>(connection, &binds).await,
+                Manner::Look => Ok(Vec::new()),
             }
+        };
+        try_join(lock, rows::<ReadSlots, _>(connection, &binds)).await
+    }
+
+    fn keep_slots(&mut self, made: Vec<(i64, i64)>, found: Vec<(i64, i64, i64)>) {
+        self.made_slots.extend(made);
+        for (queue, start, booked) in found {
+            self.slots.insert((queue, start), Places { booked, was: booked, lapsed: Vec::new() });
         }
+    }
+
+    /// Looks for holds that are over in slots that may be full.
+    async fn read_lapsed(
+        &mut self,
+        connection: &Connection,
+        mut wanted: BTreeMap<(i64, i64), Wanted>,
+        manner: Manner,
+    ) -> Sql<()> {
         wanted.retain(|of, it| {
             self.slots.get(of).is_some_and(|seen| it.takers > 0 && seen.booked + it.takers > it.capacity)
         });
@@ -216,7 +275,7 @@ impl View {
         Ok(())
     }
 
-    async fn read_counts(&mut self, connection: &mut Connection, locks: &Locks, manner: Manner) -> Sql<()> {
+    async fn read_counts(&mut self, connection: &Connection, locks: &Locks, manner: Manner) -> Sql<()> {
         if locks.depths.is_empty() {
             return Ok(());
         }

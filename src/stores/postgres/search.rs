@@ -13,16 +13,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 use domain::callback::Callback;
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{Found, SearchStore, StoreError};
+use domain::ports::{Found, StoreError};
 use domain::search::{Order, Search};
 
-use super::PostgresStore;
 use super::pool::Reader;
-use super::queries::callback_id;
 use super::reading::IdentifiedRow;
-use super::statement::{rows, statements};
+use super::statement::statements;
+use crate::stores::database::{NameReads as _, SearchReads};
 use crate::stores::packing::unpacked;
-use crate::stores::rows::{callback, check_format, unreadable};
+use crate::stores::rows::{callback, callback_id, check_format};
 use crate::stores::search::{MAX_EXAMINED, MAX_UNPACKED_BYTES, Part, SeenRow};
 use parts::List;
 pub(super) use parts::MAX_UNOWNED;
@@ -70,18 +69,6 @@ impl Page {
 }
 
 impl Reader {
-    async fn search(&mut self, tenant: TenantId, search: &Search) -> Result<Found, StoreError> {
-        let Some(key) = self.tenant_key(tenant).await? else { return Ok(Found::default()) };
-        let queues = self.queues_named(tenant, search).await?;
-        if queues.as_ref().is_some_and(BTreeSet::is_empty) {
-            return Ok(Found::default());
-        }
-        let mut hunt = Hunt { tenant: key, search, queues, streams: None };
-        hunt.streams = self.lists(&hunt).await?;
-        let (ids, next) = self.look(&hunt).await?;
-        Ok(Found { callbacks: self.load_several((tenant, key), search, &ids).await?, next })
-    }
-
     /// Looks at part after part until the page is full, and tells where to go on.
     async fn look(&mut self, hunt: &Hunt<'_>) -> Result<(Vec<CallbackId>, Option<CallbackId>), StoreError> {
         let mut page = Page::default();
@@ -137,21 +124,8 @@ impl Reader {
             return Ok(HashMap::new());
         }
         let binds = [details.as_slice().into()];
-        let found: Vec<(i64, Vec<u8>)> = rows::<LoadUserData, _>(&mut self.connection, &binds).await?;
+        let found: Vec<(i64, Vec<u8>)> = self.rows::<LoadUserData, _>(&binds).await?;
         Ok(found.into_iter().collect())
-    }
-
-    /// Numbers of the queues that were named; those of which nothing was ever kept are left out.
-    async fn queues_named(&mut self, tenant: TenantId, search: &Search) -> Result<Option<BTreeSet<i64>>, StoreError> {
-        if search.queues.is_empty() {
-            return Ok(None);
-        }
-        let mut keys = BTreeSet::new();
-        for queue in &search.queues {
-            let key = self.names.queue(&mut self.connection, tenant, queue).await?;
-            keys.extend(key.map(|key| key.queue));
-        }
-        Ok(Some(keys))
     }
 
     /// Callbacks in the order of the search. What has changed since it was seen is looked at once more.
@@ -168,10 +142,9 @@ impl Reader {
         let bytes: Vec<&[u8]> = uuids.iter().map(|uuid| uuid.as_bytes().as_slice()).collect();
         let binds = [bytes.as_slice().into(), key.into()];
         let mut loaded = BTreeMap::new();
-        for IdentifiedRow(row, id) in rows::<LoadSeveral, _>(&mut self.connection, &binds).await? {
+        for IdentifiedRow(row, id) in self.rows::<LoadSeveral, _>(&binds).await? {
             check_format(row.0)?;
-            let name = self.names.name(&mut self.connection, row.2).await?;
-            let (_, queue) = name.ok_or_else(|| unreadable("a queue has no name"))?;
+            let (_, queue) = self.queue_name(row.2).await?;
             let it = callback(callback_id(&id)?, tenant, queue, row)?;
             if search.admits(it.state, it.desired_time, it.phone) {
                 loaded.insert(it.id, it);
@@ -185,8 +158,16 @@ impl Reader {
 }
 
 #[async_trait]
-impl SearchStore for PostgresStore {
-    async fn search(&self, tenant: TenantId, search: Search) -> Result<Found, StoreError> {
-        self.reader().await?.search(tenant, &search).await
+impl SearchReads for Reader {
+    async fn find(
+        &mut self,
+        tenant: (TenantId, i64),
+        queues: Option<BTreeSet<i64>>,
+        search: &Search,
+    ) -> Result<Found, StoreError> {
+        let mut hunt = Hunt { tenant: tenant.1, search, queues, streams: None };
+        hunt.streams = self.lists(&hunt).await?;
+        let (ids, next) = self.look(&hunt).await?;
+        Ok(Found { callbacks: self.load_several(tenant, search, &ids).await?, next })
     }
 }

@@ -9,6 +9,8 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -23,62 +25,63 @@ pub(super) use crate::stores::statement::{Sql as Text, statements};
 const STATEMENT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// A connection with the statements that were prepared on it: as many as the program has.
+///
+/// Statements that are begun together are sent together, in the order in which they are begun, and the server runs them
+/// one after the other: as long as each is [ready](Connection::ready), so that none has to be prepared first.
 pub(super) struct Connection {
     client: Client,
-    prepared: HashMap<TypeId, Statement>,
+    prepared: Mutex<HashMap<TypeId, Statement>>,
     /// An answer never came: whatever comes next on it would be out of step with the server's work.
-    late: bool,
+    late: AtomicBool,
     /// Messages sent so far, without those that prepare.
-    asked: u64,
+    asked: AtomicU64,
 }
 
 impl Connection {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, prepared: HashMap::new(), late: false, asked: 0 }
+        Self { client, prepared: Mutex::default(), late: AtomicBool::new(false), asked: AtomicU64::new(0) }
     }
 
     /// Messages sent so far.
     pub(super) fn asked(&self) -> u64 {
-        self.asked
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Whether nothing can be asked on it any more.
     pub(super) fn is_dead(&self) -> bool {
-        self.late || self.client.is_closed()
+        self.late.load(Ordering::Relaxed) || self.client.is_closed()
     }
 
     /// Runs a text that takes no values, of any number of statements.
-    pub(super) async fn run(&mut self, text: &str) -> Sql<()> {
+    pub(super) async fn run(&self, text: &str) -> Sql<()> {
         let answer = tokio::time::timeout(STATEMENT_DEADLINE, self.client.batch_execute(text)).await;
         self.in_time(answer)
     }
 
-    /// The first row that a text without values brings, as texts.
-    pub(super) async fn ask(&mut self, text: &str) -> Sql<Vec<Option<String>>> {
-        let answer = tokio::time::timeout(STATEMENT_DEADLINE, self.client.simple_query(text)).await;
-        let messages = self.in_time(answer)?;
-        let row = messages.into_iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let row = row.ok_or_else(|| SqlError::Unreadable("no row came back".to_owned()))?;
-        Ok((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
-    }
-
-    fn in_time<T, E: Into<SqlError>>(&mut self, answer: Result<Result<T, E>, tokio::time::error::Elapsed>) -> Sql<T> {
+    fn in_time<T, E: Into<SqlError>>(&self, answer: Result<Result<T, E>, tokio::time::error::Elapsed>) -> Sql<T> {
         match answer {
             Ok(answer) => answer.map_err(Into::into),
             Err(_) => {
-                self.late = true;
+                self.late.store(true, Ordering::Relaxed);
                 Err(SqlError::Late)
             }
         }
     }
 
-    async fn prepare<T: Text>(&mut self) -> Sql<Statement> {
+    fn known(&self) -> MutexGuard<'_, HashMap<TypeId, Statement>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prepares a statement that is about to be begun together with others.
+    pub(super) async fn ready<T: Text>(&self) -> Sql<()> {
+        let answer = tokio::time::timeout(STATEMENT_DEADLINE, self.prepare::<T>()).await;
+        self.in_time(answer).map(drop)
+    }
+
+    async fn prepare<T: Text>(&self) -> Sql<Statement> {
         let known = TypeId::of::<T>();
-        if let Some(statement) = self.prepared.get(&known) {
-            return Ok(statement.clone());
+        if let Some(statement) = self.known().get(&known).cloned() {
+            return Ok(statement);
         }
         let mut text = String::with_capacity(T::TEXT.len() + T::PARTS.len() * 2);
         for (number, part) in T::PARTS.iter().enumerate() {
@@ -88,12 +91,12 @@ impl Connection {
             text.push_str(part);
         }
         let statement = self.client.prepare(&text).await?;
-        self.prepared.insert(known, statement.clone());
+        self.known().insert(known, statement.clone());
         Ok(statement)
     }
 
-    async fn query<T: Text>(&mut self, binds: &[Bind<'_>]) -> Sql<(Vec<Row>, u64)> {
-        self.asked += 1;
+    async fn query<T: Text>(&self, binds: &[Bind<'_>]) -> Sql<(Vec<Row>, u64)> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         debug_assert_eq!(T::PARTS.len(), binds.len() + 1, "values for {}", T::TEXT);
         let answer = tokio::time::timeout(STATEMENT_DEADLINE, async {
             let statement = self.prepare::<T>().await?;
@@ -112,18 +115,18 @@ impl Connection {
 }
 
 /// Runs a statement that returns no rows; how many rows it changed.
-pub(super) async fn execute<T: Text>(connection: &mut Connection, binds: &[Bind<'_>]) -> Sql<u64> {
+pub(super) async fn execute<T: Text>(connection: &Connection, binds: &[Bind<'_>]) -> Sql<u64> {
     connection.query::<T>(binds).await.map(|(_, changed)| changed)
 }
 
 /// Runs a query; all of its rows. The text has to bound them.
-pub(super) async fn rows<T: Text, U: FromRow>(connection: &mut Connection, binds: &[Bind<'_>]) -> Sql<Vec<U>> {
+pub(super) async fn rows<T: Text, U: FromRow>(connection: &Connection, binds: &[Bind<'_>]) -> Sql<Vec<U>> {
     let (rows, _) = connection.query::<T>(binds).await?;
     rows.iter().map(U::from_row).collect()
 }
 
 /// Runs a query; its first row, if it has one.
-pub(super) async fn first<T: Text, U: FromRow>(connection: &mut Connection, binds: &[Bind<'_>]) -> Sql<Option<U>> {
+pub(super) async fn first<T: Text, U: FromRow>(connection: &Connection, binds: &[Bind<'_>]) -> Sql<Option<U>> {
     let (rows, _) = connection.query::<T>(binds).await?;
     rows.first().map(U::from_row).transpose()
 }

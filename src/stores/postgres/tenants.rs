@@ -1,18 +1,13 @@
-//! Documents of tenants with their history, and what is sealed for them.
+//! What readers are asked about documents of tenants with their history, and what is sealed for them.
 
 use async_trait::async_trait;
-use domain::ids::TenantId;
-use domain::ports::{Application, Applied, ApplyError, Credential, Kept, Revision, StoreError, TenantStore};
-use domain::tenant::TenantDocument;
+use domain::ports::StoreError;
 
-use super::PostgresStore;
-use super::queries::sql_limit;
-use super::statement::{first, rows, statements};
-use crate::stores::command::tenants::Apply;
-use crate::stores::command::{Command, Outcome, unexpected};
-use crate::stores::packing::unpacked;
-use crate::stores::rows::settings::{credential, document};
-use crate::stores::rows::{instant, whole};
+use super::pool::Reader;
+use super::statement::statements;
+use crate::stores::database::TenantReads;
+use crate::stores::rows::settings::CredentialRow;
+use crate::stores::rows::sql_limit;
 
 statements! {
     FindDocument = "SELECT revision, settings FROM tenants WHERE id = ?";
@@ -29,58 +24,29 @@ statements! {
 }
 
 #[async_trait]
-impl TenantStore for PostgresStore {
-    async fn document(&self, tenant: TenantId) -> Result<Option<Kept>, StoreError> {
-        let id = tenant.as_uuid();
-        let binds = [id.as_bytes().as_slice().into()];
-        let found: Option<(i64, Option<String>)> =
-            first::<FindDocument, _>(&mut self.reader().await?.connection, &binds).await?;
-        let Some((revision, Some(settings))) = found else { return Ok(None) };
-        Ok(Some(Kept { revision: whole(revision), document: document(&settings)? }))
+impl TenantReads for Reader {
+    async fn document_row(&mut self, tenant: &[u8]) -> Result<Option<(i64, Option<String>)>, StoreError> {
+        self.first::<FindDocument, _>(&[tenant.into()]).await
     }
 
-    async fn apply(&self, applications: Vec<Application>) -> Result<Vec<Applied>, ApplyError> {
-        let all = applications.into_iter().map(Apply::try_from).collect::<Result<Vec<_>, _>>()?;
-        match self.combiner.submit(Command::Apply(all)).await? {
-            Outcome::Applied(outcome) => outcome,
-            other => Ok(unexpected(&other)?),
-        }
+    async fn revision_rows(&mut self, tenant: &[u8], limit: usize) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        self.rows::<ListRevisions, _>(&[tenant.into(), sql_limit(limit).into()]).await
     }
 
-    async fn revisions(&self, tenant: TenantId, limit: usize) -> Result<Vec<Revision>, StoreError> {
-        let id = tenant.as_uuid();
-        let binds = [id.as_bytes().as_slice().into(), sql_limit(limit).into()];
-        let found: Vec<(i64, i64, String)> =
-            rows::<ListRevisions, _>(&mut self.reader().await?.connection, &binds).await?;
-        let entry = |(revision, at, actor)| Ok(Revision { revision: whole(revision), at: instant(at)?, actor });
-        found.into_iter().map(entry).collect()
+    async fn revision_row(&mut self, tenant: &[u8], revision: i64) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<FindRevision, _>(&[tenant.into(), revision.into()]).await
     }
 
-    async fn revision(&self, tenant: TenantId, revision: u64) -> Result<Option<TenantDocument>, StoreError> {
-        let id = tenant.as_uuid();
-        let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-        let binds = [id.as_bytes().as_slice().into(), revision.into()];
-        let found: Option<(Vec<u8>,)> = first::<FindRevision, _>(&mut self.reader().await?.connection, &binds).await?;
-        found.map(|(packed,)| document(&unpacked(&packed)?)).transpose()
+    async fn credential_rows(&mut self, tenant: &[u8]) -> Result<Vec<CredentialRow>, StoreError> {
+        self.rows::<ListCredentials, _>(&[tenant.into()]).await
     }
 
-    async fn credentials(&self, tenant: TenantId) -> Result<Vec<Credential>, StoreError> {
-        let id = tenant.as_uuid();
-        let binds = [id.as_bytes().as_slice().into()];
-        let found: Vec<(String, String, String, i64)> =
-            rows::<ListCredentials, _>(&mut self.reader().await?.connection, &binds).await?;
-        found.into_iter().map(credential).collect()
+    async fn sealed_row(&mut self, tenant: &[u8], fingerprint: &str) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<FindSealed, _>(&[tenant.into(), fingerprint.into()]).await
     }
 
-    async fn sealed(&self, tenant: TenantId, fingerprint: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let id = tenant.as_uuid();
-        let binds = [id.as_bytes().as_slice().into(), fingerprint.into()];
-        let found: Option<(Vec<u8>,)> = first::<FindSealed, _>(&mut self.reader().await?.connection, &binds).await?;
-        Ok(found.map(|(sealed,)| sealed))
-    }
-
-    async fn holds_secrets(&self) -> Result<bool, StoreError> {
-        let found: Option<(bool,)> = first::<AnySealed, _>(&mut self.reader().await?.connection, &[]).await?;
+    async fn holds_secrets(&mut self) -> Result<bool, StoreError> {
+        let found: Option<(bool,)> = self.first::<AnySealed, _>(&[]).await?;
         Ok(found.is_some_and(|(any,)| any))
     }
 }

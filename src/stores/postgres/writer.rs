@@ -26,6 +26,7 @@ use std::time::Duration;
 use domain::callback::Cause;
 use domain::ids::TenantId;
 use domain::ports::{Booked, Change, SaveError};
+use futures::future::try_join;
 use tokio::runtime::{Builder, Runtime};
 
 use super::connect::Dialer;
@@ -38,12 +39,15 @@ use super::statement::{Connection, statements};
 use super::view::View;
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 use crate::stores::command::{Book, Command, Outcome};
+use crate::testing::{self, Rule};
 use audit::Noted;
 use fate::{Identity, Transaction};
 use steps::Run;
 
 /// The longest that a batch may take before its COMMIT. The server gives up on each statement earlier.
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
+/// For how long a switch of the `testing` build commits nothing of what it has answered.
+const UNCOMMITTED_MS: u64 = 300;
 
 statements! {
     RaiseEpoch = "UPDATE installation SET epoch = epoch + 1";
@@ -62,6 +66,8 @@ struct Desk {
     faults: Arc<Faults>,
     identity: Identity,
     connection: Option<Connection>,
+    /// What a switch of the `testing` build has answered before its commit.
+    uncommitted: Option<(Connection, Transaction)>,
 }
 
 /// What a test may make go wrong.
@@ -94,13 +100,24 @@ pub(super) struct Batch<'a> {
 impl Writer {
     pub(super) fn new(dialer: Dialer, names: Arc<Names>, faults: Arc<Faults>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, desk: Desk { dialer, names, faults, identity: Identity::new(), connection: None } })
+        Ok(Self {
+            runtime,
+            desk: Desk { dialer, names, faults, identity: Identity::new(), connection: None, uncommitted: None },
+        })
     }
 }
 
 impl Transactions<Command> for Writer {
     fn run(&mut self, batch: &[Entry<Command>]) -> Result<Vec<Outcome>, BatchError> {
         self.runtime.block_on(self.desk.run(batch))
+    }
+
+    fn between(&mut self) {
+        if let Some((connection, transaction)) = self.desk.uncommitted.take() {
+            // Whoever was answered believes it meanwhile; what becomes of it is not told to anybody.
+            self.desk.faults.pause_ms.store(UNCOMMITTED_MS, Ordering::Relaxed);
+            let _ = self.runtime.block_on(self.desk.commit(connection, transaction));
+        }
     }
 }
 
@@ -130,6 +147,10 @@ impl Desk {
             }
         };
         self.faults.messages.fetch_add(connection.asked() - asked + 2, Ordering::Relaxed);
+        if testing::is_broken(Rule::Commit) {
+            self.uncommitted = Some((connection, transaction));
+            return Ok(outcomes);
+        }
         self.commit(connection, transaction).await?;
         noted.iter().for_each(Noted::tell);
         if self.faults.lose_commit_answer.swap(false, Ordering::Relaxed) {
@@ -224,9 +245,7 @@ impl Batch<'_> {
         }
         let is_in_parts = batch.iter().any(|entry| !matches!(entry.command(), Command::Book(_) | Command::Save(_)));
         locks.complete(is_in_parts);
-        locks.take_advisory(self.connection).await?;
-        keys.take(self.connection).await?;
-        let view = View::load(self.connection, &locks, Manner::Lock).await?;
+        let view = self.lock(&locks, &mut keys).await?;
         locks.take_heads(self.connection).await?;
         self.made_slots.clone_from(&view.made_slots);
         let mut run = Some(Run::on(view));
@@ -252,6 +271,20 @@ impl Batch<'_> {
         self.remove_unused_slots().await?;
         keys.settle(self.connection).await?;
         Ok(outcomes)
+    }
+
+    /// Takes the locks in their order, as much of it in one message as does not depend on an answer.
+    async fn lock(&mut self, locks: &Locks, keys: &mut Keys) -> Sql<View> {
+        let connection = &*self.connection;
+        Locks::ready(connection).await?;
+        View::ready(connection).await?;
+        if keys.is_empty() {
+            let both = try_join(locks.take_advisory(connection), View::load(connection, locks, Manner::Lock));
+            return both.await.map(|((), view)| view);
+        }
+        locks.take_advisory(connection).await?;
+        keys.take(self.connection).await?;
+        View::load(self.connection, locks, Manner::Lock).await
     }
 
     async fn book<'b>(

@@ -5,14 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::callback::Reason;
 use domain::happening::{About, CallbackNews, Happening, HappeningId, Kind};
-use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ids::{QueueName, TenantId};
 use domain::notices::{Channel, Claimed, Detail, Ending, Lane, NoticeKey};
 use domain::numbers::PhoneNumber;
 use domain::ports::{EndpointRecord, NoticeQuery, NoticeView, Owed, StoreError};
 use domain::push::{PushEvent, PushResult};
-use uuid::Uuid;
 
-use super::{implied, instant, millis, small, state, stored, unreadable, whole};
+use super::{callback_id, implied, instant, millis, small, state, stored, unreadable, whole};
 use crate::stores::command::notices::{PUSH_LANE, WEBHOOK_LANE};
 
 /// Seq, target, callback, ending, attempts, wake-up, tries, kind.
@@ -24,6 +23,9 @@ pub(in crate::stores) type HappeningRow =
 
 /// Key, kind, name, since when it fails, when it was switched off.
 pub(in crate::stores) type LaneRow = (i64, i64, String, Option<i64>, Option<i64>);
+
+/// Seq, target, attempts, owner, wake-up, expiry.
+pub(in crate::stores) type DueNoticeRow = (i64, i64, i64, Option<i64>, i64, Option<i64>);
 
 /// A notice that is due, before anything is looked up about it.
 pub(in crate::stores) struct Due {
@@ -131,10 +133,6 @@ pub(in crate::stores) fn place(seq: i64) -> Result<u64, StoreError> {
 
 pub(in crate::stores) fn byte(value: i64) -> Result<u8, StoreError> {
     u8::try_from(value).map_err(|_| unreadable("a target is out of range"))
-}
-
-fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
-    Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
 }
 
 fn kind(code: i64) -> Result<Kind, StoreError> {

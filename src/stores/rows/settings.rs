@@ -54,8 +54,11 @@ pub(in crate::stores) fn scope_bits(scopes: &[Scope]) -> i64 {
     i64::from(scopes.iter().fold(0, |bits, scope| bits | scope.bit()))
 }
 
-/// Makes a credential of its kind, name, fingerprint and the instant of its change.
-pub(in crate::stores) fn credential(row: (String, String, String, i64)) -> Result<Credential, StoreError> {
+/// Kind, name, fingerprint, instant of the change.
+pub(in crate::stores) type CredentialRow = (String, String, String, i64);
+
+/// Makes a credential of its row.
+pub(in crate::stores) fn credential(row: CredentialRow) -> Result<Credential, StoreError> {
     let (kind, name, fingerprint, updated_at) = row;
     let kind = CredentialKind::from_name(&kind).ok_or_else(|| unreadable("a kind of credentials is not known"))?;
     Ok(Credential { kind, name, fingerprint, updated_at: instant(updated_at)? })

@@ -1,23 +1,13 @@
-//! The port for the audit log: reads on the readers, writes through the combiner.
+//! What readers are asked about the audit log.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::audit::Link;
-use domain::erasure::RECEIPTS_KEPT;
-use domain::ids::TenantId;
-use domain::ports::{AuditPage, AuditStore, NewEntry, StoreError};
+use domain::ports::StoreError;
 
-use super::SqliteStore;
-use super::callbacks::unexpected;
-use super::command::{Command, Outcome};
-use super::erasure::{PrivacyCommand, TidyRows};
-use super::queries::sql_limit;
-use super::readers::{Reader, not_read};
-use super::rows::{millis, stored};
-use super::statement::{first, rows, statements};
-use super::tenants::whole;
-use crate::stores::audit::{EntryRow, MAX_ENTRIES, TIDIED_AT_ONCE, entry, hash};
+use super::readers::Reader;
+use super::statement::statements;
+use crate::stores::database::{AuditReads, AuditRows};
+use crate::stores::rows::sql_limit;
 
 statements! {
     Ends -> (BigInt, Binary, BigInt, Binary) =
@@ -31,59 +21,24 @@ statements! {
     OldReceipts -> (BigInt, Binary) = "SELECT tenant, id FROM erasures WHERE finished_at < ? LIMIT ?";
 }
 
-impl Reader {
-    fn audit(&mut self, tenant: TenantId, after: u64, limit: usize) -> Result<AuditPage, StoreError> {
-        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else {
-            return Ok(AuditPage::default());
-        };
-        let ends: Option<(i64, Vec<u8>, i64, Vec<u8>)> =
-            first::<Ends, _>(&mut self.connection, &[key.into()]).map_err(not_read)?;
-        let Some((seq, head, base_seq, base)) = ends else { return Ok(AuditPage::default()) };
-        let binds = [key.into(), stored(after).into(), sql_limit(limit).into()];
-        let found: Vec<EntryRow> = rows::<Entries, _>(&mut self.connection, &binds).map_err(not_read)?;
-        Ok(AuditPage {
-            entries: found.into_iter().map(entry).collect::<Result<_, _>>()?,
-            base: Link { seq: whole(base_seq), hash: hash(base)? },
-            head: Link { seq: whole(seq), hash: hash(head)? },
-        })
-    }
-
-    fn old_acts(&mut self, at: DateTime<Utc>) -> Result<TidyRows, StoreError> {
-        let before = millis(at - RECEIPTS_KEPT);
-        let binds = [TIDIED_AT_ONCE.into(), before.into(), MAX_ENTRIES.into()];
-        let entries: Vec<(i64, Option<i64>)> = rows::<OldEntries, _>(&mut self.connection, &binds).map_err(not_read)?;
-        let entries = entries.into_iter().filter_map(|(tenant, until)| Some((tenant, until?))).collect();
-        let receipts = rows::<OldReceipts, _>(&mut self.connection, &[before.into(), TIDIED_AT_ONCE.into()]);
-        Ok(TidyRows { entries, receipts: receipts.map_err(not_read)? })
-    }
-}
-
-impl SqliteStore {
-    pub(super) async fn privacy(&self, command: PrivacyCommand) -> Result<Outcome, StoreError> {
-        self.combiner.submit(Command::Privacy(Box::new(command))).await
-    }
-
-    /// Removes entries and receipts that are past their time.
-    pub(super) async fn tidy_acts(&self, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let old = self.readers.read(move |reader| reader.old_acts(at)).await?;
-        if old.is_empty() {
-            return Ok(());
-        }
-        self.privacy(PrivacyCommand::Tidy(old)).await.map(|_| ())
-    }
-}
-
 #[async_trait]
-impl AuditStore for SqliteStore {
-    async fn note_act(&self, tenant: TenantId, entry: NewEntry) -> Result<(), StoreError> {
-        match self.privacy(PrivacyCommand::Note { tenant, entry }).await? {
-            Outcome::Done => Ok(()),
-            other => unexpected(&other),
-        }
+impl AuditReads for Reader {
+    async fn audit_rows(&mut self, tenant: i64, after: i64, limit: usize) -> Result<Option<AuditRows>, StoreError> {
+        let Some(ends) = self.first::<Ends, _>(&[tenant.into()])? else { return Ok(None) };
+        let entries = self.rows::<Entries, _>(&[tenant.into(), after.into(), sql_limit(limit).into()])?;
+        Ok(Some(AuditRows { ends, entries }))
     }
 
-    async fn audit(&self, tenant: TenantId, after: u64, limit: usize) -> Result<AuditPage, StoreError> {
-        let after = after.min(i64::MAX.unsigned_abs());
-        self.readers.read_for(tenant, move |reader| reader.audit(tenant, after, limit)).await
+    async fn old_entries(
+        &mut self,
+        looked_at: i64,
+        before: i64,
+        kept: i64,
+    ) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+        self.rows::<OldEntries, _>(&[looked_at.into(), before.into(), kept.into()])
+    }
+
+    async fn old_receipts(&mut self, before: i64, limit: i64) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        self.rows::<OldReceipts, _>(&[before.into(), limit.into()])
     }
 }

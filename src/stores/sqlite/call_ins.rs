@@ -1,67 +1,89 @@
-//! The port for call-ins: writes to the combiner, reads to the readers.
-
-mod queries;
-mod rows;
+//! What readers are asked about call-ins.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use domain::ids::{CallInId, TenantId};
-use domain::ports::{
-    CallInPage, CallInQuery, CallInStore, MatchOutcome, Matching, Opened, Opening, StoreError, Withdrawn,
-};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use domain::call_in::CallIn;
+use domain::ports::{CallInOrder, StoreError};
+use uuid::Uuid;
 
-use super::SqliteStore;
-use super::callbacks::unexpected;
-use super::command::{Command, Outcome};
-use crate::stores::call_ins::{MAX_TIDY_STEPS, matched, open_command, opened, withdrawn};
-pub(super) use crate::stores::command::call_ins::{CallInCommand, CallInOutcome, Open, Tidy};
-pub(super) use crate::stores::rows::{CallInRow, RowKey, call_in as call_in_at, stored_number};
-pub(super) use queries::Expired;
-pub(super) use rows::LoadCallIn;
+use super::readers::Reader;
+use super::statement::{Bind, statements};
+use crate::stores::call_ins::{List, Look, SeenRow};
+use crate::stores::database::{CallInReads, UntidyRow};
+use crate::stores::rows::{CallInRow, RowKey, call_in, sql_limit, stored_number, unreadable};
 
-impl SqliteStore {
-    async fn call_in(&self, command: CallInCommand) -> Result<CallInOutcome, StoreError> {
-        match self.combiner.submit(Command::CallIn(Box::new(command))).await? {
-            Outcome::CallIn(outcome) => Ok(outcome),
-            other => unexpected(&other),
-        }
-    }
+statements! {
+    LoadCallIn -> (
+        Binary, BigInt, Text, BigInt, Nullable<BigInt>, Nullable<BigInt>, BigInt, BigInt, Nullable<BigInt>, BigInt,
+        Nullable<Binary>,
+    ) = "SELECT c.id, c.state, g.name, n.phone, c.code, c.caller, c.created_at, c.expires_at, c.ended_at, c.criteria,
+        c.callback FROM call_ins c JOIN call_in_groups g ON g.key = c.grp JOIN call_in_numbers n ON n.key = c.number
+        WHERE c.tenant = ? AND c.id = ?";
+    Newest -> (Binary, BigInt, BigInt, BigInt) = "SELECT id, state, grp, expires_at FROM call_ins
+        WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?";
+    Oldest -> (Binary, BigInt, BigInt, BigInt) = "SELECT id, state, grp, expires_at FROM call_ins
+        WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?";
+    NewestOfCaller -> (Binary, BigInt, BigInt, BigInt) = "SELECT id, state, grp, expires_at
+        FROM call_ins INDEXED BY call_ins_of_caller
+        WHERE tenant = ? AND caller = ? AND id < ? ORDER BY id DESC LIMIT ?";
+    OldestOfCaller -> (Binary, BigInt, BigInt, BigInt) = "SELECT id, state, grp, expires_at
+        FROM call_ins INDEXED BY call_ins_of_caller
+        WHERE tenant = ? AND caller = ? AND id > ? ORDER BY id LIMIT ?";
+    FindGroup -> (BigInt) = "SELECT key FROM call_in_groups WHERE tenant = ? AND name = ?";
+    Expired -> (BigInt, Binary) = "SELECT tenant, id FROM call_ins INDEXED BY call_ins_waiting
+        WHERE state = 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?";
+    Ended -> (BigInt, Binary) = "SELECT tenant, id FROM call_ins INDEXED BY call_ins_ended
+        WHERE state <> 0 AND expires_at < ? ORDER BY expires_at LIMIT ?";
+}
 
-    /// Writes down that requests have expired, and removes ended ones that expired before `ended_before`.
-    pub(super) async fn tidy_call_ins(&self, ended_before: DateTime<Utc>, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let limit = self.step_rows();
-        for _ in 0..MAX_TIDY_STEPS {
-            let tidy: Tidy = self.readers.read(move |reader| reader.untidy_call_ins(ended_before, at, limit)).await?;
-            if tidy.rows() == 0 {
-                break;
-            }
-            self.call_in(CallInCommand::Tidy(tidy)).await?;
-        }
-        Ok(())
-    }
+/// This writer is alone, and need not know whose they are.
+fn untidy(rows: Vec<RowKey>) -> Vec<UntidyRow> {
+    rows.into_iter().map(|row| (None, row)).collect()
 }
 
 #[async_trait]
-impl CallInStore for SqliteStore {
-    async fn open_call_in(&self, opening: Opening) -> Result<Opened, StoreError> {
-        opened(self.call_in(open_command(&opening)?).await?, opening)
+impl CallInReads for Reader {
+    async fn group_key(&mut self, tenant: i64, name: &str) -> Result<Option<i64>, StoreError> {
+        let found: Option<(i64,)> = self.first::<FindGroup, _>(&[tenant.into(), name.into()])?;
+        Ok(found.map(|(key,)| key))
     }
 
-    async fn match_call_in(&self, matching: Matching) -> Result<MatchOutcome, StoreError> {
-        let at = matching.at;
-        matched(self.call_in(CallInCommand::Match(matching)).await?, at)
+    async fn listed_call_ins(&mut self, list: &List<'_>, after: Uuid) -> Result<Vec<SeenRow>, StoreError> {
+        let limit = sql_limit(Look::READ).into();
+        let (tenant, after) = (list.tenant.into(), Bind::Bytes(after.as_bytes()));
+        match (list.query.caller.map(stored_number), list.query.order) {
+            (None, CallInOrder::NewestFirst) => self.rows::<Newest, _>(&[tenant, after, limit]),
+            (None, CallInOrder::OldestFirst) => self.rows::<Oldest, _>(&[tenant, after, limit]),
+            (Some(caller), CallInOrder::NewestFirst) => {
+                self.rows::<NewestOfCaller, _>(&[tenant, caller.into(), after, limit])
+            }
+            (Some(caller), CallInOrder::OldestFirst) => {
+                self.rows::<OldestOfCaller, _>(&[tenant, caller.into(), after, limit])
+            }
+        }
     }
 
-    async fn cancel_call_in(&self, tenant: TenantId, id: CallInId, at: DateTime<Utc>) -> Result<Withdrawn, StoreError> {
-        withdrawn(self.call_in(CallInCommand::Cancel { tenant, id, at }).await?, at)
-    }
-
-    async fn call_ins(
-        &self,
-        tenant: TenantId,
-        query: CallInQuery,
+    async fn call_ins_by_id(
+        &mut self,
+        tenant: i64,
+        ids: Vec<Vec<u8>>,
         at: DateTime<Utc>,
-    ) -> Result<CallInPage, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.call_ins(tenant, &query, at)).await
+    ) -> Result<Vec<CallIn>, StoreError> {
+        let mut call_ins = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found: Option<CallInRow> = self.first::<LoadCallIn, _>(&[tenant.into(), id.as_slice().into()])?;
+            // It was seen in this very snapshot.
+            call_ins.push(call_in(found.ok_or_else(|| unreadable("a call-in has no group or number"))?, at)?);
+        }
+        Ok(call_ins)
+    }
+
+    async fn expired_call_ins(&mut self, at: i64, limit: usize) -> Result<Vec<UntidyRow>, StoreError> {
+        Ok(untidy(self.rows::<Expired, _>(&[at.into(), sql_limit(limit).into()])?))
+    }
+
+    async fn ended_call_ins(&mut self, before: i64, limit: usize) -> Result<Vec<UntidyRow>, StoreError> {
+        Ok(untidy(self.rows::<Ended, _>(&[before.into(), sql_limit(limit).into()])?))
     }
 }

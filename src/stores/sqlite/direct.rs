@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use domain::ports::{Booking, StoreError};
 
-use super::callbacks::packed_book;
 use super::command::Command;
 use super::open::{Folder, OpenError};
 use super::writer::Writer;
 use super::{Faults, Mode, Names};
 use crate::stores::combiner::{Entry, Transactions as _};
+use crate::stores::packing::packed_book;
 
 /// A writer that is called instead of asked.
 pub struct DirectWriter {

@@ -60,7 +60,7 @@ impl NodeStore for SqliteStore {
                     .ok_or_else(|| StoreError::NotDone("no incarnation was given".to_owned()))
             })
         };
-        self.keeper.read(register).await
+        self.database.keeper.read(register).await
     }
 
     async fn heartbeat(&self, me: Incarnation) -> Result<Beat, StoreError> {
@@ -73,14 +73,14 @@ impl NodeStore for SqliteStore {
             let nodes = nodes.into_iter().map(|(node, counter)| (Incarnation(node), counter)).collect();
             Ok(Beat { now: instant(now)?, epoch, nodes })
         };
-        self.keeper.read(beat).await
+        self.database.keeper.read(beat).await
     }
 
     async fn leave(&self, me: Incarnation) -> Result<(), StoreError> {
         let leave = move |reader: &mut Reader| {
             execute::<Leave>(&mut reader.connection, &[me.0.into()]).map_err(not_read).map(|_| ())
         };
-        self.keeper.read(leave).await
+        self.database.keeper.read(leave).await
     }
 }
 
@@ -98,9 +98,9 @@ impl Probe for SqliteStore {
     async fn check(&self) -> Result<(), String> {
         let read =
             |reader: &mut Reader| first::<ProbeRead, (i64,)>(&mut reader.connection, &[]).map_err(not_read).map(|_| ());
-        self.readers.read(read).await.map_err(|error| format!("cannot read: {error}"))?;
+        self.database.readers.read(read).await.map_err(|error| format!("cannot read: {error}"))?;
         let write =
             |reader: &mut Reader| execute::<ProbeWrite>(&mut reader.connection, &[]).map_err(not_read).map(|_| ());
-        self.keeper.read(write).await.map_err(|error| format!("cannot write: {error}"))
+        self.database.keeper.read(write).await.map_err(|error| format!("cannot write: {error}"))
     }
 }

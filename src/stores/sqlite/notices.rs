@@ -1,105 +1,150 @@
-//! The port for happenings and notices: reads on the readers, writes through the combiner.
-
-mod queries;
+//! What readers are asked about happenings and notices.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use domain::ids::TenantId;
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use domain::notices::Claimed;
-use domain::ports::{
-    ClaimNotices, EndpointRecord, NoticeQuery, NoticeStore, NoticeView, Owed, Renew, Settle, Settled, StoreError,
-    Stretch,
-};
+use domain::ports::{ClaimNotices, StoreError};
 
-use super::SqliteStore;
-use super::callbacks::unexpected;
-use super::command::{Command, Outcome};
-pub(super) use crate::stores::command::notices::{
-    ClaimRow, ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, RENEWED_AT_ONCE, WEBHOOK_LANE, push_note,
-};
+use super::readers::Reader;
+use super::statement::statements;
+use crate::stores::command::notices::ClaimRow;
+use crate::stores::database::{InHandRow, NameReads as _, NoticeReads, NoticesAsked};
+use crate::stores::rows::notices::{Due, DueNoticeRow, HappeningRow, LaneRow, NoticeRow, claimed};
+use crate::stores::rows::{sql_limit, stored, unreadable};
 
-impl SqliteStore {
-    async fn notice_command(&self, command: NoticeCommand) -> Result<Outcome, StoreError> {
-        self.combiner.submit(Command::Notices(command)).await
-    }
+/// Lanes that one claim looks into; the next claim goes on behind them.
+const LANES_AT_ONCE: usize = 1_000;
 
-    async fn count(&self, command: NoticeCommand) -> Result<u64, StoreError> {
-        match self.notice_command(command).await? {
-            Outcome::Count(count) => Ok(count),
-            other => unexpected(&other),
-        }
+statements! {
+    NextLane -> (Nullable<BigInt>) = "SELECT min(lane) FROM notices WHERE wake_at IS NOT NULL AND lane > ?";
+    LaneOfNotice -> (BigInt, BigInt, Text, Nullable<BigInt>) =
+        "SELECT tenant, kind, name, disabled_at FROM lanes WHERE key = ?";
+    DueNotices -> (BigInt, BigInt, BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>) =
+        "SELECT seq, target, attempts, owner, wake_at, expires_at FROM notices
+        WHERE lane = ? AND wake_at <= ? ORDER BY wake_at LIMIT ?";
+    InHand -> (BigInt, BigInt, BigInt, BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>) =
+        "SELECT lane, seq, target, attempts, owner, wake_at, expires_at FROM notices
+        WHERE owner IS NOT NULL ORDER BY owner LIMIT ?";
+    // The phone is the callback's own, as long as that is kept.
+    LoadHappenings -> (
+        BigInt, BigInt, BigInt, Nullable<Binary>, Nullable<BigInt>, BigInt, BigInt, BigInt, Nullable<Text>,
+        Nullable<BigInt>,
+    ) = "SELECT h.seq, h.kind, h.at, h.callback, h.queue, h.version, h.state, h.implied, h.note, c.phone
+        FROM happenings h LEFT JOIN callbacks c ON c.id = h.callback
+        WHERE h.tenant = ? AND h.seq > ? ORDER BY h.seq LIMIT ?";
+    Bounds -> (Nullable<BigInt>, Nullable<BigInt>) =
+        "SELECT (SELECT min(seq) FROM happenings WHERE tenant = ?), (SELECT last FROM happening_heads WHERE tenant = ?)";
+    // Places and times rise together, so the middle of what is left tells which half to go on in.
+    PlaceAtOrBehind -> (BigInt, BigInt) =
+        "SELECT seq, at FROM happenings WHERE tenant = ? AND seq >= ? ORDER BY seq LIMIT 1";
+    OldestHappenings -> (BigInt, BigInt) = "SELECT seq, at FROM happenings WHERE tenant = ? ORDER BY seq LIMIT ?";
+    FirstOwed -> (Nullable<BigInt>) = "SELECT min(seq) FROM notices WHERE lane = ? AND seq <= ? AND ending = 0";
+    LanesOf -> (BigInt, BigInt, Text, Nullable<BigInt>, Nullable<BigInt>) =
+        "SELECT key, kind, name, failing_since, disabled_at FROM lanes WHERE tenant = ? ORDER BY kind, name";
+    CountOwed -> (BigInt) = "SELECT count(*) FROM
+        (SELECT 1 FROM notices WHERE lane = ? AND wake_at IS NOT NULL LIMIT ?)";
+    CountDue -> (BigInt, BigInt, BigInt) = "SELECT kind, count(*), min(wake_at) FROM
+        (SELECT l.kind AS kind, n.wake_at AS wake_at FROM lanes l CROSS JOIN notices n
+        WHERE n.lane = l.key AND n.wake_at <= ? LIMIT ?) GROUP BY kind";
+    NoticesOfLane -> (
+        BigInt, BigInt, Nullable<Binary>, BigInt, BigInt, Nullable<BigInt>, Nullable<Text>, Nullable<BigInt>,
+    ) = "SELECT n.seq, n.target, n.callback, n.ending, n.attempts, n.wake_at, n.tries, h.kind
+        FROM notices n LEFT JOIN happenings h ON h.tenant = ? AND h.seq = n.seq
+        WHERE n.lane = ? AND n.seq < ? AND n.seq >= ? ORDER BY n.seq DESC, n.target LIMIT ?";
+}
+
+impl Reader {
+    async fn claimed(&mut self, due: &Due) -> Result<Option<Claimed>, StoreError> {
+        let lane: Option<(i64, i64, String, Option<i64>)> = self.first::<LaneOfNotice, _>(&[due.key.lane.0.into()])?;
+        let Some((tenant, lane_kind, name, disabled_at)) = lane else { return Ok(None) };
+        let row = self.happening_rows(tenant, stored(due.key.seq) - 1, 1).await?.pop();
+        let Some(row) = row.filter(|row| row.0 == stored(due.key.seq)) else { return Ok(None) };
+        let id = self.tenant_of(tenant).await?.ok_or_else(|| unreadable("a tenant has no id"))?;
+        let happening = self.happening(id, row).await?;
+        claimed(due, (lane_kind, name, disabled_at), happening).map(Some)
     }
 }
 
 #[async_trait]
-impl NoticeStore for SqliteStore {
-    async fn claim(&self, claim: ClaimNotices) -> Result<Vec<Claimed>, StoreError> {
-        let (owner, lease_until) = (claim.owner, claim.at + claim.lease);
-        let due = self.readers.read(move |reader| reader.due_notices(&claim)).await?;
-        if due.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (claimed, rows): (Vec<Claimed>, Vec<ClaimRow>) = due.into_iter().unzip();
-        let command = NoticeCommand::Claim(ClaimRows { owner, lease_until, rows });
-        match self.notice_command(command).await? {
-            Outcome::Each(written) => {
-                Ok(claimed.into_iter().zip(written).filter(|(_, written)| *written).map(|(it, _)| it).collect())
+impl NoticeReads for Reader {
+    async fn due_notices(&mut self, claim: ClaimNotices) -> Result<Vec<(Claimed, ClaimRow)>, StoreError> {
+        let mut found = self.left_by_the_dead(&claim).await?;
+        let mut lane = claim.after.0;
+        let mut turned = false;
+        for _ in 0..LANES_AT_ONCE {
+            if found.len() >= claim.limit {
+                break;
             }
-            other => unexpected(&other),
+            let next: Option<(Option<i64>,)> = self.first::<NextLane, _>(&[lane.into()])?;
+            match next {
+                Some((Some(next),)) if !turned || next <= claim.after.0 => lane = next,
+                // Once round, from the lowest.
+                _ if !turned && claim.after.0 > 0 => {
+                    (turned, lane) = (true, 0);
+                    continue;
+                }
+                _ => break,
+            }
+            found.extend(self.due_in(lane, &claim, found.len()).await?);
         }
-    }
-
-    async fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
-        match self.notice_command(NoticeCommand::Settle(Box::new(settle))).await? {
-            Outcome::Settled(settled) => Ok(settled),
-            other => unexpected(&other),
+        let mut claimed = Vec::with_capacity(found.len());
+        for due in found {
+            match self.claimed(&due).await {
+                Ok(Some(notice)) => {
+                    claimed.push((notice, ClaimRow { key: due.key, attempts: due.attempts, wake_at: due.wake_at }));
+                }
+                Ok(None) => tracing::error!("a notice tells of nothing that is kept, and was passed over"),
+                Err(error) => tracing::error!(%error, "a notice is unreadable and was passed over"),
+            }
         }
+        Ok(claimed)
     }
 
-    async fn owed(&self, at: DateTime<Utc>) -> Result<Vec<Owed>, StoreError> {
-        self.readers.read(move |reader| reader.owed(at)).await
+    async fn due_notice_rows(&mut self, lane: i64, at: i64, limit: usize) -> Result<Vec<DueNoticeRow>, StoreError> {
+        self.rows::<DueNotices, _>(&[lane.into(), at.into(), sql_limit(limit).into()])
     }
 
-    async fn happenings(&self, tenant: TenantId, after: u64, limit: usize) -> Result<Stretch, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.happenings(tenant, after, limit)).await
+    async fn in_hand_rows(&mut self, limit: usize) -> Result<Vec<InHandRow>, StoreError> {
+        self.rows::<InHand, _>(&[sql_limit(limit).into()])
     }
 
-    async fn place_at(&self, tenant: TenantId, since: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.place_at(tenant, since)).await
+    async fn happening_rows(&mut self, tenant: i64, after: i64, limit: usize) -> Result<Vec<HappeningRow>, StoreError> {
+        self.rows::<LoadHappenings, _>(&[tenant.into(), after.into(), sql_limit(limit).into()])
     }
 
-    async fn notices(&self, tenant: TenantId, query: NoticeQuery, limit: usize) -> Result<Vec<NoticeView>, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.notices(tenant, &query, limit)).await
+    async fn bounds_row(&mut self, tenant: i64) -> Result<Option<(Option<i64>, Option<i64>)>, StoreError> {
+        self.first::<Bounds, _>(&[tenant.into(), tenant.into()])
     }
 
-    async fn endpoints(&self, tenant: TenantId) -> Result<Vec<EndpointRecord>, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.endpoints(tenant)).await
+    async fn happening_from(&mut self, tenant: i64, seq: i64) -> Result<Option<(i64, i64)>, StoreError> {
+        self.first::<PlaceAtOrBehind, _>(&[tenant.into(), seq.into()])
     }
 
-    async fn renew(&self, renew: Renew) -> Result<u64, StoreError> {
-        let mut renewed = 0;
-        for seqs in renew.seqs.chunks(RENEWED_AT_ONCE) {
-            let step = Renew { seqs: seqs.to_vec(), endpoint: renew.endpoint.clone(), ..renew };
-            renewed += self.count(NoticeCommand::Renew(step)).await?;
-        }
-        Ok(renewed)
+    async fn oldest_happenings(&mut self, tenant: i64, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<OldestHappenings, _>(&[tenant.into(), sql_limit(limit).into()])
     }
 
-    async fn enable_endpoint(&self, tenant: TenantId, endpoint: &str) -> Result<bool, StoreError> {
-        let command = NoticeCommand::Enable { tenant, endpoint: endpoint.to_owned() };
-        Ok(self.count(command).await? > 0)
+    async fn first_owed(&mut self, lane: i64, until: i64) -> Result<Option<i64>, StoreError> {
+        let owed: Option<(Option<i64>,)> = self.first::<FirstOwed, _>(&[lane.into(), until.into()])?;
+        Ok(owed.and_then(|(seq,)| seq))
     }
 
-    async fn forget_happenings(
-        &self,
-        tenant: TenantId,
-        before: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<u64, StoreError> {
-        let forget = self.readers.read(move |reader| reader.forgettable(tenant, before, limit)).await?;
-        match forget {
-            Some(forget) => self.count(NoticeCommand::Forget(forget)).await,
-            None => Ok(0),
-        }
+    async fn lanes_of(&mut self, tenant: i64) -> Result<Vec<LaneRow>, StoreError> {
+        self.rows::<LanesOf, _>(&[tenant.into()])
+    }
+
+    async fn count_owed(&mut self, lane: i64, most: i64) -> Result<i64, StoreError> {
+        let owed: Option<(i64,)> = self.first::<CountOwed, _>(&[lane.into(), most.into()])?;
+        Ok(owed.unwrap_or_default().0)
+    }
+
+    async fn due_by_kind(&mut self, at: i64, most: i64) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+        self.rows::<CountDue, _>(&[at.into(), most.into()])
+    }
+
+    async fn notice_rows(&mut self, asked: NoticesAsked, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
+        let NoticesAsked { tenant, lane, before, from } = asked;
+        let binds = [tenant.into(), lane.into(), before.into(), from.into(), sql_limit(limit).into()];
+        self.rows::<NoticesOfLane, _>(&binds)
     }
 }

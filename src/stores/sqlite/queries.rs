@@ -1,30 +1,19 @@
-//! What readers are asked.
+//! What readers are asked about callbacks.
 
-use std::collections::{BTreeMap, HashMap};
-
-use chrono::{DateTime, Duration, Utc};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::callback::{Callback, HandOff, Idempotency, State};
-use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
-use domain::ports::{Booked, Claim, Due, HistoryEntry, Parked, StoreError, Take, WorkCounts};
-use uuid::Uuid;
+use domain::callback::Idempotency;
+use domain::ids::{QueueName, TenantId};
+use domain::ports::{Booked, StoreError};
 
-use super::command::{Forget, OwnRow};
-use super::names::Names;
+use super::names::{Names, QueueKey};
 use super::readers::{Reader, not_read};
-use super::rows::{
-    CallbackRow, FORMAT, HistoryRow, LoadCallback, callback, check_format, hand_off, history_entry, instant, millis,
-    state, unreadable,
-};
-use super::statement::{Bind, first, rows, statements};
+use super::rows::LoadCallback;
+use super::statement::statements;
 use super::writer::{Keyed, Operation, known_booking};
-
-/// Candidates that one claim looks at. Callbacks booked under a longer lead than today's are looked at in
-/// vain; those beyond this number are found by the next tick, or by the sweep at the latest.
-const CLAIM_MAX_EXAMINED: i64 = 100_000;
-
-/// Owners that one sweep tells apart; there is one per node and one per dead incarnation with work left.
-const MAX_OWNERS: usize = 1_000;
+use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads};
+use crate::stores::rows::{CallbackRow, FORMAT, HistoryRow, sql_limit};
 
 statements! {
     LoadDetails -> (BigInt, Nullable<Binary>, Nullable<Binary>) = "SELECT c.format, d.options, d.user_data
@@ -66,169 +55,58 @@ statements! {
     FreePages -> (BigInt, BigInt) = "SELECT f.freelist_count, p.page_count FROM pragma_freelist_count f, pragma_page_count p";
 }
 
-/// Id, version, queue, state, hand-off, attempt, desired time, wake-up.
-type DueRow = (Vec<u8>, i64, i64, i64, i64, i64, i64, i64);
+impl Reads for Reader {}
 
-/// A row that is due, with what is needed to write it.
-pub(super) struct Candidate {
-    pub(super) due: Due,
-    pub(super) row: OwnRow,
+#[async_trait]
+impl NameReads for Reader {
+    async fn tenant_key(&mut self, tenant: TenantId) -> Result<Option<i64>, StoreError> {
+        self.names.tenant(&mut self.connection, tenant).map_err(not_read)
+    }
+
+    async fn tenant_of(&mut self, key: i64) -> Result<Option<TenantId>, StoreError> {
+        Names::tenant_id(&mut self.connection, key).map_err(not_read)
+    }
+
+    async fn queue_key(&mut self, tenant: TenantId, queue: &QueueName) -> Result<Option<QueueKey>, StoreError> {
+        self.names.queue(&mut self.connection, tenant, queue).map_err(not_read)
+    }
+
+    async fn queue_of(&mut self, key: i64) -> Result<Option<(TenantId, QueueName)>, StoreError> {
+        self.names.name(&mut self.connection, key).map_err(not_read)
+    }
 }
 
-/// Before when what is kept beside callbacks is past its use.
-#[derive(Clone, Copy)]
-pub(super) struct PastUse {
-    /// Idempotency keys that were made before this.
-    pub(super) keys: DateTime<Utc>,
-    /// Slots that began before this.
-    pub(super) slots: DateTime<Utc>,
-    /// Counts that ended before this.
-    pub(super) counts: DateTime<Utc>,
-}
-
-pub(super) fn callback_id(bytes: &[u8]) -> Result<CallbackId, StoreError> {
-    Uuid::from_slice(bytes).map(CallbackId::from_uuid).map_err(|_| unreadable("an id is no UUID"))
-}
-
-pub(super) fn sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-impl Reader {
-    pub(super) fn load(&mut self, tenant: TenantId, id: CallbackId) -> Result<Option<Callback>, StoreError> {
-        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into()];
-        let Some(row) = first::<LoadCallback, CallbackRow>(&mut self.connection, &binds).map_err(not_read)? else {
-            return Ok(None);
-        };
-        check_format(row.0)?;
-        let (_, queue) = self.queue_name(row.2)?;
-        callback(id, tenant, queue, row).map(Some)
+#[async_trait]
+impl CallbackReads for Reader {
+    async fn callback_row(&mut self, tenant: i64, id: &[u8]) -> Result<Option<CallbackRow>, StoreError> {
+        self.first::<LoadCallback, _>(&[id.into(), tenant.into()])
     }
 
-    fn queue_name(&mut self, key: i64) -> Result<(TenantId, QueueName), StoreError> {
-        let name = self.names.name(&mut self.connection, key).map_err(not_read)?;
-        name.ok_or_else(|| unreadable("a queue has no name"))
+    async fn details_row(&mut self, tenant: i64, id: &[u8]) -> Result<Option<DetailsRow>, StoreError> {
+        self.first::<LoadDetails, _>(&[id.into(), tenant.into()])
     }
 
-    /// Packed options and packed user data.
-    #[expect(clippy::type_complexity, reason = "two optional blobs of an optional row")]
-    pub(super) fn details(
-        &mut self,
-        tenant: TenantId,
-        id: CallbackId,
-    ) -> Result<Option<(Option<Vec<u8>>, Option<Vec<u8>>)>, StoreError> {
-        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into()];
-        let row = first::<LoadDetails, (i64, Option<Vec<u8>>, Option<Vec<u8>>)>(&mut self.connection, &binds);
-        let Some((format, options, user_data)) = row.map_err(not_read)? else { return Ok(None) };
-        check_format(format)?;
-        Ok(Some((options, user_data)))
+    async fn history_rows(&mut self, tenant: i64, id: &[u8], limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
+        self.rows::<LoadHistory, _>(&[id.into(), tenant.into(), sql_limit(limit).into()])
     }
 
-    pub(super) fn history(
-        &mut self,
-        tenant: TenantId,
-        id: CallbackId,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else {
-            return Ok(Vec::new());
-        };
-        let uuid = id.as_uuid();
-        let binds = [uuid.as_bytes().as_slice().into(), key.into(), sql_limit(limit).into()];
-        let found: Vec<HistoryRow> = rows::<LoadHistory, _>(&mut self.connection, &binds).map_err(not_read)?;
-        found.into_iter().map(history_entry).collect()
-    }
-
-    fn candidate(&mut self, row: DueRow) -> Result<Candidate, StoreError> {
-        let (id, version, queue, state_code, hand_off_code, attempt, desired, wake) = row;
-        let (tenant, queue) = self.queue_name(queue)?;
-        let state = state(state_code)?;
-        let due = Due {
-            id: callback_id(&id)?,
-            tenant,
-            queue,
-            state,
-            desired_time: instant(desired)?,
-            wake_at: instant(wake)?,
-            // As `Callback::needs_place`, without reading the rest of the row.
-            needs_place: state != State::Completed && hand_off(hand_off_code)? != HandOff::Accepted,
-        };
-        Ok(Candidate { due, row: OwnRow { version, state, attempt, start_at: None } })
-    }
-
-    /// Rows that make no sense are left out, and logged: one of them must not hide all others.
-    fn candidates(&mut self, found: Vec<DueRow>) -> Vec<Candidate> {
-        let mut candidates = Vec::with_capacity(found.len());
-        for row in found {
-            match self.candidate(row) {
-                Ok(candidate) => candidates.push(candidate),
-                Err(error) => tracing::error!(%error, "a due callback is unreadable and was passed over"),
-            }
+    async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        let (until, limit) = (until.into(), sql_limit(limit).into());
+        match owner {
+            Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]),
+            None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]),
         }
-        candidates
     }
 
-    fn owned(&mut self, owner: i64, until: i64, limit: usize) -> Result<Vec<Candidate>, StoreError> {
-        let binds: [Bind<'_>; 4] = [owner.into(), until.into(), FORMAT.into(), sql_limit(limit).into()];
-        let found = rows::<OwnedDue, DueRow>(&mut self.connection, &binds).map_err(not_read)?;
-        Ok(self.candidates(found))
+    async fn claimable_rows(&mut self, before: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+        self.rows::<Claimable, _>(&[before.into(), FORMAT.into(), sql_limit(limit).into()])
     }
 
-    pub(super) fn due(&mut self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
-        Ok(self.owned(owner.0, millis(at), limit)?.into_iter().map(|candidate| candidate.due).collect())
-    }
-
-    /// Unowned scheduled callbacks whose start instant under today's lead lies before the horizon.
-    pub(super) fn claimable(&mut self, claim: &Claim) -> Result<Vec<Candidate>, StoreError> {
-        let longest = claim.leads.values().max().copied().unwrap_or_default().max(Duration::zero());
-        // A callback was booked to start at most at its desired time, so none that starts before the horizon
-        // today has a later `wake_at` than this.
-        let until = millis(claim.horizon + longest);
-        let binds: [Bind<'_>; 3] = [until.into(), FORMAT.into(), CLAIM_MAX_EXAMINED.into()];
-        let found = rows::<Claimable, DueRow>(&mut self.connection, &binds).map_err(not_read)?;
-        let mut leads: HashMap<i64, i64> = HashMap::new();
-        let mut due = Vec::new();
-        for row in found {
-            if due.len() >= claim.limit {
-                break;
-            }
-            let lead = match leads.get(&row.2) {
-                Some(lead) => *lead,
-                None => {
-                    let name = self.queue_name(row.2)?;
-                    let lead = claim.leads.get(&name).map_or(0, |lead| lead.num_milliseconds().max(0));
-                    leads.insert(row.2, lead);
-                    lead
-                }
-            };
-            let start = row.6.saturating_sub(lead);
-            if start < millis(claim.horizon) {
-                due.push((row, start));
-            }
-        }
-        let mut candidates = Vec::with_capacity(due.len());
-        for (row, start) in due {
-            for mut candidate in self.candidates(vec![row]) {
-                let start = instant(start)?;
-                candidate.due.wake_at = start;
-                candidate.row.start_at = Some(start);
-                candidates.push(candidate);
-            }
-        }
-        Ok(candidates)
-    }
-
-    /// Owners that have work at all, ascending.
-    fn owners(&mut self) -> Result<Vec<i64>, StoreError> {
+    async fn owners(&mut self, limit: usize) -> Result<Vec<i64>, StoreError> {
         let mut owners = Vec::new();
         let mut after = i64::MIN;
-        while owners.len() < MAX_OWNERS {
-            let next: Option<(Option<i64>,)> =
-                first::<FirstOwner, _>(&mut self.connection, &[after.into()]).map_err(not_read)?;
+        while owners.len() < limit {
+            let next: Option<(Option<i64>,)> = self.first::<FirstOwner, _>(&[after.into()])?;
             let Some((Some(owner),)) = next else { break };
             owners.push(owner);
             after = owner;
@@ -236,117 +114,60 @@ impl Reader {
         Ok(owners)
     }
 
-    /// Due callbacks that nobody looks after, oldest first.
-    pub(super) fn takeable(&mut self, take: &Take) -> Result<Vec<Candidate>, StoreError> {
-        let (at, overdue) = (millis(take.at), millis(take.overdue_before));
-        let binds: [Bind<'_>; 3] = [at.into(), FORMAT.into(), sql_limit(take.limit).into()];
-        let unowned = rows::<UnownedDue, DueRow>(&mut self.connection, &binds).map_err(not_read)?;
-        let mut found = self.candidates(unowned);
-        for owner in self.owners()? {
-            if owner == take.owner.0 {
-                continue;
-            }
-            let alive = take.living.contains(&Incarnation(owner));
-            // `overdue_before` itself is not overdue yet.
-            let until = if alive { overdue.saturating_sub(1).min(at) } else { at };
-            found.extend(self.owned(owner, until, take.limit)?);
-        }
-        found.sort_by_key(|candidate| candidate.due.wake_at);
-        found.truncate(take.limit);
-        Ok(found)
+    async fn parked_rows(&mut self, limit: usize) -> Result<Vec<ParkedRow>, StoreError> {
+        self.rows::<ListParked, _>(&[sql_limit(limit).into()])
     }
 
-    pub(super) fn parked(&mut self, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        let found: Vec<(Vec<u8>, i64, i64, String)> =
-            rows::<ListParked, _>(&mut self.connection, &[sql_limit(limit).into()]).map_err(not_read)?;
-        let parked = found.into_iter().map(|(id, tenant, at, reason)| {
-            let tenant = Names::tenant_id(&mut self.connection, tenant).map_err(not_read)?;
-            let tenant = tenant.ok_or_else(|| unreadable("a tenant has no id"))?;
-            Ok(Parked { id: callback_id(&id)?, tenant, at: instant(at)?, reason })
-        });
-        parked.collect()
+    async fn slot_rows(&mut self, queue: i64, from: i64, to: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<PlacesTaken, _>(&[queue.into(), from.into(), to.into()])
     }
 
-    pub(super) fn places_taken(
+    async fn settled_rows(&mut self, desired_before: i64, limit: usize) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        self.rows::<Settled, _>(&[desired_before.into(), FORMAT.into(), sql_limit(limit).into()])
+    }
+
+    async fn booked_under(
         &mut self,
-        tenant: TenantId,
-        queue: &QueueName,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-    ) -> Result<BTreeMap<DateTime<Utc>, u32>, StoreError> {
-        let key = self.names.queue(&mut self.connection, tenant, queue).map_err(not_read)?;
-        let Some(key) = key else { return Ok(BTreeMap::new()) };
-        let binds = [key.queue.into(), millis(from).into(), millis(to).into()];
-        let found: Vec<(i64, i64)> = rows::<PlacesTaken, _>(&mut self.connection, &binds).map_err(not_read)?;
-        found
-            .into_iter()
-            .map(|(start, booked)| Ok((instant(start)?, u32::try_from(booked).unwrap_or(u32::MAX))))
-            .collect()
-    }
-
-    /// Settled callbacks wanted before an instant, oldest first: id, version.
-    pub(super) fn settled(
-        &mut self,
-        desired_before: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<(CallbackId, i64)>, StoreError> {
-        let binds: [Bind<'_>; 3] = [millis(desired_before).into(), FORMAT.into(), sql_limit(limit).into()];
-        let found: Vec<(Vec<u8>, i64)> = rows::<Settled, _>(&mut self.connection, &binds).map_err(not_read)?;
-        found.into_iter().map(|(id, version)| Ok((callback_id(&id)?, version))).collect()
-    }
-
-    /// What became of the booking under a key.
-    pub(super) fn known(
-        &mut self,
-        tenant: TenantId,
+        tenant: i64,
         key: &Idempotency,
         at: DateTime<Utc>,
     ) -> Result<Option<Booked>, StoreError> {
-        let Some(tenant) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else { return Ok(None) };
         let keyed = Keyed { tenant, operation: Operation::Create, idempotency: Some(key), at };
         known_booking(&keyed, &mut self.connection).map_err(not_read)
     }
 
-    /// What is past its use, at most `limit` rows in all.
-    pub(super) fn past_use(&mut self, before: PastUse, limit: usize) -> Result<Forget, StoreError> {
-        let oldest: Vec<(i64, i64)> =
-            rows::<OldestKeys, _>(&mut self.connection, &[sql_limit(limit).into()]).map_err(not_read)?;
-        let limit_at = millis(before.keys);
-        let keys: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect();
-        let left = limit.saturating_sub(keys.len());
-        let oldest: Vec<(i64, i64)> =
-            rows::<OldestTokens, _>(&mut self.connection, &[sql_limit(left).into()]).map_err(not_read)?;
-        let tokens: Vec<i64> = oldest.into_iter().filter(|(_, at)| *at < limit_at).map(|(id, _)| id).collect();
-        let left = left.saturating_sub(tokens.len());
-        let binds: [Bind<'_>; 2] = [millis(before.slots).into(), sql_limit(left).into()];
-        let slots = rows::<PastSlots, (i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
-        let left = left.saturating_sub(slots.len());
-        let binds: [Bind<'_>; 2] = [millis(before.counts).into(), sql_limit(left).into()];
-        let values = rows::<PastValues, (i64, i64, Vec<u8>)>(&mut self.connection, &binds).map_err(not_read)?;
-        let left = left.saturating_sub(values.len());
-        let binds: [Bind<'_>; 2] = [millis(before.counts).into(), sql_limit(left).into()];
-        let windows = rows::<PastParts, (i64, i64, i64)>(&mut self.connection, &binds).map_err(not_read)?;
-        Ok(Forget { keys, tokens, slots, values, windows })
+    async fn oldest_keys(&mut self, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<OldestKeys, _>(&[sql_limit(limit).into()])
     }
 
-    pub(super) fn work_counts(&mut self) -> Result<WorkCounts, StoreError> {
-        let count = |value: i64| u64::try_from(value).unwrap_or_default();
-        let mut counts = WorkCounts::default();
-        for (scheduled, number) in rows::<CountWork, (i64, i64)>(&mut self.connection, &[]).map_err(not_read)? {
-            if scheduled != 0 {
-                counts.scheduled = count(number);
-            } else {
-                counts.active = count(number);
-            }
-        }
-        let parked: Option<(i64,)> = first::<CountParked, _>(&mut self.connection, &[]).map_err(not_read)?;
-        counts.parked = parked.map_or(0, |(number,)| count(number));
-        Ok(counts)
+    async fn oldest_tokens(&mut self, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<OldestTokens, _>(&[sql_limit(limit).into()])
     }
 
-    /// Pages of the file that hold nothing, and pages in all.
-    pub(super) fn pages(&mut self) -> Result<(i64, i64), StoreError> {
-        let pages = first::<FreePages, (i64, i64)>(&mut self.connection, &[]).map_err(not_read)?;
-        Ok(pages.unwrap_or_default())
+    async fn past_slots(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.rows::<PastSlots, _>(&[before.into(), sql_limit(limit).into()])
+    }
+
+    async fn past_values(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+        self.rows::<PastValues, _>(&[before.into(), sql_limit(limit).into()])
+    }
+
+    async fn past_windows(&mut self, before: i64, limit: usize) -> Result<Vec<(i64, i64, i64)>, StoreError> {
+        self.rows::<PastParts, _>(&[before.into(), sql_limit(limit).into()])
+    }
+
+    async fn work_rows(&mut self) -> Result<(i64, i64), StoreError> {
+        let found: Vec<(i64, i64)> = self.rows::<CountWork, _>(&[])?;
+        let count = |scheduled| found.iter().find(|row| row.0 == scheduled).map_or(0, |row| row.1);
+        Ok((count(1), count(0)))
+    }
+
+    async fn parked_count(&mut self) -> Result<i64, StoreError> {
+        let parked: Option<(i64,)> = self.first::<CountParked, _>(&[])?;
+        Ok(parked.map_or(0, |(number,)| number))
+    }
+
+    async fn pages(&mut self) -> Result<Option<(i64, i64)>, StoreError> {
+        self.first::<FreePages, _>(&[])
     }
 }

@@ -16,6 +16,7 @@ use std::{io, thread};
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection as _;
+use diesel::query_dsl::methods::LoadQuery;
 use domain::event::Event;
 use domain::fair::{Lanes, may_take};
 use domain::ids::TenantId;
@@ -24,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::names::Names;
-use super::statement::{execute, statements};
+use super::statement::{Bind, Sql, Statement, execute, first, rows, statements};
 
 /// Requests that may wait, of which one tenant has a fair share; one more is refused at once.
 const MAX_WAITING: usize = 10_000;
@@ -47,7 +48,7 @@ pub(super) enum Manner {
 }
 
 /// What a request works with.
-pub(super) struct Reader {
+pub(in crate::stores) struct Reader {
     pub(super) connection: SqliteConnection,
     pub(super) names: Arc<Names>,
 }
@@ -173,10 +174,10 @@ impl Readers {
         Ok(started)
     }
 
-    /// Runs `request`, which is no tenant's, on one of the threads.
+    /// As [`Self::read_in`], for a request that is no tenant's.
     ///
     /// # Errors
-    /// `NotDone` at once if too many wait; else what the request says, or why it could not run.
+    /// As that.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
@@ -184,19 +185,12 @@ impl Readers {
         self.read_in(None, request).await
     }
 
-    /// Runs `request` on one of the threads, in its turn among those of `tenant`.
+    /// Runs `request` on one of the threads, in its turn among those of `whose`.
     ///
     /// # Errors
-    /// As [`Self::read`], and `NotDone` at once if the tenant has its share of those that wait.
-    pub(super) async fn read_for<T: Send + 'static>(
-        &self,
-        tenant: TenantId,
-        request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.read_in(Some(tenant), request).await
-    }
-
-    async fn read_in<T: Send + 'static>(
+    /// `NotDone` at once if too many wait, or the tenant has its share of those that wait; else what the request says,
+    /// or why it could not run.
+    pub(super) async fn read_in<T: Send + 'static>(
         &self,
         whose: Option<TenantId>,
         request: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
@@ -233,6 +227,22 @@ impl Drop for Readers {
 }
 
 impl Reader {
+    /// All rows of a query.
+    pub(super) fn rows<T: Sql, U>(&mut self, binds: &[Bind<'_>]) -> Result<Vec<U>, StoreError>
+    where
+        for<'a> Statement<'a, T>: LoadQuery<'a, SqliteConnection, U>,
+    {
+        rows::<T, U>(&mut self.connection, binds).map_err(not_read)
+    }
+
+    /// The first row of a query, if it has one.
+    pub(super) fn first<T: Sql, U>(&mut self, binds: &[Bind<'_>]) -> Result<Option<U>, StoreError>
+    where
+        for<'a> Statement<'a, T>: LoadQuery<'a, SqliteConnection, U>,
+    {
+        first::<T, U>(&mut self.connection, binds).map_err(not_read)
+    }
+
     /// A request that panics ends without an answer, which its caller hears; the thread goes on.
     fn run(&mut self, request: Request) {
         drop(catch_unwind(AssertUnwindSafe(|| request(Ok(self)))));

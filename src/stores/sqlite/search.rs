@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use diesel::sql_types::{BigInt, Binary};
 use domain::ids::{CallbackId, TenantId};
-use domain::ports::{Found, SearchStore, StoreError};
+use domain::ports::{Found, StoreError};
 use domain::search::Search;
 
-use super::SqliteStore;
-use super::callbacks::unpacked;
-use super::queries::{callback_id, sql_limit};
-use super::readers::{Reader, not_read};
-use super::statement::{first, rows, statements};
+use super::readers::Reader;
+use super::statement::statements;
+use crate::stores::database::{CallbackReads as _, SearchReads};
+use crate::stores::packing::unpacked;
+use crate::stores::rows::{callback_id, sql_limit};
 use crate::stores::search::{Lists, MAX_EXAMINED, MAX_STREAMS, MAX_UNPACKED_BYTES, Part};
 use parts::Stream;
 
@@ -31,25 +31,6 @@ statements! {
 type Hunt<'a> = crate::stores::search::Hunt<'a, Stream>;
 
 impl Reader {
-    fn search(&mut self, tenant: TenantId, search: &Search) -> Result<Found, StoreError> {
-        let Some(key) = self.names.tenant(&mut self.connection, tenant).map_err(not_read)? else {
-            return Ok(Found::default());
-        };
-        let queues = self.queues_named(tenant, search)?;
-        if queues.as_ref().is_some_and(BTreeSet::is_empty) {
-            return Ok(Found::default());
-        }
-        let mut hunt = Hunt { tenant: key, search, queues, streams: None };
-        hunt.streams = self.streams(&hunt)?;
-        let (ids, next) = self.look(&hunt)?;
-        let mut callbacks = Vec::with_capacity(ids.len());
-        for id in ids {
-            // It was seen in this very snapshot.
-            callbacks.extend(self.load(tenant, id)?);
-        }
-        Ok(Found { callbacks, next })
-    }
-
     /// Looks at part after part until the page is full, and tells where to go on.
     fn look(&mut self, hunt: &Hunt<'_>) -> Result<(Vec<CallbackId>, Option<CallbackId>), StoreError> {
         let mut ids = Vec::new();
@@ -92,25 +73,11 @@ impl Reader {
             return Ok(true);
         }
         let Some(details) = details else { return Ok(false) };
-        let found: Option<(Vec<u8>,)> =
-            first::<LoadUserData, _>(&mut self.connection, &[details.into()]).map_err(not_read)?;
+        let found: Option<(Vec<u8>,)> = self.first::<LoadUserData, _>(&[details.into()])?;
         let Some((packed,)) = found else { return Ok(false) };
         let data = unpacked(&packed)?;
         *unpacked_bytes += data.len();
         Ok(wanted.admit(Some(&data)))
-    }
-
-    /// Numbers of the queues that were named; those of which nothing was ever kept are left out.
-    fn queues_named(&mut self, tenant: TenantId, search: &Search) -> Result<Option<BTreeSet<i64>>, StoreError> {
-        if search.queues.is_empty() {
-            return Ok(None);
-        }
-        let mut keys = BTreeSet::new();
-        for queue in &search.queues {
-            let key = self.names.queue(&mut self.connection, tenant, queue).map_err(not_read)?;
-            keys.extend(key.map(|key| key.queue));
-        }
-        Ok(Some(keys))
     }
 
     /// The lists in which everything that is wanted stands, if there are few of them.
@@ -123,7 +90,7 @@ impl Reader {
             Some(queues) => queues.iter().copied().collect(),
             None => {
                 let binds = [hunt.tenant.into(), sql_limit(MAX_STREAMS + 1).into()];
-                let found = rows::<QueuesOfTenant, (i64,)>(&mut self.connection, &binds).map_err(not_read)?;
+                let found = self.rows::<QueuesOfTenant, (i64,)>(&binds)?;
                 found.into_iter().map(|(key,)| key).collect()
             }
         };
@@ -144,8 +111,21 @@ impl Reader {
 }
 
 #[async_trait]
-impl SearchStore for SqliteStore {
-    async fn search(&self, tenant: TenantId, search: Search) -> Result<Found, StoreError> {
-        self.readers.read_for(tenant, move |reader| reader.search(tenant, &search)).await
+impl SearchReads for Reader {
+    async fn find(
+        &mut self,
+        (tenant, key): (TenantId, i64),
+        queues: Option<BTreeSet<i64>>,
+        search: &Search,
+    ) -> Result<Found, StoreError> {
+        let mut hunt = Hunt { tenant: key, search, queues, streams: None };
+        hunt.streams = self.streams(&hunt)?;
+        let (ids, next) = self.look(&hunt)?;
+        let mut callbacks = Vec::with_capacity(ids.len());
+        for id in ids {
+            // It was seen in this very snapshot.
+            callbacks.extend(self.load(tenant, id).await?);
+        }
+        Ok(Found { callbacks, next })
     }
 }

@@ -1,20 +1,14 @@
-//! Documents of tenants with their history, and what is sealed for them.
+//! What readers are asked about documents of tenants with their history, and what is sealed for them.
 
 use async_trait::async_trait;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use domain::ids::TenantId;
-use domain::ports::{Application, Applied, ApplyError, Credential, Kept, Revision, StoreError, TenantStore};
-use domain::tenant::TenantDocument;
+use domain::ports::StoreError;
 
-use super::SqliteStore;
-use super::command::{Command, Outcome};
-use super::readers::{Reader, not_read};
-use super::rows::{instant, unreadable};
-use super::statement::{first, rows, statements};
-pub(super) use crate::stores::command::tenants::Apply;
-use crate::stores::rows::settings::{credential, document};
-pub(super) use crate::stores::rows::whole;
-use crate::stores::user_data;
+use super::readers::Reader;
+use super::statement::statements;
+use crate::stores::database::TenantReads;
+use crate::stores::rows::settings::CredentialRow;
+use crate::stores::rows::sql_limit;
 
 statements! {
     FindDocument -> (BigInt, Nullable<Text>) = "SELECT revision, settings FROM tenants WHERE id = ?";
@@ -32,81 +26,29 @@ statements! {
 }
 
 #[async_trait]
-impl TenantStore for SqliteStore {
-    async fn document(&self, tenant: TenantId) -> Result<Option<Kept>, StoreError> {
-        let read = move |reader: &mut Reader| {
-            let id = tenant.as_uuid();
-            let found: Option<(i64, Option<String>)> =
-                first::<FindDocument, _>(&mut reader.connection, &[id.as_bytes().as_slice().into()])
-                    .map_err(not_read)?;
-            let Some((revision, Some(settings))) = found else { return Ok(None) };
-            Ok(Some(Kept { revision: whole(revision), document: document(&settings)? }))
-        };
-        self.readers.read_for(tenant, read).await
+impl TenantReads for Reader {
+    async fn document_row(&mut self, tenant: &[u8]) -> Result<Option<(i64, Option<String>)>, StoreError> {
+        self.first::<FindDocument, _>(&[tenant.into()])
     }
 
-    async fn apply(&self, applications: Vec<Application>) -> Result<Vec<Applied>, ApplyError> {
-        let all = applications.into_iter().map(Apply::try_from).collect::<Result<Vec<_>, _>>()?;
-        match self.combiner.submit(Command::Apply(all)).await? {
-            Outcome::Applied(outcome) => outcome,
-            other => Err(StoreError::NotDone(format!("another outcome: {other:?}")).into()),
-        }
+    async fn revision_rows(&mut self, tenant: &[u8], limit: usize) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        self.rows::<ListRevisions, _>(&[tenant.into(), sql_limit(limit).into()])
     }
 
-    async fn revisions(&self, tenant: TenantId, limit: usize) -> Result<Vec<Revision>, StoreError> {
-        let read = move |reader: &mut Reader| {
-            let id = tenant.as_uuid();
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let binds = [id.as_bytes().as_slice().into(), limit.into()];
-            let found: Vec<(i64, i64, String)> =
-                rows::<ListRevisions, _>(&mut reader.connection, &binds).map_err(not_read)?;
-            let entry = |(revision, at, actor)| Ok(Revision { revision: whole(revision), at: instant(at)?, actor });
-            found.into_iter().map(entry).collect()
-        };
-        self.readers.read_for(tenant, read).await
+    async fn revision_row(&mut self, tenant: &[u8], revision: i64) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<FindRevision, _>(&[tenant.into(), revision.into()])
     }
 
-    async fn revision(&self, tenant: TenantId, revision: u64) -> Result<Option<TenantDocument>, StoreError> {
-        let read = move |reader: &mut Reader| {
-            let id = tenant.as_uuid();
-            let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-            let binds = [id.as_bytes().as_slice().into(), revision.into()];
-            let found: Option<(Vec<u8>,)> =
-                first::<FindRevision, _>(&mut reader.connection, &binds).map_err(not_read)?;
-            let Some((packed,)) = found else { return Ok(None) };
-            let text = user_data::unpack(&packed).map_err(|error| unreadable(&format!("a revision: {error}")))?;
-            document(&text).map(Some)
-        };
-        self.readers.read_for(tenant, read).await
+    async fn credential_rows(&mut self, tenant: &[u8]) -> Result<Vec<CredentialRow>, StoreError> {
+        self.rows::<ListCredentials, _>(&[tenant.into()])
     }
 
-    async fn credentials(&self, tenant: TenantId) -> Result<Vec<Credential>, StoreError> {
-        let read = move |reader: &mut Reader| {
-            let id = tenant.as_uuid();
-            let found: Vec<(String, String, String, i64)> =
-                rows::<ListCredentials, _>(&mut reader.connection, &[id.as_bytes().as_slice().into()])
-                    .map_err(not_read)?;
-            found.into_iter().map(credential).collect()
-        };
-        self.readers.read_for(tenant, read).await
+    async fn sealed_row(&mut self, tenant: &[u8], fingerprint: &str) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<FindSealed, _>(&[tenant.into(), fingerprint.into()])
     }
 
-    async fn sealed(&self, tenant: TenantId, fingerprint: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let fingerprint = fingerprint.to_owned();
-        let read = move |reader: &mut Reader| {
-            let id = tenant.as_uuid();
-            let binds = [id.as_bytes().as_slice().into(), fingerprint.as_str().into()];
-            let found: Option<(Vec<u8>,)> = first::<FindSealed, _>(&mut reader.connection, &binds).map_err(not_read)?;
-            Ok(found.map(|(sealed,)| sealed))
-        };
-        self.readers.read_for(tenant, read).await
-    }
-
-    async fn holds_secrets(&self) -> Result<bool, StoreError> {
-        let read = |reader: &mut Reader| {
-            let found: Option<(i64,)> = first::<AnySealed, _>(&mut reader.connection, &[]).map_err(not_read)?;
-            Ok(found.is_some_and(|(count,)| count > 0))
-        };
-        self.readers.read(read).await
+    async fn holds_secrets(&mut self) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> = self.first::<AnySealed, _>(&[])?;
+        Ok(found.is_some_and(|(any,)| any > 0))
     }
 }

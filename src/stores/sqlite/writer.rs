@@ -33,7 +33,7 @@ use super::command::{Command, Outcome};
 use audit::Noted;
 pub(super) use booking::known_booking;
 pub(super) use holds::find_hold;
-pub(super) use idempotency::{KEY_LIFE, Keyed, Keys, Operation};
+pub(super) use idempotency::{Keyed, Keys, Operation};
 use recount::CountedBy;
 
 use super::names::{FreshNames, Names};

@@ -258,6 +258,8 @@ instruments! {
     notices_due: gauge "ges_notices_due" ["channel"] Always;
     /// Seconds for which the oldest of them has been due; 0 if none is.
     notices_oldest: gauge "ges_notices_oldest_seconds" ["channel"] Always;
+    /// Messages between nodes through the service's own Redis: `sent`, `received` from another node, `ignored` (of another version, too long, or not to be read), and `dropped`, which counts the hints in them: nobody could be told, or there were too many.
+    bus_messages: count "ges_bus_messages_total" ["end"] Always;
     /// Actors that a supervisor started again, by why the one before ended.
     supervisor_restarts: count "ges_supervisor_restarts_total" ["supervisor", "child", "reason"] FirstEvent;
     /// Actors that run now.

@@ -102,6 +102,7 @@ impl Observer for Metrics {
                 to.notices_due.record(rough(owed.due), &channel);
                 to.notices_oldest.record(owed.oldest.as_secs_f64(), &channel);
             }
+            Event::BusEnded { end, count } => to.bus_messages.add(count, &[KeyValue::new("end", end.name())]),
             Event::CalledOut { to: callee, end, took } => {
                 let callee = KeyValue::new("to", callee.name());
                 to.outward_calls.add(1, &[callee.clone(), KeyValue::new("end", end.name())]);

@@ -4,6 +4,7 @@
 
 mod answers;
 mod handovers;
+mod privacy;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -43,8 +44,33 @@ pub(crate) struct Facts {
     pub(crate) holds: BTreeMap<(i64, i64), i64>,
     /// Active callbacks per queue, as counted.
     pub(crate) depths: BTreeMap<i64, i64>,
+    /// Places that a slot of a queue has; queues that are missing have no end.
+    pub(crate) capacities: BTreeMap<i64, i64>,
+    /// Instants after which the registers of the stream were surely gone, in milliseconds since 1970.
+    pub(crate) registers_lost: Vec<i64>,
+    /// Erasures that were answered 200.
+    pub(crate) erased: Vec<Erased>,
+    /// What was answered to one tenant that named callbacks of another: id and status.
+    pub(crate) strangers: Vec<(Uuid, u16)>,
     /// When the database was read, in milliseconds since 1970.
     pub(crate) read_at: i64,
+}
+
+impl Facts {
+    fn is_erased(&self, id: &Uuid) -> bool {
+        self.erased.iter().any(|erased| erased.ids.contains(id))
+    }
+}
+
+/// A number whose erasure was answered 200.
+#[derive(Debug, Clone)]
+pub(crate) struct Erased {
+    /// Digits of the number.
+    pub(crate) phone: i64,
+    /// Its callbacks.
+    pub(crate) ids: Vec<Uuid>,
+    /// When the answer was there.
+    pub(crate) at: i64,
 }
 
 /// A create that was answered 200.
@@ -74,6 +100,7 @@ pub(crate) struct Row {
     pub(crate) version: i64,
     pub(crate) attempt: u32,
     pub(crate) queue: i64,
+    pub(crate) phone: i64,
     pub(crate) desired_time: i64,
     pub(crate) start_at: i64,
     /// Start of the slot whose place it holds.
@@ -110,7 +137,7 @@ impl fmt::Display for Violation {
 type Invariant = (&'static str, fn(&Facts) -> Vec<String>);
 
 /// Every invariant.
-pub(crate) const INVARIANTS: [Invariant; 17] = [
+pub(crate) const INVARIANTS: [Invariant; 20] = [
     ("accepted is kept", answers::accepted_is_kept),
     ("same key, same booking", answers::same_key_same_booking),
     ("a cancel that was confirmed is kept", answers::cancelled_stays_cancelled),
@@ -126,6 +153,9 @@ pub(crate) const INVARIANTS: [Invariant; 17] = [
     ("states move along the arrows only", rows::states_follow_arrows),
     ("history has no gaps", rows::history_has_no_gaps),
     ("no place is lost or doubled", rows::places_add_up),
+    ("no slot is oversold", rows::no_slot_is_oversold),
+    ("nothing after an erasure", privacy::nothing_after_an_erasure),
+    ("no tenant sees another", privacy::no_tenant_sees_another),
     ("the depth of a queue adds up", rows::depths_add_up),
     ("nothing rests", rows::nothing_rests),
 ];

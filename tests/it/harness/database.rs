@@ -1,5 +1,5 @@
-//! The database file as evidence: read with plain SQL, beside the program and not through it. The columns are
-//! those of `migrations/sqlite`.
+//! The database as evidence: read with plain SQL, beside the program and not through it. The columns are those of
+//! `migrations`, and both stores have the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use uuid::Uuid;
 
 use super::checker::{Facts, Row, Step};
-use super::now_ms;
+use super::{now_ms, on_postgres, postgres, postgres_rows};
 
 /// Opens the file without being able to write to it.
 fn open(data: &Path) -> SqliteConnection {
@@ -18,6 +18,26 @@ fn open(data: &Path) -> SqliteConnection {
     let mut connection = SqliteConnection::establish(&uri).expect("the database can be opened for reading");
     sql_query("PRAGMA busy_timeout = 5000").execute(&mut connection).unwrap();
     connection
+}
+
+/// The one number that a text brings.
+fn count(data: &Path, text: &str) -> i64 {
+    match on_postgres::of(data) {
+        Some(address) => postgres::query(&address, text)[0].parse().unwrap(),
+        None => sql_query(text).get_result::<Count>(&mut open(data)).unwrap().count,
+    }
+}
+
+/// Writes into the database, as nobody should.
+pub(crate) fn run(data: &Path, text: &str) {
+    match on_postgres::of(data) {
+        Some(address) => drop(postgres::query(&address, text)),
+        None => {
+            let mut connection = SqliteConnection::establish(data.join("ges.db").to_str().unwrap()).unwrap();
+            sql_query("PRAGMA busy_timeout = 5000").execute(&mut connection).unwrap();
+            sql_query(text).execute(&mut connection).unwrap();
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -29,29 +49,24 @@ struct Count {
 /// How many callbacks still move: they have work due, and do not merely wait for a time that is far.
 pub(crate) fn moving(data: &Path) -> i64 {
     let soon = now_ms() + 60_000;
-    let query = sql_query(
-        "SELECT count(*) AS count FROM callbacks WHERE wake_at IS NOT NULL AND NOT (state = 0 AND start_at > ?)",
-    );
-    query.bind::<BigInt, _>(soon).get_result::<Count>(&mut open(data)).unwrap().count
+    let waits = format!("state = 0 AND start_at > {soon}");
+    count(data, &format!("SELECT count(*) AS count FROM callbacks WHERE wake_at IS NOT NULL AND NOT ({waits})"))
 }
 
 /// How many messages and notifications are owed.
 pub(crate) fn owed(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM notices WHERE ending = 0");
-    query.get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, "SELECT count(*) AS count FROM notices WHERE ending = 0")
 }
 
 /// How many callbacks got another slot because slots changed, all in all.
 pub(crate) fn moved_to_other_slots(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM history WHERE cause = ?");
     let cause = domain::callback::Cause::Recounted.code();
-    query.bind::<BigInt, _>(i64::from(cause)).get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, &format!("SELECT count(*) AS count FROM history WHERE cause = {cause}"))
 }
 
 /// How many queues are being counted by other slots just now.
 pub(crate) fn being_counted(data: &Path) -> i64 {
-    let query = sql_query("SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'");
-    query.get_result::<Count>(&mut open(data)).unwrap().count
+    count(data, "SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'")
 }
 
 /// Makes it as if everything scheduled had been booked, and due, so much earlier. The program must not run.
@@ -78,6 +93,8 @@ struct CallbackRow {
     attempt: i64,
     #[diesel(sql_type = BigInt)]
     queue: i64,
+    #[diesel(sql_type = BigInt)]
+    phone: i64,
     #[diesel(sql_type = BigInt)]
     desired_time: i64,
     #[diesel(sql_type = BigInt)]
@@ -128,19 +145,28 @@ struct IdRow {
 
 /// Ids of all callbacks that are kept, the oldest first.
 pub(crate) fn callbacks(data: &Path) -> Vec<Uuid> {
+    if let Some(address) = on_postgres::of(data) {
+        let found = postgres::query(&address, "SELECT encode(id, 'hex') FROM callbacks ORDER BY id");
+        return found.iter().map(|id| id.parse().unwrap()).collect();
+    }
     let found: Vec<IdRow> = sql_query("SELECT id FROM callbacks ORDER BY id").load(&mut open(data)).unwrap();
     found.iter().map(|row| uuid(&row.id)).collect()
 }
 
 /// Reads everything that the checker asks of the database, in one view of it.
 pub(crate) fn read_into(data: &Path, facts: &mut Facts) {
-    open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
-    facts.read_at = now_ms();
+    match on_postgres::of(data) {
+        Some(address) => postgres_rows::read_into(&address, facts),
+        None => {
+            open(data).transaction(|connection| read_all(connection, facts)).expect("the database can be read");
+            facts.read_at = now_ms();
+        }
+    }
 }
 
 fn read_all(connection: &mut SqliteConnection, facts: &mut Facts) -> QueryResult<()> {
     let callbacks: Vec<CallbackRow> = sql_query(
-        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.desired_time, c.start_at, c.slot, \
+        "SELECT c.id, c.state, c.reason, c.version, c.attempt, c.queue, c.phone, c.desired_time, c.start_at, c.slot, \
          c.wake_at, p.reason AS parked FROM callbacks c LEFT JOIN parked p ON p.callback = c.id",
     )
     .load(connection)?;
@@ -176,6 +202,7 @@ impl From<CallbackRow> for Row {
             version: row.version,
             attempt: row.attempt.try_into().expect("an attempt is small"),
             queue: row.queue,
+            phone: row.phone,
             desired_time: row.desired_time,
             start_at: row.start_at,
             slot: row.slot,
@@ -189,13 +216,13 @@ fn uuid(bytes: &[u8]) -> Uuid {
     Uuid::from_slice(bytes).expect("an id has 16 bytes")
 }
 
-fn state_name(code: i32) -> &'static str {
+pub(super) fn state_name(code: i32) -> &'static str {
     ["SCHEDULED", "QUEUED", "ROUTING", "PROCESSING", "COMPLETED"]
         [usize::try_from(code).expect("a state is not negative")]
 }
 
 /// States passed through, stored as octal digits: each is the state's number and one more.
-fn implied(digits: i64) -> Vec<&'static str> {
+pub(super) fn implied(digits: i64) -> Vec<&'static str> {
     if digits == 0 {
         return Vec::new();
     }

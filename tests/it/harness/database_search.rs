@@ -8,6 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Binary, Nullable, Text};
 
+use super::{on_postgres, postgres_search};
+
 /// The dictionary that packed texts need.
 const DICTIONARY: &[u8] = include_bytes!("../../../src/stores/user_data_dictionary_1.txt");
 /// Stored texts are looked for in pieces: a copy may lie in two places, or half of it be overwritten.
@@ -70,6 +72,9 @@ pub(crate) fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 /// Table and column of every value that holds the digits or one of the texts.
 pub(crate) fn in_values(folder: &Path, digits: u64, texts: &[&str]) -> Vec<String> {
+    if let Some(address) = on_postgres::of(folder) {
+        return postgres_search::in_values(&address, digits, texts, &[]);
+    }
     let mut found = Vec::new();
     let digits = digits.to_string();
     let mut connection = open(folder);
@@ -93,6 +98,9 @@ pub(crate) fn in_values(folder: &Path, digits: u64, texts: &[&str]) -> Vec<Strin
 
 /// How the number and the packed texts of somebody are stored.
 pub(crate) fn stored_forms(folder: &Path, digits: u64) -> Vec<Vec<u8>> {
+    if let Some(address) = on_postgres::of(folder) {
+        return postgres_search::stored_forms(&address, digits);
+    }
     let query = format!(
         "SELECT 'blob' AS kind, d.options AS value FROM details d JOIN callbacks c ON c.details = d.id \
          WHERE c.phone = {digits} \
@@ -105,7 +113,7 @@ pub(crate) fn stored_forms(folder: &Path, digits: u64) -> Vec<Vec<u8>> {
     values.into_iter().filter_map(|value| value.value).collect()
 }
 
-/// Every file that holds the number, one of the texts, or a piece of a stored form.
+/// Every file of the folder that holds the number, one of the texts, or a piece of a stored form.
 pub(crate) fn in_files(folder: &Path, digits: u64, texts: &[&str], forms: &[Vec<u8>]) -> Vec<String> {
     let mut needles: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     needles.push(digits.to_string().into_bytes());

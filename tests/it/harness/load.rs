@@ -35,6 +35,8 @@ pub(crate) struct Told {
     pub(crate) lost: usize,
     /// How the last of them was lost.
     pub(crate) last_loss: String,
+    /// Honest answers 503.
+    pub(crate) busy: usize,
     /// Answers 5xx other than an honest 503.
     pub(crate) server_errors: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Told {
         self.sightings.extend(other.sightings);
         self.repeated += other.repeated;
         self.lost += other.lost;
+        self.busy += other.busy;
         self.server_errors.extend(other.server_errors);
     }
 
@@ -269,7 +272,9 @@ impl Worker {
         self.answers.fetch_add(u64::from(answer.is_ok()), Ordering::Relaxed);
         match answer {
             Ok(answer) if answer.status >= 500 => {
-                if answer.status != 503 {
+                if answer.status == 503 {
+                    self.told.busy += 1;
+                } else {
                     self.told.server_errors.push(format!("{} {}", answer.status, answer.text()));
                 }
                 Some(answer)

@@ -1,5 +1,7 @@
-//! Orchestration by a script: it reads the stream over a plain socket and answers over plain HTTP, well or badly, as
-//! the last four digits of the number ask for. What it read and what it was answered stays known.
+//! Orchestration by a script: it reads the stream over a plain socket, or takes sessions over HTTP (`rest`), and answers
+//! over plain HTTP, well or badly, as the last four digits of the number ask for. What it read and what it was answered stays known.
+
+mod rest;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +40,12 @@ pub(crate) enum Manner {
     Forgets,
     /// Never asks for its attempt, and reports all the same.
     NeverAsks,
+    /// Over HTTP: begins at once, and answers later than anybody waits.
+    AnswersTooLate,
+    /// Over HTTP: of the first start nothing comes, not even an answer; the next is served.
+    NeverBegins,
+    /// Over HTTP: takes its time for every answer to a start.
+    Slow,
 }
 
 impl Manner {
@@ -51,6 +59,9 @@ impl Manner {
             Self::BeginsTwice => 1004,
             Self::Forgets => 1005,
             Self::NeverAsks => 1006,
+            Self::AnswersTooLate => 1007,
+            Self::NeverBegins => 1008,
+            Self::Slow => 1009,
         }
     }
 
@@ -62,6 +73,9 @@ impl Manner {
             Self::BeginsTwice,
             Self::Forgets,
             Self::NeverAsks,
+            Self::AnswersTooLate,
+            Self::NeverBegins,
+            Self::Slow,
         ];
         all.into_iter().find(|it| phone.ends_with(&it.digits().to_string())).unwrap_or(Self::Serves)
     }
@@ -93,6 +107,8 @@ struct Memory {
     /// Where sessions are: how the ping of an attempt is answered.
     sessions: BTreeMap<(Uuid, u32), &'static str>,
     asked_after: Vec<(Uuid, u32)>,
+    /// How often it died: what an earlier life began is silent.
+    deaths: u32,
 }
 
 /// The engine.
@@ -100,6 +116,7 @@ pub(crate) struct Ors {
     memory: Arc<Mutex<Memory>>,
     stop: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
+    server: Option<super::receiver::Receiver>,
 }
 
 impl Ors {
@@ -107,7 +124,7 @@ impl Ors {
     pub(crate) fn start(redis_port: u16) -> Self {
         let (memory, stop): (Arc<Mutex<Memory>>, Arc<AtomicBool>) = Default::default();
         let reader = Reader { port: redis_port, memory: memory.clone(), stop: stop.clone(), last: "0".into() };
-        Self { memory, stop, reader: Some(std::thread::spawn(move || reader.run())) }
+        Self { memory, stop, reader: Some(std::thread::spawn(move || reader.run())), server: None }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -185,7 +202,7 @@ impl Reader {
         self.memory.lock().unwrap().seen.push(Seen { action: fields["action"].clone(), callback, attempt });
         let address = fields["replyTo"].strip_prefix("http://").unwrap().parse().unwrap();
         let tenant = fields.get("tenant").cloned().unwrap_or_default();
-        let work = Work { address, tenant, memory: self.memory.clone() };
+        let work = Work { address, tenant, memory: self.memory.clone(), life: 0 };
         match (fields["action"].as_str(), callback) {
             ("start", Some(id)) => {
                 let manner = Manner::of(&fields["phoneNumber"]);
@@ -205,6 +222,8 @@ struct Work {
     address: SocketAddr,
     tenant: String,
     memory: Arc<Mutex<Memory>>,
+    /// The life of the engine in which it began.
+    life: u32,
 }
 
 impl Work {
@@ -215,6 +234,9 @@ impl Work {
         let body = json!({"attempt": attempt, "seq": seq, "event": event, "sessionId": session, "reason": reason});
         let path = format!("/ges/v1/callbacks/{id}/signals");
         for _ in 0..TRIES {
+            if self.memory.lock().unwrap().deaths != self.life {
+                return 0;
+            }
             match client.post_json(&path, &[("ContactCenterID", &self.tenant)], &body.to_string()) {
                 Ok(answer) if answer.status != 503 => {
                     let said = Said {
@@ -262,7 +284,9 @@ impl Work {
                 self.is(id, attempt, "unknown");
             }
             Manner::NeverAsks => self.work(id, attempt, &session),
-            Manner::Serves | Manner::Forgets => self.serve(id, attempt, &session),
+            Manner::Serves | Manner::Forgets | Manner::AnswersTooLate | Manner::NeverBegins | Manner::Slow => {
+                self.serve(id, attempt, &session)
+            }
         }
     }
 

@@ -28,8 +28,11 @@ const USER: &str = "ges";
 const PROGRAMS: [&str; 2] = ["/usr/lib/postgresql", "/usr/pgsql"];
 const NOBODY: u32 = 65_534;
 
-/// The program of that name of the newest version there is.
+/// The program of that name: in the folder `TEST_POSTGRES_BIN` if it is set, else of the newest version there is.
 fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("TEST_POSTGRES_BIN") {
+        return PathBuf::from(folder).join(name);
+    }
     let versions = PROGRAMS.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(name)).collect();
     found.retain(|path| path.exists());
@@ -90,14 +93,54 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Stops it in good order, as an operator does.
+    pub(crate) fn stop(&mut self) {
+        self.signal("INT");
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again at the same place.
     pub(crate) fn restart(&mut self) {
         self.child = run(self.folder.path(), self.port, &self.settings);
         self.wait();
     }
 
+    /// Sends a signal to every process that serves a connection.
+    pub(crate) fn signal_backends(&self, name: &str) {
+        let _ = Command::new("pkill").args([&format!("-{name}"), "-P", &self.child.id().to_string()]).status();
+    }
+
+    /// A standby whose word every commit here waits for from now on.
+    pub(crate) fn synchronous_standby(&self) -> Self {
+        let folder = TempDir::with_prefix("ges-postgres-").unwrap();
+        if is_root() {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let mut copy = as_somebody(&program("pg_basebackup"));
+        copy.arg("-D").arg(folder.path().join("data")).args(["-R", "-X", "stream", "-c", "fast", "-h", "127.0.0.1"]);
+        copy.args(["-U", USER, "-p", &self.port.to_string()]).stdout(Stdio::null());
+        assert!(copy.status().expect("PostgreSQL is installed").success(), "pg_basebackup");
+        let port = free_port();
+        let child = run(folder.path(), port, &self.settings);
+        let standby = Self { child, folder, port, settings: self.settings.clone() };
+        standby.wait();
+        let here = self.address("postgres");
+        query(&here, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        query(&here, "SELECT pg_reload_conf()");
+        poll::until("a synchronous standby", UP_WITHIN, || {
+            (query(&here, "SELECT sync_state FROM pg_stat_replication") == ["sync"]).then_some(())
+        });
+        standby
+    }
+
+    /// Makes a standby a server of its own.
+    pub(crate) fn promote(&self) {
+        query(&self.address("postgres"), "SELECT pg_promote()");
+    }
+
     fn signal(&self, name: &str) {
-        let _ = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").arg(format!("-{name}")).arg(id).stderr(Stdio::null()).status();
     }
 
     fn wait(&self) {
@@ -113,6 +156,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.signal_backends("CONT");
         self.signal("INT");
         let _ = self.child.wait();
     }
@@ -211,6 +255,7 @@ fn start_shared() -> (String, u16) {
 }
 
 /// A database of its own, gone when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Database(pub(crate) Address);
 
 impl Database {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::http::Client;
+use super::on_postgres::{self, Holding};
+use super::postgres::Database;
 use super::{api, poll};
 
 /// How long the program may take until it is ready. Far above what it needs: the machine may be busy.
@@ -21,12 +23,20 @@ const END_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     environment: Vec<(String, String)>,
+    /// Another build of the program.
+    program: Option<PathBuf>,
 }
 
 impl Options {
     /// Sets one variable of its environment. A later value replaces an earlier one.
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Runs another build of the program.
+    pub(crate) fn of_program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -38,11 +48,31 @@ impl Options {
 
 /// A data folder and everything that a run leaves behind; goes when the last owner goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Folder(Arc<TempDir>);
+pub(crate) struct Folder(
+    Arc<TempDir>,
+    #[expect(dead_code, reason = "is dropped with the folder")] Option<Arc<Database>>,
+);
 
 impl Folder {
+    /// With the database of it, if this run is about PostgreSQL; the sample tenant is in that one.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(tempfile::Builder::new().prefix("ges-test-").tempdir().unwrap()))
+        Self::holding(Holding::SampleTenant)
+    }
+
+    /// With a database, if this run is about PostgreSQL, that holds nothing.
+    pub(crate) fn without_tenants() -> Self {
+        Self::holding(Holding::Nothing)
+    }
+
+    fn holding(holding: Holding) -> Self {
+        let Self(place, _) = Self::embedded();
+        let database = on_postgres::for_folder(place.path(), holding).map(Arc::new);
+        Self(place, database)
+    }
+
+    /// For the embedded mode, whatever this run is about.
+    pub(crate) fn embedded() -> Self {
+        Self(Arc::new(tempfile::Builder::new().prefix("ges-test-").tempdir().unwrap()), None)
     }
 
     /// `GES_DATA_DIR`. The program makes it.
@@ -58,7 +88,8 @@ impl Folder {
 
 /// The program with its options, ready to be run in a folder. Its environment holds nothing of the machine's.
 pub(crate) fn command(folder: &Folder, options: &Options) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ges"));
+    let shipped = Path::new(env!("CARGO_BIN_EXE_ges"));
+    let mut command = Command::new(options.program.as_deref().unwrap_or(shipped));
     command
         .env_clear()
         .current_dir(folder.0.path())
@@ -70,6 +101,7 @@ pub(crate) fn command(folder: &Folder, options: &Options) -> Command {
         // No balancer stands in front that would have to look elsewhere first.
         .env("GES_DRAIN_SECONDS", "0")
         .env("RUST_BACKTRACE", "1")
+        .envs(on_postgres::settings(&folder.data()))
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command
@@ -116,12 +148,23 @@ impl Service {
         service
     }
 
+    /// Whether the last run has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Starts it again on the same data, after it ended, without waiting for anything.
     pub(crate) fn respawn(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_some(), "the last run has not ended");
+        assert!(self.has_ended(), "the last run has not ended");
         self.starts += 1;
         self.addresses = None;
         self.child = spawn(&self.folder, &self.options, self.starts);
+    }
+
+    /// As [`Self::respawn`], with other options.
+    pub(crate) fn respawn_as(&mut self, options: Options) {
+        self.options = options;
+        self.respawn();
     }
 
     /// Starts it again on the same data and waits until it is ready.

@@ -31,6 +31,16 @@ impl StandIn {
         Self { folder, arguments, starts: 1, child }
     }
 
+    /// Starts one that takes sessions over HTTP at a port.
+    pub(crate) fn listen(port: u16, speed: u32, agents: u32) -> Self {
+        let folder = Folder::new();
+        let (address, speed, agents) = (format!("127.0.0.1:{port}"), speed.to_string(), agents.to_string());
+        let arguments = ["simulate-ors", "--listen", &address, "--speed", &speed, "--agents", &agents];
+        let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let child = spawn(&folder, &arguments, 1);
+        Self { folder, arguments, starts: 1, child }
+    }
+
     /// Where its journal is.
     pub(crate) fn journal_folder(&self) -> PathBuf {
         self.folder.data().join("simulate-ors")

@@ -3,12 +3,12 @@
 use chrono::DateTime;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
-use domain::ports::SettingsStore as _;
+use domain::ports::SettingsStore;
 use domain::tenant::TenantDocument;
 use ges::front_door::hash_key;
-use ges::master_key::{KeyUse, MasterKey};
-use ges::stores::sqlite::{SqliteOptions, SqliteStore};
+use ges::master_key::KeyUse;
 
+use super::on_postgres::{master_key, with_store};
 use super::service::Folder;
 
 /// A key that opens everything of a tenant.
@@ -18,10 +18,13 @@ pub(crate) fn key_of(tenant: &str) -> String {
 
 /// A data folder with these tenants, each with its [`key_of`]. The demo tenant is not made in it.
 pub(crate) fn folder(documents: &[TenantDocument]) -> Folder {
-    let folder = Folder::new();
-    let store = SqliteStore::open(&folder.data(), SqliteOptions::command()).unwrap();
-    let hashing_key = MasterKey::read_or_create(&folder.data(), true).unwrap().sub_key(KeyUse::KeyHashes);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = Folder::without_tenants();
+    with_store(&folder.data(), async |store| put(store.as_ref(), &folder, documents).await);
+    folder
+}
+
+async fn put(store: &dyn SettingsStore, folder: &Folder, documents: &[TenantDocument]) {
+    let hashing_key = master_key(&folder.data()).sub_key(KeyUse::KeyHashes);
     for document in documents {
         let name = document.tenant.clone();
         let tenant = TenantId::from_name(&name);
@@ -34,8 +37,7 @@ pub(crate) fn folder(documents: &[TenantDocument]) -> Folder {
             created_at: DateTime::UNIX_EPOCH,
             revoked_at: None,
         };
-        runtime.block_on(store.put_tenant(tenant, document.clone())).unwrap();
-        runtime.block_on(store.add_key(key)).unwrap();
+        store.put_tenant(tenant, document.clone()).await.unwrap();
+        store.add_key(key).await.unwrap();
     }
-    folder
 }

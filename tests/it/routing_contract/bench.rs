@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use domain::callback::{Reply, Signal, SignalEvent};
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{AttemptRef, Clock, Details, Inbox, Invitation, Routing, SignalError};
+use domain::ports::{AttemptRef, Clock, Closing, Details, Inbox, Invitation, Routing, RoutingError, SignalError};
 use domain::queue::CallOptions;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -157,8 +157,13 @@ pub(super) fn invitation(bench: &dyn Bench, n: u128, attempt: u32, last_digits: 
     }
 }
 
+/// As if everything of callback `n` were to end.
+pub(super) async fn close(routing: &dyn Routing, n: u128) -> Result<(), RoutingError> {
+    routing.close(asked(n, 1), Closing::Everything).await
+}
+
 pub(super) fn asked(n: u128, attempt: u32) -> AttemptRef {
-    AttemptRef { tenant: tenant(), id: id(n), attempt }
+    AttemptRef { tenant: tenant(), id: id(n), attempt, session: None }
 }
 
 pub(super) fn reason_of(event: &SignalEvent) -> Option<String> {

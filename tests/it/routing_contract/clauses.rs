@@ -5,10 +5,32 @@ use std::time::Duration;
 use domain::callback::{Reply, StepError};
 use domain::ports::{RoutingError, SignalError, Unserved};
 
-use super::bench::{Bench, asked, id, invitation, pass, reason_of, tenant};
+use super::bench::{Bench, asked, close, id, invitation, pass, reason_of};
 
 /// Runs every clause as a test of its own against the bench that `$build` makes.
 macro_rules! run_clauses {
+    ($build:expr) => {
+        super::clauses::run_clauses! {
+            $build;
+            a_start_is_idempotent_by_callback_and_attempt,
+            a_life_is_reported_in_order_with_rising_seq,
+            a_higher_attempt_kills_the_session_of_the_lower,
+            a_lower_attempt_does_not_enter,
+            a_closed_register_lets_nothing_in,
+            closing_ends_a_session_unless_people_talk,
+            nothing_is_noticed_before_accepted_was_answered,
+            an_attempt_that_is_not_granted_ends,
+            a_session_that_is_no_longer_valid_ends,
+            every_signal_is_repeated_until_answered_in_order,
+            a_busy_callback_does_not_hold_up_another,
+            nobody_is_dialled_before_the_desired_time,
+            a_ping_is_answered_for_each_attempt,
+            an_attempt_that_was_never_granted_is_invited_again_after_a_kill,
+            a_lost_session_is_reported_and_never_goes_on,
+            whoever_was_reached_is_reported_as_reached_after_a_kill,
+            what_has_ended_stays_ended_after_a_kill,
+        }
+    };
     ($build:expr; $($clause:ident),+ $(,)?) => {
         $(
             #[tokio::test(start_paused = true)]
@@ -72,8 +94,8 @@ pub(super) async fn a_lower_attempt_does_not_enter(bench: &mut dyn Bench) {
 }
 
 pub(super) async fn a_closed_register_lets_nothing_in(bench: &mut dyn Bench) {
-    bench.routing().close(tenant(), id(1)).await.unwrap();
-    bench.routing().close(tenant(), id(1)).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
     let refused = bench.routing().start(invitation(bench, 1, 1, 0)).await;
     assert!(matches!(refused, Err(RoutingError::Refused(_))), "{refused:?}");
     bench.restart().await;
@@ -88,11 +110,11 @@ pub(super) async fn closing_ends_a_session_unless_people_talk(bench: &mut dyn Be
     for n in 1..=3 {
         bench.routing().start(invitation(bench, n, 1, 0)).await.unwrap();
     }
-    bench.routing().close(tenant(), id(1)).await.unwrap();
+    close(bench.routing().as_ref(), 1).await.unwrap();
     bench.inbox().until_event(id(2), "queued").await;
-    bench.routing().close(tenant(), id(2)).await.unwrap();
+    close(bench.routing().as_ref(), 2).await.unwrap();
     bench.inbox().until_event(id(3), "processing").await;
-    bench.routing().close(tenant(), id(3)).await.unwrap();
+    close(bench.routing().as_ref(), 3).await.unwrap();
     bench.inbox().until_event(id(3), "completed").await;
     pass(Duration::from_secs(120)).await;
     let dialled: Vec<_> = bench.dialled().into_iter().map(|(id, _)| id).collect();

@@ -17,16 +17,17 @@ use chrono::{DateTime, Utc};
 use domain::callback::Live;
 use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
-use domain::ports::{AttemptRef, Clock, Connector, Details, Invitation, Routing, RoutingError};
+use domain::ports::{AttemptRef, Clock, Closing, Connector, Details, Invitation, Routing, RoutingError};
 use domain::queue::CallOptions;
 use domain::wait::QueueReport;
 use ges::clock::SystemClock;
-use ges::routing::ors_stream::{self, Action, Layout, OrsStream, RedisSettings, StreamSettings};
+use ges::redis::{Endpoint, Layout, RedisSettings};
+use ges::routing::ors_stream::{self, Action, OrsStream, StreamSettings};
 use ges::routing::simulator::{Journal, JournalEvent, Simulator, SimulatorSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::bench::{Bench, ScriptedInbox, TestClock, asked, id, tenant};
+use super::bench::{Bench, ScriptedInbox, TestClock, asked, close, id, tenant};
 use crate::harness::redis::{self, Redis};
 
 const STREAM: &str = "NewCallbackStream";
@@ -43,8 +44,7 @@ async fn really<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stati
 
 fn settings(redis: &Redis) -> StreamSettings {
     let redis = RedisSettings {
-        host: "127.0.0.1".into(),
-        port: redis.port(),
+        servers: vec![Endpoint::new("127.0.0.1", redis.port())],
         layout: Layout::Single,
         password: None,
         tls: None,
@@ -118,7 +118,7 @@ impl Engine {
             assert_eq!(entry.reply_to, REPLY_TO);
             match entry.action {
                 Action::Start(invitation) => drop(self.simulator.enter(&invitation)),
-                Action::Cancel { tenant, id } => self.simulator.close(tenant, id).await.unwrap(),
+                Action::Cancel { tenant, id } => self.simulator.close_register(tenant, id).unwrap(),
                 Action::Ping(attempts) => self.simulator.ping(attempts).await.unwrap(),
             }
             self.redis.ask(&["XACK", STREAM, "ors", &entry_id]);
@@ -135,9 +135,9 @@ impl Routing for Engine {
         answer
     }
 
-    async fn close(&self, tenant: TenantId, id: CallbackId) -> Result<(), RoutingError> {
+    async fn close(&self, attempt: AttemptRef, closing: Closing) -> Result<(), RoutingError> {
         let stream = self.stream.clone();
-        let answer = really(async move { Routing::close(stream.as_ref(), tenant, id).await }).await;
+        let answer = really(async move { Routing::close(stream.as_ref(), attempt, closing).await }).await;
         self.deliver().await;
         answer
     }
@@ -191,26 +191,7 @@ impl Bench for StreamBench {
     }
 }
 
-super::clauses::run_clauses! {
-    StreamBench::new();
-    a_start_is_idempotent_by_callback_and_attempt,
-    a_life_is_reported_in_order_with_rising_seq,
-    a_higher_attempt_kills_the_session_of_the_lower,
-    a_lower_attempt_does_not_enter,
-    a_closed_register_lets_nothing_in,
-    closing_ends_a_session_unless_people_talk,
-    nothing_is_noticed_before_accepted_was_answered,
-    an_attempt_that_is_not_granted_ends,
-    a_session_that_is_no_longer_valid_ends,
-    every_signal_is_repeated_until_answered_in_order,
-    a_busy_callback_does_not_hold_up_another,
-    nobody_is_dialled_before_the_desired_time,
-    a_ping_is_answered_for_each_attempt,
-    an_attempt_that_was_never_granted_is_invited_again_after_a_kill,
-    a_lost_session_is_reported_and_never_goes_on,
-    whoever_was_reached_is_reported_as_reached_after_a_kill,
-    what_has_ended_stays_ended_after_a_kill,
-}
+super::clauses::run_clauses! { StreamBench::new() }
 
 // --------------------------------------------------------------------- for the tests of what goes beyond
 

@@ -46,7 +46,7 @@ pub(crate) async fn come_back_whole(start: &Start) {
 pub(crate) async fn immediate_ones_too(start: &Start) {
     let store = start(Limits::default());
     let mut callback = immediate(ME, noon());
-    let _ = callback.start_with_booking(noon());
+    let _ = callback.start_with_booking(domain::callback::Again::EntersOnce, noon());
     let callback = store.keep(callback).await;
     assert_eq!(store.load(callback.id).await, callback);
     assert_eq!(store.callbacks.details(tenant(), callback.id).await, Ok(Some(Details::default())));

@@ -17,6 +17,7 @@ use domain::ports::{
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
 use ges::stores::combiner::Limits;
+use ges::stores::{DatabaseStore, Store};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinHandle;
@@ -42,6 +43,27 @@ pub(crate) struct Fixture {
     pub(crate) injector: Box<dyn Injector>,
 }
 
+impl Fixture {
+    /// A store as all of its ports.
+    pub(crate) fn of<S: Store + 'static>(store: &Arc<S>, injector: impl Injector + 'static) -> Self {
+        Self {
+            callbacks: store.clone(),
+            call_ins: store.clone(),
+            holds: store.clone(),
+            flow: store.clone(),
+            explain: store.clone(),
+            search: store.clone(),
+            settings: store.clone(),
+            nodes: store.clone(),
+            notices: store.clone(),
+            tenants: store.clone(),
+            personal: store.clone(),
+            audit: store.clone(),
+            injector: Box::new(injector),
+        }
+    }
+}
+
 /// How a booking is made to fail inside its transaction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Break {
@@ -62,6 +84,26 @@ pub(crate) enum Tamper {
     Swap(u64, u64),
     /// The end from this entry on is cut off, with what says where the end is.
     CutEnd(u64),
+}
+
+impl Tamper {
+    /// The statements that do it to the entries of the tenant with the number that the expression `tenant` gives.
+    pub(crate) fn statements(self, tenant: &str) -> String {
+        let ours = format!("tenant = {tenant}");
+        match self {
+            Self::Change(seq) => format!("UPDATE audit SET subject = 'x' WHERE {ours} AND seq = {seq}"),
+            Self::Remove(seq) => format!("DELETE FROM audit WHERE {ours} AND seq = {seq}"),
+            Self::Swap(one, other) => format!(
+                "UPDATE audit SET seq = -1 WHERE {ours} AND seq = {one}; \
+                 UPDATE audit SET seq = {one} WHERE {ours} AND seq = {other}; \
+                 UPDATE audit SET seq = {other} WHERE {ours} AND seq = -1"
+            ),
+            Self::CutEnd(seq) => format!(
+                "DELETE FROM audit WHERE {ours} AND seq >= {seq}; UPDATE audit_heads SET seq = {seq} - 1, hash = \
+                 (SELECT hash FROM audit WHERE {ours} AND seq = {seq} - 1) WHERE {ours}"
+            ),
+        }
+    }
 }
 
 /// Rows there are.
@@ -95,15 +137,49 @@ impl Rows {
     }
 }
 
+/// What can be seen of the writer of any store.
+pub(crate) trait Writing {
+    fn stand_still(&self) -> Box<dyn Send>;
+    fn waiting(&self) -> usize;
+    fn commits(&self) -> u64;
+    fn longest_wait_of(&self, tenant: TenantId) -> u64;
+}
+
+impl<D: 'static> Writing for DatabaseStore<D> {
+    fn stand_still(&self) -> Box<dyn Send> {
+        Box::new(self.hold_writer())
+    }
+
+    fn waiting(&self) -> usize {
+        self.writes_waiting()
+    }
+
+    fn commits(&self) -> u64 {
+        self.write_stats().commits
+    }
+
+    fn longest_wait_of(&self, tenant: TenantId) -> u64 {
+        self.longest_wait(tenant)
+    }
+}
+
 /// Makes things go wrong inside a store, and looks behind its ports.
 #[async_trait]
 pub(crate) trait Injector: Send + Sync {
+    /// The store's writer.
+    fn writing(&self) -> &dyn Writing;
     /// No batch begins while the answer lives.
-    fn hold_writer(&self) -> Box<dyn Send>;
+    fn hold_writer(&self) -> Box<dyn Send> {
+        self.writing().stand_still()
+    }
     /// Commands that wait for a batch.
-    fn waiting(&self) -> usize;
+    fn waiting(&self) -> usize {
+        self.writing().waiting()
+    }
     /// Transactions committed.
-    fn commits(&self) -> u64;
+    fn commits(&self) -> u64 {
+        self.writing().commits()
+    }
     /// The next COMMIT is carried out, and its answer gets lost.
     fn lose_next_commit_answer(&self);
     /// Bookings of `phone` fail from now on, by nobody's fault.
@@ -130,7 +206,9 @@ pub(crate) trait Injector: Send + Sync {
     /// Changes the audit log of `tenant()` behind its back.
     fn tamper(&self, how: Tamper);
     /// The most batches that a write of a tenant had to wait for.
-    fn longest_wait(&self, tenant: TenantId) -> u64;
+    fn longest_wait(&self, tenant: TenantId) -> u64 {
+        self.writing().longest_wait_of(tenant)
+    }
 }
 
 /// A round instant: 2026-12-01 12:00 UTC.

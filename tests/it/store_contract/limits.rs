@@ -129,7 +129,7 @@ pub(crate) async fn the_oldest_that_waits_ends_for_the_new_one(start: &Start) {
 pub(crate) async fn routing_is_owed_the_end_of_a_replaced_attempt(start: &Start) {
     let store = start(Limits::default());
     let mut oldest = immediate(ME, noon());
-    let _ = oldest.start_with_booking(noon());
+    let _ = oldest.start_with_booking(domain::callback::Again::EntersOnce, noon());
     let oldest = store.keep(oldest).await;
     let later = Booking { booked_at: noon() + minutes(1), ..booking(immediate(OTHER, noon())) };
     let replacing = Booking { limits: duplicates(OnDuplicate::Replace, 1), ..later };

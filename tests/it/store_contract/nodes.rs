@@ -14,7 +14,7 @@ use domain::callback::{Callback, Cause, State};
 use domain::ids::{CallbackId, QueueName};
 use domain::ports::{Booked, Booking, CallbackStore as _, Change, Claim, SaveError, StoreError};
 use domain::queue::ThrottleWindow;
-use domain::throttle::{BookingLimits, Duplicates, OnDuplicate};
+use domain::throttle::{BookingLimits, CountedValue, Day, Duplicates, OnDuplicate};
 use ges::stores::combiner::Limits;
 use ges::stores::postgres::PostgresStore;
 use rand::rngs::StdRng;
@@ -39,6 +39,14 @@ async fn two() -> (Database, [Arc<PostgresStore>; 2]) {
 
 fn number(database: &Database, text: &str) -> u64 {
     query(&database.0, text).first().unwrap().parse().unwrap()
+}
+
+/// Times that the server had to end a wait in a circle. It adds its counters up when sessions end, so all of them have to
+/// be gone; no store may be left.
+async fn deadlocks(database: &Database) -> u64 {
+    let others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    until("all sessions have ended", || query(&database.0, others).is_empty()).await;
+    number(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,6 +116,36 @@ async fn claims_from_both_never_overlap() {
     // What one passed over because another held it that very moment is found by the next tick.
     assert!(seen.len() > 500, "{}", seen.len());
     println!("claimed {} of 600", seen.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counted_rules_hold_from_both() {
+    const MOST: u32 = 7;
+    let (_database, stores) = two().await;
+    let none = BookingLimits::default();
+    let value = CountedValue { parameter: "phoneNumber".to_owned(), blinded: [1; 16] };
+    let day = Day { limit: MOST, ends_at: noon() + minutes(720), values: vec![value] };
+    // Each in a queue of its own, so that none is refused for another's sake.
+    let rules = [
+        BookingLimits { duplicates: Some(Duplicates { then: OnDuplicate::Refuse, limit: MOST }), ..none.clone() },
+        BookingLimits { day: Some(day), ..none.clone() },
+        BookingLimits { windows: vec![ThrottleWindow { seconds: 3_600, limit: MOST }], ..none.clone() },
+        BookingLimits { depth: Some(MOST), ..none },
+    ];
+    let tasks = (0..400).map(|n| {
+        let (store, rule) = (stores[n % 2].clone(), n / 2 % 4);
+        let mut callback = immediate(ME, noon());
+        callback.queue = QueueName::new(&format!("queue{rule}")).unwrap();
+        let booking = Booking { limits: rules[rule].clone(), ..booking(callback) };
+        tokio::spawn(async move { (rule, store.book(booking).await) })
+    });
+    let outcomes = join(tasks.collect()).await;
+    for rule in 0..4 {
+        let of: Vec<_> = outcomes.iter().filter(|(of, _)| *of == rule).map(|(_, outcome)| outcome).collect();
+        let kept = of.iter().filter(|outcome| **outcome == &Ok(Booked::New)).count();
+        let refused = of.iter().filter(|outcome| matches!(outcome, Ok(Booked::Limited(_)))).count();
+        assert_eq!((kept, refused), (7, 93), "of rule {rule}: {of:?}");
+    }
 }
 
 /// What one task of the random test does next.
@@ -198,10 +236,8 @@ async fn random_batches_from_both_never_wait_for_each_other() {
     join(tasks.collect()).await;
     let batches: u64 = stores.iter().map(|store| store.write_stats().commits).sum();
     println!("{batches} batches");
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    // The server adds its counters up when a session ends or rests.
     drop(stores);
-    assert_eq!(number(&database, deadlocks), 0);
+    assert_eq!(deadlocks(&database).await, 0);
     let wrong = "SELECT count(*) FROM slots s WHERE booked <>
         (SELECT count(*) FROM callbacks c WHERE c.queue = s.queue AND c.slot = s.start AND c.ended_at IS NULL)";
     assert_eq!(number(&database, wrong), 0, "every place is somebody's");
@@ -212,6 +248,35 @@ async fn random_batches_from_both_never_wait_for_each_other() {
         "SELECT count(*) FROM callbacks c WHERE version + 1 <> (SELECT count(*) FROM history h WHERE h.callback = c.id)
         AND version <> (SELECT count(*) FROM history h WHERE h.callback = c.id)";
     assert_eq!(number(&database, gaps), 0, "and no step is missing");
+}
+
+/// Two batches want the same slots while somebody else holds one of them. Whoever waits for that one holds those before
+/// it, and nothing that the other could have got first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_slots_are_locked_in_the_same_order() {
+    const SLOTS: usize = 40;
+    let (database, stores) = two().await;
+    let third = Arc::new(open(&database.0, Limits::default()).await);
+    let taker = |n: usize| Booking { slot_capacity: 1_000, ..booking(in_slot(noon() + minutes(5 * n as i64))) };
+    third.book(taker(SLOTS)).await.unwrap();
+    for _ in 0..5 {
+        let holds = stores.each_ref().map(|store| store.hold_writer());
+        let takers = (0..2 * SLOTS).map(|n| (stores[n % 2].clone(), taker(n / 2)));
+        let tasks = takers.map(|(store, booking)| tokio::spawn(async move { store.book(booking).await })).collect();
+        until("all wait", || stores.iter().all(|store| store.writes_waiting() == SLOTS)).await;
+        third.pause_before_commit(StdDuration::from_millis(500));
+        let (holder, held) = (third.clone(), taker(SLOTS / 2));
+        let held = tokio::spawn(async move { holder.book(held).await });
+        until("the slot is locked", || {
+            !query(&database.0, "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'").is_empty()
+        })
+        .await;
+        drop(holds);
+        assert_eq!(held.await.unwrap(), Ok(Booked::New));
+        assert!(join(tasks).await.iter().all(|outcome| *outcome == Ok(Booked::New)));
+    }
+    drop((stores, third));
+    assert_eq!(deadlocks(&database).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

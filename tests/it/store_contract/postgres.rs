@@ -1,12 +1,13 @@
 //! The PostgreSQL store: how the contract gets into it, and what only several nodes can show.
 
 mod erasure;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use domain::ids::{CallbackId, TenantId};
+use domain::ids::CallbackId;
 use domain::numbers::PhoneNumber;
 use ges::stores::combiner::Limits;
 use ges::stores::postgres::{Address, PostgresOptions, PostgresStore};
@@ -57,16 +58,8 @@ impl PostgresInjector {
 
 #[async_trait]
 impl Injector for PostgresInjector {
-    fn hold_writer(&self) -> Box<dyn Send> {
-        Box::new(self.store.hold_writer())
-    }
-
-    fn waiting(&self) -> usize {
-        self.store.writes_waiting()
-    }
-
-    fn commits(&self) -> u64 {
-        self.store.write_stats().commits
+    fn writing(&self) -> &dyn Writing {
+        &*self.store
     }
 
     fn lose_next_commit_answer(&self) {
@@ -130,44 +123,14 @@ impl Injector for PostgresInjector {
     }
 
     fn tamper(&self, how: Tamper) {
-        let ours = format!("tenant = (SELECT key FROM tenants WHERE id = '\\x{}')", tenant().as_uuid().simple());
-        let statements = match how {
-            Tamper::Change(seq) => format!("UPDATE audit SET subject = 'x' WHERE {ours} AND seq = {seq}"),
-            Tamper::Remove(seq) => format!("DELETE FROM audit WHERE {ours} AND seq = {seq}"),
-            Tamper::Swap(one, other) => format!(
-                "UPDATE audit SET seq = -1 WHERE {ours} AND seq = {one}; \
-                 UPDATE audit SET seq = {one} WHERE {ours} AND seq = {other}; \
-                 UPDATE audit SET seq = {other} WHERE {ours} AND seq = -1"
-            ),
-            Tamper::CutEnd(seq) => format!(
-                "DELETE FROM audit WHERE {ours} AND seq >= {seq}; UPDATE audit_heads SET seq = {seq} - 1, hash = \
-                 (SELECT hash FROM audit WHERE {ours} AND seq = {seq} - 1) WHERE {ours}"
-            ),
-        };
+        let tenant = format!("(SELECT key FROM tenants WHERE id = '\\x{}')", tenant().as_uuid().simple());
+        let statements = how.statements(&tenant);
         self.query(&statements);
-    }
-
-    fn longest_wait(&self, tenant: TenantId) -> u64 {
-        self.store.longest_wait(tenant)
     }
 }
 
 pub(crate) fn start(limits: Limits) -> Fixture {
     let database = database();
     let store = Arc::new(block_in_place(|| Handle::current().block_on(open(&database.0, limits))));
-    Fixture {
-        callbacks: store.clone(),
-        call_ins: store.clone(),
-        holds: store.clone(),
-        flow: store.clone(),
-        explain: store.clone(),
-        search: store.clone(),
-        settings: store.clone(),
-        nodes: store.clone(),
-        notices: store.clone(),
-        tenants: store.clone(),
-        personal: store.clone(),
-        audit: store.clone(),
-        injector: Box::new(PostgresInjector { store, database }),
-    }
+    Fixture::of(&store, PostgresInjector { store: store.clone(), database })
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use domain::ports::CallbackStore;
+use ges::stores::DatabaseStore;
 use ges::stores::combiner::{Limits, WriteStats};
-use ges::stores::postgres::PostgresStore;
 use ges::stores::sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -20,13 +20,10 @@ trait Counting: CallbackStore {
     fn stats(&self) -> WriteStats;
 }
 
-impl Counting for SqliteStore {
-    fn stats(&self) -> WriteStats {
-        self.write_stats()
-    }
-}
-
-impl Counting for PostgresStore {
+impl<D> Counting for DatabaseStore<D>
+where
+    Self: CallbackStore,
+{
     fn stats(&self) -> WriteStats {
         self.write_stats()
     }

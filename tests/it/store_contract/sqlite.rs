@@ -15,7 +15,7 @@ use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection};
 use domain::event::Event;
-use domain::ids::{CallbackId, TenantId};
+use domain::ids::CallbackId;
 use domain::numbers::PhoneNumber;
 use domain::ports::StoreError;
 use domain::ports::{Booked, Booking, CallbackStore as _, NodeStore as _, Observer, Probe as _, SettingsStore as _};
@@ -59,16 +59,8 @@ fn number(connection: &mut SqliteConnection, query: &str) -> u64 {
 
 #[async_trait]
 impl Injector for SqliteInjector {
-    fn hold_writer(&self) -> Box<dyn Send> {
-        Box::new(self.store.hold_writer())
-    }
-
-    fn waiting(&self) -> usize {
-        self.store.writes_waiting()
-    }
-
-    fn commits(&self) -> u64 {
-        self.store.write_stats().commits
+    fn writing(&self) -> &dyn Writing {
+        &*self.store
     }
 
     fn lose_next_commit_answer(&self) {
@@ -142,46 +134,16 @@ impl Injector for SqliteInjector {
     }
 
     fn tamper(&self, how: Tamper) {
-        let ours = format!("tenant = (SELECT key FROM tenants WHERE id = x'{}')", tenant().as_uuid().simple());
-        let statements = match how {
-            Tamper::Change(seq) => format!("UPDATE audit SET subject = 'x' WHERE {ours} AND seq = {seq}"),
-            Tamper::Remove(seq) => format!("DELETE FROM audit WHERE {ours} AND seq = {seq}"),
-            Tamper::Swap(one, other) => format!(
-                "UPDATE audit SET seq = -1 WHERE {ours} AND seq = {one}; \
-                 UPDATE audit SET seq = {one} WHERE {ours} AND seq = {other}; \
-                 UPDATE audit SET seq = {other} WHERE {ours} AND seq = -1"
-            ),
-            Tamper::CutEnd(seq) => format!(
-                "DELETE FROM audit WHERE {ours} AND seq >= {seq}; UPDATE audit_heads SET seq = {seq} - 1, hash = \
-                 (SELECT hash FROM audit WHERE {ours} AND seq = {seq} - 1) WHERE {ours}"
-            ),
-        };
+        let tenant = format!("(SELECT key FROM tenants WHERE id = x'{}')", tenant().as_uuid().simple());
+        let statements = how.statements(&tenant);
         connect(self.folder.path()).batch_execute(&statements).unwrap();
-    }
-
-    fn longest_wait(&self, tenant: TenantId) -> u64 {
-        self.store.longest_wait(tenant)
     }
 }
 
 pub(crate) fn start(limits: Limits) -> Fixture {
     let folder = TempDir::new().unwrap();
     let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions { limits, ..serve() }).unwrap());
-    Fixture {
-        callbacks: store.clone(),
-        call_ins: store.clone(),
-        holds: store.clone(),
-        flow: store.clone(),
-        explain: store.clone(),
-        search: store.clone(),
-        settings: store.clone(),
-        nodes: store.clone(),
-        notices: store.clone(),
-        tenants: store.clone(),
-        personal: store.clone(),
-        audit: store.clone(),
-        injector: Box::new(SqliteInjector { store, folder }),
-    }
+    Fixture::of(&store, SqliteInjector { store: store.clone(), folder })
 }
 
 /// Steps that this program knows.

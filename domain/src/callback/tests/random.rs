@@ -38,6 +38,10 @@ fn events() -> impl Strategy<Value = SignalEvent> {
     ]
 }
 
+fn agains() -> impl Strategy<Value = Again> {
+    prop_oneof![Just(Again::EntersOnce), Just(Again::BeginsAnother)]
+}
+
 fn happenings() -> impl Strategy<Value = Happening> {
     let attempt = || prop_oneof![8 => Just(0i8), 1 => Just(-1i8), 1 => Just(1i8)];
     let from = prop_oneof![5 => Just(Some("s1")), 1 => Just(Some("s2")), 2 => Just(None)];
@@ -45,14 +49,15 @@ fn happenings() -> impl Strategy<Value = Happening> {
         4 => Just(SubmitOutcome::Done),
         1 => Just(SubmitOutcome::Refused),
         1 => Just(SubmitOutcome::NotDone),
-        1 => Just(SubmitOutcome::Perhaps),
+        1 => agains().prop_map(SubmitOutcome::Perhaps),
     ];
     let canceller =
         prop_oneof![Just(Canceller::Api), Just(Canceller::Admin), Just(Canceller::Agent), Just(Canceller::Replacement)];
     let instant = || (-200i64..200).prop_map(|minutes| noon() + Duration::minutes(minutes));
     let slot = || prop::option::of(instant());
     prop_oneof![
-        6 => (-10i64..9000).prop_map(|lead| Happening::Plain(Input::Start { lead: seconds(lead) })),
+        6 => (-10i64..9000, agains())
+            .prop_map(|(lead, again)| Happening::Plain(Input::Start { lead: seconds(lead), again })),
         4 => (attempt(), outcome).prop_map(|(attempt, outcome)| Happening::Submitted(attempt, outcome)),
         14 => (attempt(), 0u64..12, from, events())
             .prop_map(|(attempt, seq, from, event)| Happening::Signal(attempt, seq, from, event)),
@@ -63,8 +68,9 @@ fn happenings() -> impl Strategy<Value = Happening> {
         }),
         1 => instant().prop_map(|until| Happening::Plain(Input::Postpone { until })),
         1 => Just(Happening::Plain(Input::Expire)),
-        5 => (prop::option::of(instant()), instant())
-            .prop_map(|(heard_at, ping_from)| Happening::Plain(Input::Tick { heard_at, ping_from })),
+        5 => (prop::option::of(instant()), instant(), agains())
+            .prop_map(|(heard_at, ping_from, again)| Happening::Plain(Input::Tick { heard_at, ping_from, again })),
+        1 => agains().prop_map(|again| Happening::Plain(Input::LetGo { again })),
         2 => Just(Happening::Plain(Input::WaitShort)),
         1 => any::<bool>().prop_map(|done| Happening::Plain(Input::Terminated { done })),
         1 => Just(Happening::Restart),
@@ -86,7 +92,7 @@ fn any_newborn() -> impl Strategy<Value = Callback> {
         Just(Callback::immediate(id(), terms(), me(), noon())),
         Just({
             let mut callback = Callback::immediate(id(), terms(), me(), noon());
-            callback.start_with_booking(noon());
+            callback.start_with_booking(Again::EntersOnce, noon());
             callback
         }),
         (-60i64..200, 0i64..7200, any::<bool>(), any::<bool>()).prop_map(|(minutes, lead, owned, slotted)| {
@@ -109,7 +115,7 @@ fn input_for(callback: &Callback, happening: &Happening) -> Option<Input> {
 
 /// As another process would read it.
 fn reread(callback: &Callback) -> Callback {
-    Callback { entered: false, ..callback.clone() }
+    Callback { fate: Fate::Unknown, ..callback.clone() }
 }
 
 /// A life with what has been seen of it.
@@ -321,22 +327,23 @@ impl Life {
     }
 
     /// With routing that answers and time that passes, every life comes to its end.
-    fn drive_to_the_end(&mut self, mut now: DateTime<Utc>) -> Result<(), TestCaseError> {
+    fn drive_to_the_end(&mut self, again: Again, mut now: DateTime<Utc>) -> Result<(), TestCaseError> {
+        let start = |again| Input::Start { lead: seconds(120), again };
         for _ in 0..40 {
             let Some(wake_at) = self.callback.wake_at else { return Ok(()) };
             now = now.max(wake_at);
             let mut effects = match self.callback.state {
                 State::Scheduled => {
                     // A shorter lead moves the start: the timer is set anew.
-                    if let Err(StepError::Early(start_at)) = self.callback.clone().step(start(), now) {
+                    if let Err(StepError::Early(start_at)) = self.callback.clone().step(start(again), now) {
                         now = start_at;
                     }
-                    self.step(start(), now)?
+                    self.step(start(again), now)?
                 }
-                _ => self.step(Input::Tick { heard_at: None, ping_from: now }, now)?,
+                _ => self.step(Input::Tick { heard_at: None, ping_from: now, again }, now)?,
             };
             if effects.contains(&Effect::WantPlace) {
-                effects = self.step(start(), now)?;
+                effects = self.step(start(again), now)?;
             }
             let attempt = self.callback.attempt;
             let mut answers = Vec::new();
@@ -366,6 +373,7 @@ proptest! {
     fn the_rules_hold_in_every_life(
         callback in newborn(),
         story in prop::collection::vec((pauses(), happenings()), 1..60),
+        again in agains(),
     ) {
         let mut life = Life { callback, granted: BTreeMap::new(), promise: None };
         let mut now = noon();
@@ -376,7 +384,7 @@ proptest! {
                 None => life.callback = reread(&life.callback),
             }
         }
-        life.drive_to_the_end(now)?;
+        life.drive_to_the_end(again, now)?;
         let cancelled = life.callback.reason.as_ref().is_some_and(Reason::is_cancellation);
         prop_assert!(life.promise.is_some() || cancelled, "undecided: {:?}", life.callback);
     }
@@ -395,7 +403,7 @@ proptest! {
             if let Some(input) = input_for(&stayed, &happening) {
                 let _ = stayed.step(input, now);
             }
-            for input in [tick(), Input::Start { lead: seconds(lead) }] {
+            for input in [tick(), Input::Start { lead: seconds(lead), again: Again::EntersOnce }] {
                 let (mut one, mut other) = (stayed.clone(), reread(&stayed));
                 let _ = (one.step(input.clone(), now), other.step(input.clone(), now));
                 prop_assert_eq!(Life::standing(&one), Life::standing(&other), "{:?}", input);

@@ -47,11 +47,12 @@ fn inputs() -> Vec<(&'static str, Input)> {
     let desired_time = noon() + Duration::days(2);
     vec![
         ("start", start()),
-        ("start, no lead", Input::Start { lead: Duration::zero() }),
-        ("start, longest lead", Input::Start { lead: Duration::days(9) }),
+        ("start, no lead", Input::Start { lead: Duration::zero(), again: Again::EntersOnce }),
+        ("start, longest lead", Input::Start { lead: Duration::days(9), again: Again::EntersOnce }),
         ("submitted, done", submitted(SubmitOutcome::Done)),
         ("submitted, refused", submitted(SubmitOutcome::Refused)),
-        ("submitted, perhaps", submitted(SubmitOutcome::Perhaps)),
+        ("submitted, perhaps", submitted(SubmitOutcome::Perhaps(Again::EntersOnce))),
+        ("submitted, perhaps begun", submitted(SubmitOutcome::Perhaps(Again::BeginsAnother))),
         ("submitted, an old attempt", Input::Submitted { attempt: 0, outcome: SubmitOutcome::Refused }),
         ("accepted by s1", from_session(1, Accepted)),
         ("accepted by another", signal(1, 1, Some("s2"), Accepted)),
@@ -91,14 +92,29 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("expire", Input::Expire),
         ("tick", tick()),
         ("tick, in a minute", tick()),
-        ("tick then, heard lately", Input::Tick { heard_at: Some(noon() + seconds(50)), ping_from: noon() }),
-        ("tick then, no ping yet", Input::Tick { heard_at: None, ping_from: noon() + seconds(90) }),
+        (
+            "tick then, heard lately",
+            Input::Tick { heard_at: Some(noon() + seconds(50)), ping_from: noon(), again: Again::EntersOnce },
+        ),
+        (
+            "tick then, no ping yet",
+            Input::Tick { heard_at: None, ping_from: noon() + seconds(90), again: Again::EntersOnce },
+        ),
         ("tick, in ten minutes", tick()),
+        ("for good", for_good()),
+        ("for good, in a minute", for_good()),
+        ("let go", Input::LetGo { again: Again::EntersOnce }),
+        ("let go for good", Input::LetGo { again: Again::BeginsAnother }),
         ("tick, in a day", tick()),
         ("the wait is short", Input::WaitShort),
         ("terminated", Input::Terminated { done: true }),
         ("not terminated", Input::Terminated { done: false }),
     ]
+}
+
+/// A tick where an attempt is asked for once and for good.
+fn for_good() -> Input {
+    Input::Tick { heard_at: None, ping_from: noon() - Duration::days(1), again: Again::BeginsAnother }
 }
 
 fn table() -> String {
@@ -108,7 +124,10 @@ fn table() -> String {
         for (name, input) in inputs() {
             let mut stepped = callback.clone();
             let later = match name {
-                "tick, in a minute" | "tick then, heard lately" | "tick then, no ping yet" => seconds(60),
+                "tick, in a minute"
+                | "for good, in a minute"
+                | "tick then, heard lately"
+                | "tick then, no ping yet" => seconds(60),
                 "tick, in ten minutes" => seconds(600),
                 "tick, in a day" => Duration::days(2),
                 _ => Duration::zero(),
@@ -174,12 +193,74 @@ fn an_outage_uses_no_attempt_up_and_writes_once_in_half_a_minute() {
     assert_eq!((callback.attempt, callback.refusals), (1, 0));
 }
 
+/// Scheduled for a second ago, without a lead.
+fn not_due_any_more() -> Callback {
+    let desired = noon() - seconds(1);
+    Callback::scheduled(id(), terms(), Some(me()), desired, desired, None)
+}
+
+fn for_good_submitted(outcome: SubmitOutcome) -> Input {
+    Input::Submitted { attempt: 1, outcome }
+}
+
+#[test]
+fn an_attempt_that_may_have_begun_has_a_minute_to_ask_for_itself_where_asking_again_begins_another() {
+    let begun = || after(not_due_any_more(), Input::Start { lead: Duration::zero(), again: Again::BeginsAnother });
+    let perhaps = for_good_submitted(SubmitOutcome::Perhaps(Again::BeginsAnother));
+    let mut callback = begun();
+    let effects = callback.step(perhaps, noon() + seconds(3)).unwrap();
+    assert_eq!(told(&effects), "save(looked) wake(+63s)");
+    let mut accepted_late = callback.clone();
+    for (at, expected) in [(30, "wake(+63s)"), (62, "wake(+63s)"), (63, "save(lost) want-place")] {
+        assert_eq!(told(&callback.step(for_good(), noon() + seconds(at)).unwrap()), expected, "{at}");
+    }
+    let again = Input::Start { lead: Duration::zero(), again: Again::BeginsAnother };
+    let effects = callback.step(again, noon() + seconds(64)).unwrap();
+    assert_eq!(told(&effects), "save(started) submit#2 wake(+124s)");
+    assert_eq!(callback.refusals, 0, "nobody refused");
+    let late = signal(1, 1, Some("s1"), SignalEvent::Accepted);
+    assert_eq!(callback.step(late.clone(), noon() + seconds(65)), Err(StepError::StaleAttempt));
+    // Asked for in time, it is the one.
+    let effects = accepted_late.step(late, noon() + seconds(62)).unwrap();
+    assert_eq!(told(&effects), "save(accepted) reply(Done) wake(+122s)");
+}
+
+#[test]
+fn a_crash_in_the_middle_of_an_invitation_is_a_perhaps_where_asking_again_begins_another() {
+    let start = Input::Start { lead: Duration::zero(), again: Again::BeginsAnother };
+    let begun = after(not_due_any_more(), start.clone());
+    let reread = || Callback { fate: Fate::Unknown, ..begun.clone() };
+    assert_eq!(told(&reread().step(start.clone(), noon() + seconds(5)).unwrap()), "wake(+59s)");
+    assert_eq!(told(&reread().step(start, noon() + seconds(59)).unwrap()), "save(lost) submit#2 wake(+119s)");
+}
+
+#[test]
+fn what_surely_did_not_arrive_is_asked_for_again_and_uses_no_attempt_up() {
+    let start = Input::Start { lead: Duration::zero(), again: Again::BeginsAnother };
+    let mut callback = after(not_due_any_more(), start.clone());
+    let mut now = noon();
+    for _ in 0..20 {
+        let effects = callback.step(for_good_submitted(SubmitOutcome::NotDone), now).unwrap();
+        let [Effect::WakeAt(again)] = effects.as_slice() else { panic!("{effects:?}") };
+        now = *again;
+        let effects = callback.step(for_good(), now).unwrap();
+        assert!(effects.contains(&Effect::Submit { attempt: 1 }), "{effects:?}");
+        // While it is on its way nobody asks again, whatever the clock says.
+        assert!(!callback.clone().step(for_good(), now).unwrap().contains(&Effect::Submit { attempt: 1 }));
+    }
+    // The session is set aside: the number is free for its next life.
+    callback.step(for_good_submitted(SubmitOutcome::NotDone), now).unwrap();
+    assert_eq!(told(&callback.step(Input::LetGo { again: Again::BeginsAnother }, now).unwrap()), "save(looked)");
+    assert_eq!((callback.attempt, callback.hand_off), (0, HandOff::Idle));
+    assert!(callback.step(start, now).unwrap().contains(&Effect::Submit { attempt: 1 }));
+}
+
 #[test]
 fn a_postponed_callback_waits_even_if_the_lead_grows() {
     let mut callback = not_due();
     let opening = noon() + Duration::minutes(30);
     callback.step(Input::Postpone { until: opening }, noon()).unwrap();
-    let early = Input::Start { lead: Limits::LEAD };
+    let early = Input::Start { lead: Limits::LEAD, again: Again::EntersOnce };
     assert_eq!(callback.step(early.clone(), opening - seconds(1)), Err(StepError::Early(opening)));
     callback.step(early, opening).unwrap();
     assert_eq!((callback.state, callback.start_at), (State::Queued, opening));
@@ -190,7 +271,7 @@ fn a_lead_that_grew_by_the_time_of_the_claim_starts_earlier() {
     let mut callback = not_due();
     let claimed_for = noon() + Duration::minutes(20);
     callback.wake_at = Some(claimed_for);
-    let start = Input::Start { lead: Duration::minutes(40) };
+    let start = Input::Start { lead: Duration::minutes(40), again: Again::EntersOnce };
     assert_eq!(callback.step(start.clone(), claimed_for - seconds(1)), Err(StepError::Early(claimed_for)));
     assert!(callback.step(start, claimed_for).is_ok());
 }
@@ -212,7 +293,7 @@ fn an_answer_that_comes_after_its_attempt_was_given_up_changes_nothing() {
     let lost = after(started(), signal(1, 0, None, SignalEvent::Unknown));
     let second = after(lost.clone(), start());
     for (callback, what) in [(lost, "given up"), (second, "replaced")] {
-        for outcome in [SubmitOutcome::Done, SubmitOutcome::Refused, SubmitOutcome::Perhaps] {
+        for outcome in [SubmitOutcome::Done, SubmitOutcome::Refused, SubmitOutcome::Perhaps(Again::BeginsAnother)] {
             let mut stepped = callback.clone();
             assert_eq!(stepped.step(Input::Submitted { attempt: 1, outcome }, noon()), Ok(vec![]), "{what}");
             assert_eq!(stepped, callback);
@@ -389,7 +470,7 @@ fn the_owner_is_left_what_remains_to_be_done() {
 #[test]
 fn an_immediate_callback_is_submitted_with_its_booking() {
     let mut callback = Callback::immediate(id(), terms(), me(), noon());
-    let effects = callback.start_with_booking(noon());
+    let effects = callback.start_with_booking(Again::EntersOnce, noon());
     assert_eq!(told(&effects), "submit#1 wake(+30s)");
     assert_eq!((callback.version, callback.attempt, callback.hand_off), (1, 1, HandOff::Started));
 }

@@ -5,6 +5,7 @@ use domain::ids::{CallbackId, QueueName, TenantId};
 use domain::ports::AttemptRef;
 use domain::wait::QueueReport;
 
+use super::super::SessionState;
 use super::{Floor, Phase, Queue, Report, Stage};
 use crate::routing::simulator::session::{SERVED, Session};
 use crate::routing::simulator::timeline::Micros;
@@ -38,6 +39,20 @@ impl Floor {
             }
         }
         true
+    }
+
+    /// How the session of an attempt is.
+    pub(in super::super) fn session_state(&self, callback: CallbackId, attempt: u32) -> SessionState {
+        let register = self.registers.get(&callback).filter(|register| register.attempt == attempt);
+        let Some(register) = register else { return SessionState::Gone };
+        if let Some(session) = self.session(register.session).filter(|session| session.phase != Phase::Telling) {
+            return SessionState::Alive(session.tenant);
+        }
+        match register.stage {
+            Stage::Ended(end) if end.reason().is_some() => SessionState::Ended(end.reason()),
+            _ if register.closed => SessionState::Ended(None),
+            _ => SessionState::Gone,
+        }
     }
 
     /// Expected wait in real seconds; a queue that was never used has all its agents free.

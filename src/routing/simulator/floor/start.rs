@@ -81,7 +81,7 @@ impl Floor {
         let Some(register) = self.registers.get(&callback) else { return };
         let attempt = register.attempt;
         let mut dice = self.queue_dice(queue).with_id(callback.as_uuid().as_u128()).with(attempt.into());
-        let accept_at = at + self.times.micros(script::accept(&mut dice));
+        let accept_at = at + self.times.micros(script::accept(&mut dice)) + self.late(invited.outcome);
         let mut session = Session::new(tenant, callback, attempt, self.stamp());
         session.queue = queue;
         session.desired_ms = invited.desired;
@@ -97,6 +97,15 @@ impl Floor {
             queue.sessions += 1;
         }
         self.plan(place, accept_at);
+    }
+
+    /// What the numbers for slow answers make of a start that has none: they ask for their attempt later.
+    fn late(&self, outcome: Outcome) -> Micros {
+        match (self.refusals, outcome) {
+            (Refusals::BySignal, Outcome::OrsAnswersLate) => script::LATE_ACCEPT_SECONDS * 1_000_000,
+            (Refusals::BySignal, Outcome::OrsSlow) => self.times.micros(script::SLOW_START_SECONDS),
+            _ => 0,
+        }
     }
 
     /// Writes the lines that have to be durable before a register is closed; none if it is closed already.

@@ -261,7 +261,7 @@ fn a_full_floor_lets_nothing_in_and_changes_nothing() {
     run.floor.close(id(9), run.now());
     assert_eq!(run.start(4, 0, 0), Admission::Full("too many callbacks"));
     assert!(run.floor.closing(tenant(), id(10), 0, &mut lines).is_err());
-    let asked = |n| AttemptRef { tenant: tenant(), id: id(n), attempt: 1 };
+    let asked = |n| AttemptRef { tenant: tenant(), id: id(n), attempt: 1, session: None };
     assert!(!run.floor.ping(&[asked(7), asked(8)]), "no room for two answers");
 }
 

@@ -5,10 +5,9 @@ use domain::search::Order;
 use uuid::Uuid;
 
 use super::super::pool::Reader;
-use super::super::queries::sql_limit;
 use super::super::statement::{Bind, first, rows, statements};
 use super::Hunt;
-use crate::stores::rows::{FORMAT, millis, stored};
+use crate::stores::rows::{FORMAT, sql_limit, stored};
 use crate::stores::search::{IDS_OF_STREAM, Lists, MAX_STREAMS, Part, STRETCH, SeenRow, uuid};
 
 /// Callbacks without an owner that are looked at for those on their way to an agent. One of these is due, so it comes
@@ -69,7 +68,7 @@ impl Reader {
             Lists::None => Ok(None),
             Lists::ByState => {
                 let most = MAX_UNOWNED + 1;
-                let due: Option<(i64,)> = first::<UnownedDue, _>(&mut self.connection, &[most.into()]).await?;
+                let due: Option<(i64,)> = first::<UnownedDue, _>(&self.connection, &[most.into()]).await?;
                 let few = due.is_none_or(|(count,)| count < most);
                 Ok(few.then(|| vec![List::Active, List::Parked]))
             }
@@ -87,7 +86,7 @@ impl Reader {
 
     async fn queues_of(&mut self, tenant: i64) -> Result<Vec<i64>, StoreError> {
         let binds = [tenant.into(), sql_limit(MAX_STREAMS + 1).into()];
-        let found: Vec<(i64,)> = rows::<QueuesOfTenant, _>(&mut self.connection, &binds).await?;
+        let found: Vec<(i64,)> = rows::<QueuesOfTenant, _>(&self.connection, &binds).await?;
         Ok(found.into_iter().map(|(key,)| key).collect())
     }
 
@@ -115,20 +114,8 @@ impl Reader {
             Order::NewestFirst => Uuid::nil(),
             Order::OldestFirst => Uuid::max(),
         });
-        let (queues, phones) = (hunt.queue_range(), hunt.phone_range());
-        let binds = [
-            Bind::Bytes(from.as_bytes()),
-            Bind::Bytes(until.as_bytes()),
-            hunt.tenant.into(),
-            FORMAT.into(),
-            millis(hunt.search.desired.start).into(),
-            millis(hunt.search.desired.end).into(),
-            hunt.state_bits().into(),
-            queues.0.into(),
-            queues.1.into(),
-            phones.0.into(),
-            phones.1.into(),
-        ];
+        let mut binds = vec![Bind::Bytes(from.as_bytes()), Bind::Bytes(until.as_bytes())];
+        binds.extend(hunt.conditions().map(Bind::from));
         let rows = match order {
             Order::NewestFirst => rows::<OlderRows, SeenRow>(connection, &binds).await?,
             Order::OldestFirst => rows::<NewerRows, SeenRow>(connection, &binds).await?,

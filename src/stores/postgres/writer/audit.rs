@@ -11,8 +11,9 @@ use super::super::statement::{execute, first, statements};
 use super::Batch;
 pub(super) use crate::stores::audit::Noted;
 use crate::stores::audit::hash;
+use crate::stores::binds;
 use crate::stores::command::erasure::TidyRows;
-use crate::stores::rows::{millis, stored};
+use crate::stores::rows::stored;
 
 statements! {
     HeadOf = "SELECT seq, hash FROM audit_heads WHERE tenant = ?";
@@ -51,17 +52,7 @@ impl Batch<'_> {
         let noted = Noted::behind(tenant, last, &before, new);
         let entry = &noted.entry;
         let seq = stored(entry.seq).into();
-        let binds = [
-            key.into(),
-            seq,
-            millis(entry.at).into(),
-            entry.act.as_str().into(),
-            entry.actor.as_str().into(),
-            entry.subject.as_str().into(),
-            entry.details.as_str().into(),
-            entry.hash.as_slice().into(),
-        ];
-        execute::<AddEntry>(self.connection, &binds).await?;
+        execute::<AddEntry>(self.connection, &binds::audit_entry(key, entry)).await?;
         let binds = [key.into(), seq, entry.hash.as_slice().into(), NO_HASH.as_slice().into()];
         execute::<MoveHead>(self.connection, &binds).await?;
         self.noted.push(noted);

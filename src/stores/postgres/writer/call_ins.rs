@@ -19,6 +19,7 @@ use super::super::locks::{Locks, Topic};
 use super::super::statement::{Bind, execute, first, rows, statements};
 use super::Batch;
 use super::upkeep::RemoveDetails;
+use crate::stores::call_ins::Proof;
 use crate::stores::command::call_ins::{CallInCommand, CallInOutcome, Tidy};
 use crate::stores::idempotency::{Keyed, Known, Operation};
 use crate::stores::rows::{CallInRow, RowKey, millis, stored_number};
@@ -154,11 +155,9 @@ impl Batch<'_> {
         if by_number && search.number.is_none() {
             return Ok(None);
         }
-        let call = &search.matching.call;
         let (tenant, group, at) = (search.tenant.into(), search.group.into(), millis(search.matching.at).into());
         let number: Bind<'_> = search.number.filter(|_| by_number).into();
-        let code = call.code.value().filter(|_| criteria.has(Criterion::AccessCode)).map(i64::from);
-        let caller = call.ani.value().filter(|_| criteria.has(Criterion::Ani)).map(stored_number);
+        let Proof { code, caller } = Proof::of(&search.matching.call, criteria);
         let found: Option<(Vec<u8>,)> = match (code, caller) {
             (Some(code), caller) => {
                 let binds = [tenant, code.into(), caller.into(), number, group, at];

@@ -28,8 +28,13 @@ statements! {
 }
 
 impl Batch<'_> {
-    /// Places, the holds that are gone, and the grids that were named.
-    pub(super) async fn write_places(&mut self, view: &View, gone_holds: &[Vec<u8>]) -> Sql<()> {
+    /// Prepares what [`Self::write_slots`] sends.
+    pub(super) async fn ready_slots(&self) -> Sql<()> {
+        self.connection.ready::<WriteSlots>().await
+    }
+
+    /// Queue, start, and places taken, of the slots in which that has changed.
+    pub(super) fn changed_places(&mut self, view: &View) -> Vec<(i64, i64, i64)> {
         let mut changed: Vec<(i64, i64, i64)> = Vec::new();
         for ((queue, start), places) in &view.slots {
             if places.booked > 0 {
@@ -40,13 +45,22 @@ impl Batch<'_> {
             }
         }
         changed.sort_unstable();
-        if !changed.is_empty() {
-            let queues: Vec<i64> = changed.iter().map(|(queue, ..)| *queue).collect();
-            let starts: Vec<i64> = changed.iter().map(|(_, start, _)| *start).collect();
-            let booked: Vec<i64> = changed.iter().map(|(.., booked)| *booked).collect();
-            let binds = [queues.as_slice().into(), starts.as_slice().into(), booked.as_slice().into()];
-            execute::<WriteSlots>(self.connection, &binds).await?;
+        changed
+    }
+
+    pub(super) async fn write_slots(&self, changed: &[(i64, i64, i64)]) -> Sql<()> {
+        if changed.is_empty() {
+            return Ok(());
         }
+        let queues: Vec<i64> = changed.iter().map(|(queue, ..)| *queue).collect();
+        let starts: Vec<i64> = changed.iter().map(|(_, start, _)| *start).collect();
+        let booked: Vec<i64> = changed.iter().map(|(.., booked)| *booked).collect();
+        let binds = [queues.as_slice().into(), starts.as_slice().into(), booked.as_slice().into()];
+        execute::<WriteSlots>(self.connection, &binds).await.map(drop)
+    }
+
+    /// The holds that are gone, and the grids that were named.
+    pub(super) async fn write_places(&mut self, view: &View, gone_holds: &[Vec<u8>]) -> Sql<()> {
         if !gone_holds.is_empty() {
             let gone: Vec<&[u8]> = gone_holds.iter().map(Vec::as_slice).collect();
             execute::<RemoveHolds>(self.connection, &[gone.as_slice().into()]).await?;

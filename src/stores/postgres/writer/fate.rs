@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,6 +29,10 @@ statements! {
     // The process may be somebody else's by now: only if it is still in that very transaction.
     EndIt = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE pid = ? AND backend_xid::text::bigint = ?::bigint % 4294967296";
+    WriteBatch = "INSERT INTO writers (id, batch, at)
+        VALUES (?, ?, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+        ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at
+        RETURNING txid_current(), pg_backend_pid()";
     LastBatch = "SELECT batch FROM writers WHERE id = ?";
     RemoveGone = "DELETE FROM writers WHERE id IN (SELECT id FROM writers
         WHERE at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000
@@ -44,7 +49,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new() -> Self {
-        // Positive: it stands in a text.
+        // Positive, so that it reads well.
         let id = Uuid::new_v4().as_u64_pair().0 >> 1;
         Self { id: id.cast_signed(), batches: 0 }
     }
@@ -57,18 +62,13 @@ impl Identity {
     pub(super) async fn begin(&mut self, connection: &mut Connection) -> Sql<Transaction> {
         self.batches += 1;
         let (writer, batch) = (self.id, self.batches);
-        let begin = format!(
-            "BEGIN; INSERT INTO writers (id, batch, at) \
-             VALUES ({writer}, {batch}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
-             ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at; \
-             SELECT txid_current(), pg_backend_pid()"
-        );
-        let row = connection.ask(&begin).await?;
-        let mut numbers = row.iter().map(|value| value.as_deref().and_then(|text| text.parse().ok()));
-        match (numbers.next().flatten(), numbers.next().flatten()) {
-            (Some(number), Some(process)) => Ok(Transaction { number, process, writer, batch }),
-            _ => Err(SqlError::Unreadable("a transaction has no number".to_owned())),
-        }
+        connection.ready::<WriteBatch>().await?;
+        let binds = [writer.into(), batch.into()];
+        let begun = try_join(connection.run("BEGIN"), first::<WriteBatch, (i64, i64)>(connection, &binds)).await?;
+        let ((), Some((number, process))) = begun else {
+            return Err(SqlError::Unreadable("a transaction has no number".to_owned()));
+        };
+        Ok(Transaction { number, process, writer, batch })
     }
 }
 
@@ -110,12 +110,12 @@ impl Transaction {
 
     /// Whether it was committed; none if that is still open.
     async fn ask(&self, dialer: &Dialer) -> Sql<Option<bool>> {
-        let mut connection = dialer.dial().await?;
-        let status = first::<Status, (Option<String>,)>(&mut connection, &[self.number.into()]).await;
+        let connection = dialer.dial().await?;
+        let status = first::<Status, (Option<String>,)>(&connection, &[self.number.into()]).await;
         match status {
             Ok(Some((Some(status),))) if status == "in progress" => {
                 let binds = [self.process.into(), self.number.into()];
-                return first::<EndIt, (bool,)>(&mut connection, &binds).await.map(|_| None);
+                return first::<EndIt, (bool,)>(&connection, &binds).await.map(|_| None);
             }
             Ok(_) => {}
             // A server that has lost the end of what it knew, as one that stands in for another, takes the number for one
@@ -123,7 +123,7 @@ impl Transaction {
             Err(error) if error.says_rolled_back() => {}
             Err(error) => return Err(error),
         }
-        let last: Option<(i64,)> = first::<LastBatch, _>(&mut connection, &[self.writer.into()]).await?;
+        let last: Option<(i64,)> = first::<LastBatch, _>(&connection, &[self.writer.into()]).await?;
         Ok(Some(last == Some((self.batch,))))
     }
 }

@@ -15,6 +15,7 @@ use super::super::errors::Sql;
 use super::super::locks::Locks;
 use super::super::statement::{Bind, execute, first, rows, statements};
 use super::Batch;
+use crate::stores::binds;
 use crate::stores::command::Outcome;
 use crate::stores::command::notices::{ClaimRows, ForgetRows, NoticeCommand, WEBHOOK_LANE, push_note};
 use crate::stores::rows::{millis, stored};
@@ -148,14 +149,7 @@ impl Batch<'_> {
         if let (Some(told), Some(callback)) = (&settle.told, &callback) {
             let seq = self.next_place(tenant).await?;
             let note = push_note(told.event, told.result);
-            let binds = [
-                seq.into(),
-                i64::from(Kind::Push.code()).into(),
-                millis(settle.at).into(),
-                note.as_str().into(),
-                tenant.into(),
-                stored(settle.key.seq).into(),
-            ];
+            let binds = binds::told(seq, tenant, settle, &note);
             execute::<AddFollowing>(self.connection, &binds).await?;
             self.owe_messages(tenant, &told.endpoints, seq, Some(callback), settle.at).await?;
             settled.released |= !told.endpoints.is_empty();

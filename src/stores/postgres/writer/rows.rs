@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use domain::callback::{Callback, Cause, Reason, State};
 use domain::ids::SessionId;
 use domain::ports::Change;
+use futures::future::try_join4;
 use uuid::Uuid;
 
 use super::super::errors::{Sql, SqlError};
@@ -169,14 +170,43 @@ impl<'a> Columns<'a> {
             turn_until: each(all, turn_until),
         }
     }
+
+    /// Where each of them stands: what a booking and a step write in the same order.
+    fn standing(&self) -> [Bind<'_>; 14] {
+        [
+            self.state.as_slice().into(),
+            self.hand_off.as_slice().into(),
+            self.attempt.as_slice().into(),
+            self.refusals.as_slice().into(),
+            self.last_seq.as_slice().into(),
+            self.dialled.as_slice().into(),
+            self.owes_terminate.as_slice().into(),
+            self.desired_time.as_slice().into(),
+            self.expires_at.as_slice().into(),
+            self.start_at.as_slice().into(),
+            self.wake_at.as_slice().into(),
+            self.owner.as_slice().into(),
+            self.ended_at.as_slice().into(),
+            self.slot.as_slice().into(),
+        ]
+    }
 }
 
 impl Batch<'_> {
     /// Writes what was decided. What takes locks of its own, counters and heads, comes last and sorted.
     pub(super) async fn write(&mut self, run: Run<'_>) -> Sql<()> {
-        self.write_books(&run.books).await?;
-        self.write_changes(&run.changes).await?;
-        self.add_histories(&histories(&run)).await?;
+        let details = self.add_details(&run.books).await?;
+        let (histories, places) = (histories(&run), self.changed_places(&run.view));
+        self.ready().await?;
+        let work = &*self;
+        // In one message.
+        try_join4(
+            work.write_books(&run.books, &details),
+            work.write_changes(&run.changes),
+            work.add_histories(&histories),
+            work.write_slots(&places),
+        )
+        .await?;
         self.write_places(&run.view, &run.gone_holds).await?;
         self.write_counts(&run).await?;
         for (change, key) in &run.changes {
@@ -187,11 +217,18 @@ impl Batch<'_> {
         self.announce(&run.announced).await
     }
 
-    async fn write_books(&mut self, books: &[(&Book, QueueKey)]) -> Sql<()> {
+    /// Prepares what is sent at once.
+    async fn ready(&self) -> Sql<()> {
+        self.connection.ready::<AddCallbacks>().await?;
+        self.connection.ready::<ChangeCallbacks>().await?;
+        self.connection.ready::<AddHistories>().await?;
+        self.ready_slots().await
+    }
+
+    async fn write_books(&self, books: &[(&Book, QueueKey)], details: &[Option<i64>]) -> Sql<()> {
         if books.is_empty() {
             return Ok(());
         }
-        let details = self.add_details(books).await?;
         let all: Vec<_> = books.iter().map(|(book, key)| (&book.callback, *key)).collect();
         let columns = Columns::of(&all);
         let queues: Vec<i64> = books.iter().map(|(_, key)| key.queue).collect();
@@ -199,34 +236,23 @@ impl Batch<'_> {
         let seconds = |book: &Book| book.callback.originated.map(|it| i64::from(it.within_seconds));
         let turn_seconds: Vec<Option<i64>> = books.iter().map(|(book, _)| seconds(book)).collect();
         let id_bytes = bytes(&columns.ids);
-        let binds: [Bind<'_>; 26] = [
+        let mut binds: Vec<Bind<'_>> = vec![
             FORMAT.into(),
             id_bytes.as_slice().into(),
             columns.version.as_slice().into(),
             columns.tenants.as_slice().into(),
             queues.as_slice().into(),
             phones.as_slice().into(),
-            columns.state.as_slice().into(),
-            columns.hand_off.as_slice().into(),
-            columns.attempt.as_slice().into(),
-            columns.refusals.as_slice().into(),
-            columns.last_seq.as_slice().into(),
-            columns.dialled.as_slice().into(),
-            columns.owes_terminate.as_slice().into(),
-            columns.desired_time.as_slice().into(),
-            columns.expires_at.as_slice().into(),
-            columns.start_at.as_slice().into(),
-            columns.wake_at.as_slice().into(),
-            columns.owner.as_slice().into(),
-            columns.ended_at.as_slice().into(),
-            columns.slot.as_slice().into(),
-            columns.session.as_slice().into(),
+        ];
+        binds.extend(columns.standing());
+        binds.extend([
+            Bind::from(columns.session.as_slice()),
             columns.reason.as_slice().into(),
-            details.as_slice().into(),
+            details.into(),
             columns.devices.as_slice().into(),
             turn_seconds.as_slice().into(),
             columns.turn_until.as_slice().into(),
-        ];
+        ]);
         execute::<AddCallbacks>(self.connection, &binds).await.map(drop)
     }
 
@@ -248,7 +274,7 @@ impl Batch<'_> {
         Ok(books.iter().map(|(book, _)| if has(book) { numbers.next() } else { None }).collect())
     }
 
-    async fn write_changes(&mut self, changes: &[(Cow<'_, Change>, QueueKey)]) -> Sql<()> {
+    async fn write_changes(&self, changes: &[(Cow<'_, Change>, QueueKey)]) -> Sql<()> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -258,32 +284,21 @@ impl Batch<'_> {
         let owners: Vec<Option<i64>> =
             changes.iter().map(|(change, _)| change.expected_owner.map(|owner| owner.0)).collect();
         let id_bytes = bytes(&columns.ids);
-        let binds: [Bind<'_>; 24] = [
+        let mut binds: Vec<Bind<'_>> = vec![
             id_bytes.as_slice().into(),
             columns.tenants.as_slice().into(),
             versions.as_slice().into(),
             owners.as_slice().into(),
             columns.version.as_slice().into(),
-            columns.state.as_slice().into(),
-            columns.hand_off.as_slice().into(),
-            columns.attempt.as_slice().into(),
-            columns.refusals.as_slice().into(),
-            columns.last_seq.as_slice().into(),
-            columns.dialled.as_slice().into(),
-            columns.owes_terminate.as_slice().into(),
-            columns.desired_time.as_slice().into(),
-            columns.expires_at.as_slice().into(),
-            columns.start_at.as_slice().into(),
-            columns.wake_at.as_slice().into(),
-            columns.owner.as_slice().into(),
-            columns.ended_at.as_slice().into(),
-            columns.slot.as_slice().into(),
-            columns.session.as_slice().into(),
+        ];
+        binds.extend(columns.standing());
+        binds.extend([
+            Bind::from(columns.session.as_slice()),
             columns.reason.as_slice().into(),
             columns.devices.as_slice().into(),
             columns.turn_until.as_slice().into(),
             FORMAT.into(),
-        ];
+        ]);
         let written: Vec<(Vec<u8>,)> = rows::<ChangeCallbacks, _>(self.connection, &binds).await?;
         if written.len() != changes.len() {
             return Err(SqlError::Again("a locked callback has changed"));
@@ -296,7 +311,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) async fn add_histories(&mut self, entries: &Histories) -> Sql<()> {
+    pub(super) async fn add_histories(&self, entries: &Histories) -> Sql<()> {
         if entries.ids.is_empty() {
             return Ok(());
         }

@@ -18,6 +18,7 @@ use super::notices::Announced;
 use crate::stores::command::Book;
 use crate::stores::judge::{Judge, Verdict};
 use crate::stores::rows::{check_format, millis, stored};
+use crate::testing::{self, Rule};
 
 /// Bookings and steps that follow each other, decided and not written yet.
 #[derive(Default)]
@@ -208,9 +209,12 @@ impl<'b> Run<'b> {
             return Err(SaveError::NotFound);
         };
         check_format(seen.format).map_err(SaveError::from)?;
-        if !View::is_as_known(seen, change.expected_version, change.expected_owner) {
+        let broken =
+            testing::is_broken(Rule::Version) || testing::is_broken(Rule::Owner) && change.expected_owner.is_some();
+        if !broken && !View::is_as_known(seen, change.expected_version, change.expected_owner) {
             return Err(SaveError::Conflict);
         }
+        let forced = broken.then(|| View::whatever_is_known(seen, change));
         if stays(change) && self.view.is_counted_by_another(key.queue, change.grid) {
             return Err(SaveError::Conflict);
         }
@@ -222,7 +226,7 @@ impl<'b> Run<'b> {
                 Taken::OtherGrid => return Err(SaveError::Conflict),
             }
         }
-        self.change(Cow::Borrowed(change), key);
+        self.change(forced.map_or(Cow::Borrowed(change), Cow::Owned), key);
         Ok(())
     }
 

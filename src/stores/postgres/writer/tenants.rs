@@ -14,6 +14,7 @@ use super::super::locks::{Locks, Topic};
 use super::super::statement::{Bind, Text, execute, first, statements};
 use super::super::tenants::FindDocument;
 use super::{Batch, RaiseEpoch};
+use crate::stores::binds;
 use crate::stores::command::tenants::{Apply, BY_COMMAND};
 use crate::stores::rows::settings::scope_bits;
 use crate::stores::rows::{millis, whole};
@@ -176,14 +177,7 @@ impl Batch<'_> {
     async fn change_credential(&mut self, tenant: i64, change: &CredentialChange) -> Sql<()> {
         match change {
             CredentialChange::Put { credential, sealed } => {
-                let binds = [
-                    tenant.into(),
-                    credential.kind.name().into(),
-                    credential.name.as_str().into(),
-                    credential.fingerprint.as_str().into(),
-                    sealed.as_slice().into(),
-                    millis(credential.updated_at).into(),
-                ];
+                let binds = binds::sealed(tenant, credential, sealed);
                 execute::<PutCredential>(self.connection, &binds).await.map(drop)
             }
             CredentialChange::Remove { kind, name } => {
@@ -195,15 +189,7 @@ impl Batch<'_> {
 
     async fn keep_key(&mut self, tenant: i64, key: &ApiKey) -> Sql<()> {
         let uuid = key.id.as_uuid();
-        let binds = [
-            uuid.as_bytes().as_slice().into(),
-            tenant.into(),
-            key.hash.as_slice().into(),
-            key.label.as_str().into(),
-            scope_bits(&key.scopes).into(),
-            millis(key.created_at).into(),
-            key.revoked_at.map(millis).into(),
-        ];
+        let binds = binds::api_key(tenant, uuid.as_bytes(), key);
         execute::<AddApiKey>(self.connection, &binds).await.map(drop)
     }
 

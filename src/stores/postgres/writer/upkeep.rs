@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::super::errors::Sql;
 use super::super::locks::{Locks, Topic};
-use super::super::queries::callback_id;
+
 use super::super::statement::{execute, first, rows, statements};
 use super::Batch;
 use super::rows::{Entry, Histories};
 use crate::stores::command::recount::{Moves, Naming};
 use crate::stores::command::{Forget, Own, Remove};
-use crate::stores::rows::{FORMAT, millis};
+use crate::stores::rows::{FORMAT, callback_id, millis};
 
 statements! {
     // A claim moves the start instant, and `wake_at` with it, and finds its row without an owner.

@@ -148,11 +148,11 @@ async fn one_request_too_many_is_refused_at_once_and_another_tenant_finds_room()
     let mut slow = pin!(readers.read(request));
     make(&mut slow);
     has_begun.recv().unwrap();
-    let greedy = || Box::pin(readers.read_for(tenant("greedy"), count));
+    let greedy = || Box::pin(readers.read_in(Some(tenant("greedy")), count));
     let mut waiting: Vec<_> = (0..MAX_WAITING - MAX_WAITING / 8).map(|_| greedy()).collect();
     waiting.iter_mut().for_each(|request| make(&mut request.as_mut()));
     assert_eq!(greedy().await, Err(StoreError::NotDone("too many reads are waiting".to_owned())));
-    let mut modest = pin!(readers.read_for(tenant("modest"), count));
+    let mut modest = pin!(readers.read_in(Some(tenant("modest")), count));
     make(&mut modest);
     end.send(()).unwrap();
     assert_eq!(modest.await, Ok(0));
@@ -173,7 +173,7 @@ async fn whoever_asks_for_little_waits_for_one_of_each_other_tenant() {
     let taken: Arc<Mutex<Vec<&str>>> = Arc::default();
     let ask = |name: &'static str| {
         let taken = taken.clone();
-        let mut asked = Box::pin(readers.read_for(tenant(name), move |reader: &mut Reader| {
+        let mut asked = Box::pin(readers.read_in(Some(tenant(name)), move |reader: &mut Reader| {
             taken.lock().unwrap().push(name);
             count(reader)
         }));
@@ -201,19 +201,19 @@ async fn whoever_asks_for_little_waits_for_one_of_each_other_tenant() {
 async fn a_turn_does_not_bring_a_request_into_an_older_snapshot() {
     let (_folder, mut writer, readers) = start(1, Manner::Snapshot);
     let (hold, has_begun, end_hold) = slow();
-    let mut hold = pin!(readers.read_for(tenant("noisy"), hold));
+    let mut hold = pin!(readers.read_in(Some(tenant("noisy")), hold));
     make(&mut hold);
     has_begun.recv().unwrap();
-    let mut older: Vec<_> = (0..3).map(|_| Box::pin(readers.read_for(tenant("noisy"), count))).collect();
+    let mut older: Vec<_> = (0..3).map(|_| Box::pin(readers.read_in(Some(tenant("noisy")), count))).collect();
     older.iter_mut().for_each(|request| make(&mut request.as_mut()));
     let (between, between_has_begun, end_between) = slow();
-    let mut between = pin!(readers.read_for(tenant("loud"), between));
+    let mut between = pin!(readers.read_in(Some(tenant("loud")), between));
     make(&mut between);
     end_hold.send(()).unwrap();
     between_has_begun.recv().unwrap();
     // The snapshot is older than this row, and the next turn is of a request that is younger.
     execute::<AddNumber>(&mut writer, &[]).unwrap();
-    let mut younger = pin!(readers.read_for(tenant("quiet"), count));
+    let mut younger = pin!(readers.read_in(Some(tenant("quiet")), count));
     make(&mut younger);
     end_between.send(()).unwrap();
     assert_eq!(younger.await, Ok(1));

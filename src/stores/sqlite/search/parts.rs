@@ -7,11 +7,10 @@ use domain::ports::StoreError;
 use domain::search::Order;
 use uuid::Uuid;
 
-use super::super::queries::sql_limit;
 use super::super::readers::{Reader, not_read};
-use super::super::rows::{FORMAT, millis, stored};
 use super::super::statement::{Bind, first, rows, statements};
 use super::Hunt;
+use crate::stores::rows::{FORMAT, sql_limit, stored};
 use crate::stores::search::{IDS_OF_STREAM, Part, STRETCH, SeenRow, uuid};
 
 statements! {
@@ -72,20 +71,8 @@ impl Reader {
         }
         .map_err(not_read)?;
         let Some((Some(end), count)) = end else { return Ok(Part { rows: Vec::new(), end: None, looked_at: 0 }) };
-        let (queues, phones) = (hunt.queue_range(), hunt.phone_range());
-        let binds = [
-            Bind::Bytes(from.as_bytes()),
-            Bind::Bytes(&end),
-            hunt.tenant.into(),
-            FORMAT.into(),
-            millis(hunt.search.desired.start).into(),
-            millis(hunt.search.desired.end).into(),
-            hunt.state_bits().into(),
-            queues.0.into(),
-            queues.1.into(),
-            phones.0.into(),
-            phones.1.into(),
-        ];
+        let mut binds = vec![Bind::Bytes(from.as_bytes()), Bind::Bytes(&end)];
+        binds.extend(hunt.conditions().map(Bind::from));
         let found = match order {
             Order::NewestFirst => rows::<OlderRows, SeenRow>(connection, &binds),
             Order::OldestFirst => rows::<NewerRows, SeenRow>(connection, &binds),

@@ -7,12 +7,13 @@ use domain::audit::Act;
 use domain::ids::TenantId;
 use domain::ports::NewEntry;
 
-use super::super::erasure::TidyRows;
 use super::super::names::FreshNames;
-use super::super::rows::{millis, stored};
+use super::super::rows::stored;
 use super::super::statement::{execute, first, statements};
 use super::Writer;
 pub(super) use crate::stores::audit::Noted;
+use crate::stores::binds;
+use crate::stores::command::erasure::TidyRows;
 
 statements! {
     HeadOf -> (BigInt, Binary) = "SELECT seq, hash FROM audit_heads WHERE tenant = ?";
@@ -37,17 +38,7 @@ impl Writer {
         let noted = Noted::behind(tenant, last, &before, new);
         let entry = &noted.entry;
         let seq = stored(entry.seq).into();
-        let binds = [
-            key.into(),
-            seq,
-            millis(entry.at).into(),
-            entry.act.as_str().into(),
-            entry.actor.as_str().into(),
-            entry.subject.as_str().into(),
-            entry.details.as_str().into(),
-            entry.hash.as_slice().into(),
-        ];
-        execute::<AddEntry>(&mut self.connection, &binds)?;
+        execute::<AddEntry>(&mut self.connection, &binds::audit_entry(key, entry))?;
         execute::<MoveHead>(&mut self.connection, &[key.into(), seq, entry.hash.as_slice().into()])?;
         self.noted.push(noted);
         Ok(())

@@ -12,11 +12,14 @@ use domain::call_in::{Criteria, Criterion};
 use domain::ids::{CallInId, TenantId};
 use domain::ports::Matching;
 
-use super::super::call_ins::{CallInCommand, CallInOutcome, CallInRow, LoadCallIn, RowKey, Tidy, stored_number};
+use super::super::call_ins::LoadCallIn;
 use super::super::rows::millis;
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
 use super::idempotency::{Keyed, Keys as _, Known, Operation};
+use crate::stores::call_ins::Proof;
+use crate::stores::command::call_ins::{CallInCommand, CallInOutcome, Tidy};
+use crate::stores::rows::{CallInRow, RowKey, stored_number};
 
 statements! {
     FindGroup -> (BigInt) = "SELECT key FROM call_in_groups WHERE tenant = ? AND name = ?";
@@ -122,11 +125,9 @@ impl Writer {
         if by_number && search.number.is_none() {
             return Ok(None);
         }
-        let call = &search.matching.call;
         let (tenant, group, at) = (search.tenant.into(), search.group.into(), millis(search.matching.at).into());
         let number: Bind<'_> = search.number.filter(|_| by_number).into();
-        let code = call.code.value().filter(|_| criteria.has(Criterion::AccessCode)).map(i64::from);
-        let caller = call.ani.value().filter(|_| criteria.has(Criterion::Ani)).map(stored_number);
+        let Proof { code, caller } = Proof::of(&search.matching.call, criteria);
         let connection = &mut self.connection;
         let found: Option<(Vec<u8>,)> = match (code, caller) {
             (Some(code), caller) => {

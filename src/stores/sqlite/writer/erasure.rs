@@ -8,13 +8,16 @@ use domain::ports::{Erasing, StoreError};
 use uuid::Uuid;
 
 use super::super::command::Outcome;
-use super::super::erasure::{Begun, LoadReceipt, PrivacyCommand, ReceiptRow, RemoveRows, receipt};
+use super::super::erasure::LoadReceipt;
 use super::super::names::FreshNames;
 use super::super::rows::{millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
 use super::upkeep::{RemoveHistory, RemoveValue};
+use crate::stores::binds;
+use crate::stores::command::erasure::{Begun, PrivacyCommand, RemoveRows};
 use crate::stores::erasure::act;
+use crate::stores::rows::{ReceiptRow, receipt};
 
 statements! {
     FindOpen -> (Binary) = "SELECT id FROM erasures WHERE tenant = ? AND fingerprint = ? AND finished_at IS NULL";
@@ -62,22 +65,17 @@ impl Writer {
     /// A new erasure, or the one of the same number that was broken off.
     fn begin_erasure(&mut self, erasing: &Erasing) -> QueryResult<Begun> {
         let tenant = FreshNames::resolve_tenant(&mut self.connection, erasing.tenant)?;
-        let cancelled = stored(erasing.cancelled).into();
         let binds = [tenant.into(), erasing.fingerprint.as_slice().into()];
         if let Some((id,)) = first::<FindOpen, (Vec<u8>,)>(&mut self.connection, &binds)? {
-            execute::<Reopen>(&mut self.connection, &[cancelled, tenant.into(), id.as_slice().into()])?;
+            execute::<Reopen>(
+                &mut self.connection,
+                &[stored(erasing.cancelled).into(), tenant.into(), id.as_slice().into()],
+            )?;
             let id = Uuid::from_slice(&id).map_err(unreadable)?;
             return Ok(Begun { id: ErasureId::from_uuid(id), resumed: true });
         }
         let id = erasing.id.as_uuid();
-        let binds = [
-            tenant.into(),
-            id.as_bytes().as_slice().into(),
-            erasing.fingerprint.as_slice().into(),
-            erasing.actor.as_str().into(),
-            millis(erasing.at).into(),
-            cancelled,
-        ];
+        let binds = binds::begun(tenant, id.as_bytes(), erasing);
         execute::<Open>(&mut self.connection, &binds)?;
         Ok(Begun { id: erasing.id, resumed: false })
     }
@@ -137,18 +135,7 @@ impl Writer {
 
     fn count_removed(&mut self, tenant: i64, erasure: ErasureId, counts: Counts) -> QueryResult<()> {
         let id = erasure.as_uuid();
-        let binds = [
-            stored(counts.callbacks).into(),
-            stored(counts.blinded).into(),
-            stored(counts.history).into(),
-            stored(counts.details).into(),
-            stored(counts.call_ins).into(),
-            stored(counts.notices).into(),
-            stored(counts.counted_values).into(),
-            stored(counts.idempotency_keys).into(),
-            tenant.into(),
-            id.as_bytes().as_slice().into(),
-        ];
+        let binds = binds::removed(&counts, tenant, id.as_bytes());
         execute::<CountRemoved>(&mut self.connection, &binds).map(|_| ())
     }
 
@@ -163,14 +150,7 @@ impl Writer {
         let Some(key) = self.names.tenant_unlearned(&mut self.connection, tenant)? else { return Ok(Ok(None)) };
         let uuid = id.as_uuid();
         let bytes = Bind::Bytes(uuid.as_bytes());
-        let binds = [
-            at.into(),
-            stored(search.bytes).into(),
-            i64::from(search.rewritten).into(),
-            stored(search.found).into(),
-            key.into(),
-            bytes,
-        ];
+        let binds = binds::finished(at, search, key, uuid.as_bytes());
         let closed: Option<(Vec<u8>,)> = first::<Close, _>(&mut self.connection, &binds)?;
         let row: Option<ReceiptRow> = first::<LoadReceipt, _>(&mut self.connection, &[key.into(), bytes])?;
         let receipt = match row.map(|row| receipt(Keeper::Folder, tenant, row)).transpose() {

@@ -9,7 +9,6 @@ use domain::ids::{HoldId, TenantId};
 use domain::ports::{Held, Holding};
 
 use super::super::command::Outcome;
-use super::super::holds::{HoldCommand, HoldMoves};
 use super::super::judge::places_taken_at;
 use super::super::names::QueueKey;
 use super::super::rows::millis;
@@ -18,6 +17,7 @@ use super::Writer;
 use super::booking::{Taken, give_slot_back};
 use super::idempotency::{Keyed, Keys as _, Known, Operation};
 use super::recount::{AddPlace, IsCountedBy};
+use crate::stores::command::holds::{HoldCommand, HoldMoves};
 use crate::stores::judge::HoldRow;
 
 statements! {

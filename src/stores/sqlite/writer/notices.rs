@@ -9,11 +9,12 @@ use domain::notices::{Detail, Ending, Verdict};
 use domain::ports::{EndpointMood, Renew, Settle, Settled};
 use domain::webhooks::FAILING_MAX;
 
-use super::super::command::Outcome;
-use super::super::notices::{ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, WEBHOOK_LANE, push_note};
 use super::super::rows::{implied_code, millis, stored};
 use super::super::statement::{Bind, execute, first, statements};
 use super::Writer;
+use crate::stores::binds;
+use crate::stores::command::Outcome;
+use crate::stores::command::notices::{ClaimRows, ForgetRows, NoticeCommand, PUSH_LANE, WEBHOOK_LANE, push_note};
 
 // Without statistics SQLite would rather walk through a whole lane than use the index of what is owed: it is named
 // where it is meant.
@@ -166,14 +167,7 @@ impl Writer {
         if let (Some(told), Some(callback)) = (&settle.told, &callback) {
             let seq = next_place(&mut self.connection, tenant)?;
             let note = push_note(told.event, told.result);
-            let binds = [
-                seq.into(),
-                i64::from(Kind::Push.code()).into(),
-                millis(settle.at).into(),
-                note.as_str().into(),
-                tenant.into(),
-                stored(settle.key.seq).into(),
-            ];
+            let binds = binds::told(seq, tenant, settle, &note);
             execute::<AddFollowing>(&mut self.connection, &binds)?;
             for endpoint in &told.endpoints {
                 owe_message(&mut self.connection, tenant, endpoint, seq, Some(callback), settle.at)?;

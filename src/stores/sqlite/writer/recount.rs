@@ -9,11 +9,11 @@ use domain::callback::Cause;
 use domain::slots::Grid;
 
 use super::super::names::QueueKey;
-use super::super::recount::{Moves, Naming};
 use super::super::rows::{FORMAT, millis};
 use super::super::statement::{execute, first, statements};
 use super::booking::give_slot_back;
 use super::{AddHistory, Writer};
+use crate::stores::command::recount::{Moves, Naming};
 
 statements! {
     // A queue that never had a booking is counted by the grid of its first one.

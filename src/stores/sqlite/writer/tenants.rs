@@ -8,9 +8,12 @@ use domain::ports::{Applied, ApplyError, CredentialChange, KEPT_REVISIONS, KeyCh
 use super::super::names::FreshNames;
 use super::super::rows::millis;
 use super::super::statement::{execute, first, statements};
-use super::super::tenants::{Apply, FindDocument, whole};
+use super::super::tenants::FindDocument;
 use super::{RaiseEpoch, Writer};
+use crate::stores::binds;
+use crate::stores::command::tenants::Apply;
 use crate::stores::rows::settings::scope_bits;
+use crate::stores::rows::whole;
 
 statements! {
     CountName -> (BigInt) = "SELECT count(*) FROM tenants WHERE name = ? AND id <> ?";
@@ -143,14 +146,7 @@ impl Writer {
     fn change_credential(&mut self, tenant: i64, change: &CredentialChange) -> QueryResult<()> {
         match change {
             CredentialChange::Put { credential, sealed } => {
-                let binds = [
-                    tenant.into(),
-                    credential.kind.name().into(),
-                    credential.name.as_str().into(),
-                    credential.fingerprint.as_str().into(),
-                    sealed.as_slice().into(),
-                    millis(credential.updated_at).into(),
-                ];
+                let binds = binds::sealed(tenant, credential, sealed);
                 execute::<PutCredential>(&mut self.connection, &binds).map(|_| ())
             }
             CredentialChange::Remove { kind, name } => {

@@ -15,8 +15,8 @@ use super::super::names::FreshNames;
 use super::super::rows::{FORMAT, millis};
 use super::super::statement::{execute, first, statements};
 use super::{AddHistory, RaiseEpoch, Writer};
+use crate::stores::binds;
 use crate::stores::command::tenants::BY_COMMAND;
-use crate::stores::rows::settings::scope_bits;
 
 statements! {
     ClaimRow = "UPDATE callbacks SET owner = ?, version = version + 1, start_at = ?, wake_at = ?
@@ -124,15 +124,7 @@ impl Writer {
     pub(super) fn keep_key(&mut self, key: &ApiKey) -> QueryResult<i64> {
         let tenant = FreshNames::resolve_tenant(&mut self.connection, key.tenant)?;
         let uuid = key.id.as_uuid();
-        let binds = [
-            uuid.as_bytes().as_slice().into(),
-            tenant.into(),
-            key.hash.as_slice().into(),
-            key.label.as_str().into(),
-            scope_bits(&key.scopes).into(),
-            millis(key.created_at).into(),
-            key.revoked_at.map(millis).into(),
-        ];
+        let binds = binds::api_key(tenant, uuid.as_bytes(), key);
         execute::<AddApiKey>(&mut self.connection, &binds)?;
         execute::<RaiseEpoch>(&mut self.connection, &[]).map(|_| tenant)
     }

@@ -7,8 +7,8 @@ use domain::ports::{Replaced, StoreError};
 
 use super::super::rows::check_format;
 use super::super::statement::{Bind, execute, first, statements};
-use super::super::user_data::ReplaceUserData;
 use super::Writer;
+use crate::stores::command::user_data::ReplaceUserData;
 
 statements! {
     LookAtData -> (BigInt, Nullable<BigInt>, Nullable<Binary>) = "SELECT c.format, d.id, d.user_data

@@ -20,9 +20,10 @@ pub(super) fn accepted_is_kept(facts: &Facts) -> Vec<String> {
             )
         })
     };
-    let lost = facts.sightings.iter().filter(|sighting| sighting.seen.is_none());
+    let lost = facts.sightings.iter().filter(|sighting| sighting.seen.is_none() && !facts.is_erased(&sighting.id));
     let denied = lost.map(|sighting| format!("{} was confirmed and then answered 404", sighting.id));
-    facts.creations.iter().filter_map(|creation| judge(&creation.id)).chain(denied).collect()
+    let kept = facts.creations.iter().filter(|creation| !facts.is_erased(&creation.id));
+    kept.filter_map(|creation| judge(&creation.id)).chain(denied).collect()
 }
 
 /// One key names one booking, and a booking without a repeated key is a new one.
@@ -52,7 +53,7 @@ pub(super) fn cancelled_stays_cancelled(facts: &Facts) -> Vec<String> {
     let ended_otherwise = |id: &&Uuid| {
         facts.rows.get(id).is_none_or(|row| row.state != "COMPLETED" || row.reason.as_deref() != Some("CANCELLED"))
     };
-    let wrong = facts.cancellations.iter().filter(ended_otherwise);
+    let wrong = facts.cancellations.iter().filter(|id| !facts.is_erased(id)).filter(ended_otherwise);
     wrong.map(|id| format!("{id} was confirmed as cancelled, and is {:?}", facts.rows.get(id))).collect()
 }
 

@@ -20,11 +20,20 @@ fn judge_each(facts: &Facts, judge: impl Fn(Uuid, &[&Entry]) -> Option<String>) 
     by_callback(facts).into_iter().filter_map(|(id, entries)| judge(id, &entries)).collect()
 }
 
-/// An attempt enters once. Lines that a kill tore must be fewer than the kills.
+/// Whether the registers that keep an attempt from entering twice were lost after `from` and not after `to`.
+fn registers_lost(facts: &Facts, from: i64, to: i64) -> bool {
+    facts.registers_lost.iter().any(|at| (from..=to).contains(at))
+}
+
+/// An attempt enters once, unless its register was lost meanwhile: then it is the fence that counts. Lines that a kill tore must be fewer than the kills.
 pub(super) fn one_hand_over_per_attempt(facts: &Facts) -> Vec<String> {
     let mut found = judge_each(facts, |id, entries| {
-        let mut seen = BTreeSet::new();
-        let again = entries.iter().find(|entry| entry.event == What::Entered && !seen.insert(entry.attempt))?;
+        let mut seen: BTreeMap<u32, i64> = BTreeMap::new();
+        let entered = entries.iter().filter(|entry| entry.event == What::Entered);
+        let again = entered.into_iter().find(|entry| {
+            let before = seen.insert(entry.attempt, entry.at);
+            before.is_some_and(|before| !registers_lost(facts, before, entry.at))
+        })?;
         Some(format!("attempt {} of {id} entered twice", again.attempt))
     });
     if facts.torn_lines > facts.kills.len() {
@@ -84,7 +93,11 @@ pub(super) fn nobody_called_after_talking(facts: &Facts) -> Vec<String> {
 pub(super) fn nothing_after_closed(facts: &Facts) -> Vec<String> {
     judge_each(facts, |id, entries| {
         let closed = entries.iter().position(|entry| entry.event == What::Closed)?;
-        let acts = |entry: &&&Entry| matches!(entry.event, What::Entered | What::Dialled | What::Processing);
+        let acts = |entry: &&&Entry| match entry.event {
+            What::Dialled | What::Processing => true,
+            What::Entered => !registers_lost(facts, entries[closed].at, entry.at),
+            _ => false,
+        };
         let act = entries[closed..].iter().find(acts)?;
         Some(format!("{:?} of {id} after its register was closed", act.event))
     })
@@ -111,6 +124,7 @@ pub(super) fn saved_before_handed_over(facts: &Facts) -> Vec<String> {
     judge_each(facts, |id, entries| {
         let highest = entries.iter().filter(|entry| entry.event == What::Entered).map(|entry| entry.attempt).max()?;
         match facts.rows.get(&id) {
+            None if facts.is_erased(&id) => None,
             None => Some(format!("{id} entered and is not stored")),
             Some(row) if row.attempt < highest => {
                 Some(format!("attempt {highest} of {id} entered, but its row knows only attempt {}", row.attempt))

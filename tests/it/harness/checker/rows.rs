@@ -74,6 +74,19 @@ pub(super) fn places_add_up(facts: &Facts) -> Vec<String> {
         .collect()
 }
 
+/// No more callbacks have a place in a slot than it has places.
+pub(super) fn no_slot_is_oversold(facts: &Facts) -> Vec<String> {
+    let mut taken: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    for row in facts.rows.values() {
+        if let Some(slot) = row.slot {
+            *taken.entry((row.queue, slot)).or_default() += 1;
+        }
+    }
+    let places = |queue| facts.capacities.get(queue).copied().unwrap_or(i64::MAX);
+    let wrong = taken.iter().filter(|((queue, _), taken)| **taken > places(queue));
+    wrong.map(|((queue, slot), taken)| format!("slot {slot} of queue {queue} was sold {taken} times")).collect()
+}
+
 /// What counts as the depth of a queue is how many of its callbacks are active.
 pub(super) fn depths_add_up(facts: &Facts) -> Vec<String> {
     let mut active: BTreeMap<i64, i64> = facts.depths.keys().map(|queue| (*queue, 0)).collect();

@@ -28,6 +28,7 @@ fn row(state: &'static str, reason: Option<&str>, version: i64, attempt: u32) ->
         version,
         attempt,
         queue: 1,
+        phone: 1,
         desired_time: NOW - 10_000,
         start_at: NOW - 10_000,
         slot: None,
@@ -139,6 +140,16 @@ const PLANTED: &[(&str, Breach)] = &[
     ("no place is lost or doubled", |facts| facts.holds.extend([((1, NOW), 1)])),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(3)).unwrap().slot = None),
     ("no place is lost or doubled", |facts| facts.rows.get_mut(&id(1)).unwrap().slot = Some(NOW)),
+    ("no slot is oversold", |facts| {
+        let another = facts.rows[&id(3)].clone();
+        facts.rows.insert(id(4), another);
+        facts.capacities.insert(1, 1);
+    }),
+    ("nothing after an erasure", |facts| facts.erased.push(Erased { phone: 1, ids: vec![], at: NOW })),
+    ("nothing after an erasure", |facts| {
+        facts.erased.push(Erased { phone: 2, ids: vec![id(1)], at: NOW - 6_001 });
+    }),
+    ("no tenant sees another", |facts| facts.strangers.push((id(1), 200))),
     ("the depth of a queue adds up", |facts| facts.depths.extend([(1, 1)])),
     ("the depth of a queue adds up", |facts| facts.rows.get_mut(&id(3)).unwrap().state = "ROUTING"),
     ("nothing rests", |facts| facts.rows.get_mut(&id(1)).unwrap().wake_at = Some(NOW - OVERDUE_MS - 1)),
@@ -173,6 +184,18 @@ fn what_may_be_is_not_called_a_breach() {
         (row.parked, row.wake_at, row.start_at) = (Some("unreadable".into()), None, NOW - 1);
     });
     assert_eq!(parked, BTreeSet::new());
+    let entered_again = noticed(|facts| {
+        facts.journal.push(entry(NOW, What::Entered, id(1), 2));
+        facts.registers_lost.push(NOW - 10);
+    });
+    assert_eq!(entered_again, BTreeSet::new(), "the register was lost");
+    let erased = noticed(|facts| {
+        facts.rows.remove(&id(2));
+        facts.history.remove(&id(2));
+        facts.erased.push(Erased { phone: 2, ids: vec![id(2)], at: NOW });
+        facts.strangers.push((id(1), 404));
+    });
+    assert_eq!(erased, BTreeSet::new());
     // Two questions under way at once may be answered in any order.
     let crossed = noticed(|facts| {
         facts.sightings.push(Sighting { asked_at: NOW - 6_000, ..saw(id(1), NOW + 10, "QUEUED", None) });

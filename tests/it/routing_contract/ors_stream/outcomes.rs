@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::ports::{Connector, Probe, Routing, RoutingError};
 use ges::clock::SystemClock;
 
-use super::{STREAM, adapter, came_back, id, invited, opened, register, said, settings, tenant};
+use super::{STREAM, adapter, came_back, close, invited, opened, register, said, settings};
 use crate::harness::redis::{Redis, Reply};
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn scripts_and_registers_may_vanish() {
     stream.start(invited(1, 2)).await.unwrap();
     redis.ask(&["FLUSHALL"]);
     redis.ask(&["SCRIPT", "FLUSH"]);
-    Routing::close(stream.as_ref(), tenant(), id(1)).await.unwrap();
+    close(stream.as_ref(), 1).await.unwrap();
     assert_eq!(said(&redis), [("cancel".to_owned(), "0".to_owned())], "whoever works on it is told all the same");
     let refused = stream.start(invited(1, 3)).await;
     assert!(matches!(refused, Err(RoutingError::Refused(_))), "{refused:?}");

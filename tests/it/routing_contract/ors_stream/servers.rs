@@ -7,9 +7,10 @@ use domain::ids::QueueName;
 use domain::ports::{Connector, Probe, QueueReports, Routing};
 use domain::wait::QueueReport;
 use ges::clock::SystemClock;
-use ges::routing::ors_stream::{Layout, OrsStream, ReportBoard, TlsSettings, Verify};
+use ges::redis::{Endpoint, Layout, TlsSettings, Verify};
+use ges::routing::ors_stream::{OrsStream, ReportBoard};
 
-use super::{STREAM, adapter, asked, id, invited, settings, tenant};
+use super::{STREAM, adapter, asked, close, invited, settings, tenant};
 use crate::harness::redis::{self, Redis, Reply};
 
 #[tokio::test]
@@ -46,7 +47,7 @@ async fn a_connection_is_encrypted_and_verified_unless_told_otherwise() {
     ]);
     let with = |server_name: Option<&str>, verify, ca_files: Vec<PathBuf>| {
         let mut settings = settings(&redis);
-        settings.redis.port = port;
+        settings.redis.servers = vec![Endpoint::new("127.0.0.1", port)];
         settings.redis.tls = Some(TlsSettings { server_name: server_name.map(str::to_owned), verify, ca_files });
         adapter(&settings, Arc::new(SystemClock::default()))
     };
@@ -70,7 +71,7 @@ async fn a_cluster_holds_the_stream_and_its_registers_in_one_slot() {
         stream.start(invited(n, 1)).await.unwrap();
         stream.start(invited(n, 1)).await.unwrap();
     }
-    Routing::close(stream.as_ref(), tenant(), id(0)).await.unwrap();
+    close(stream.as_ref(), 0).await.unwrap();
     stream.ping(vec![asked(1, 1)]).await.unwrap();
     Probe::check(stream.as_ref()).await.unwrap();
     let lengths: Vec<i64> = servers

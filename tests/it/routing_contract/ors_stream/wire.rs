@@ -9,7 +9,7 @@ use domain::ports::{AttemptRef, Connector, Routing, RoutingError};
 use ges::clock::SystemClock;
 use ges::routing::ors_stream::{self, Action, MAX_PING, MAX_USER_DATA_BYTES, OrsStream, StreamSettings};
 
-use super::{REPLY_TO, STREAM, adapter, asked, id, invited, opened, register, said, settings, tenant};
+use super::{REPLY_TO, STREAM, adapter, asked, close, invited, opened, register, said, settings};
 use crate::harness::redis::Redis;
 
 #[tokio::test]
@@ -48,14 +48,14 @@ async fn entries_hold_what_the_contract_says_and_registers_outlive_their_callbac
     let life = redis.ask(&["TTL", &register(1)]).number();
     assert!((47 * 3600..=48 * 3600).contains(&life), "{life} s: a day of life and a day more");
 
-    Routing::close(stream.as_ref(), tenant(), id(1)).await.unwrap();
-    Routing::close(stream.as_ref(), tenant(), id(1)).await.unwrap();
+    close(stream.as_ref(), 1).await.unwrap();
+    close(stream.as_ref(), 1).await.unwrap();
     assert_eq!(said(&redis), [("cancel".to_owned(), "2".to_owned())], "the start went, and is cancelled once");
     let (_, cancel) = redis.entries(STREAM).pop().unwrap();
     assert_eq!(cancel["unless"], "processing");
     assert_eq!(redis.ask(&["GET", &register(1)]).text(), "closed");
     assert!(redis.ask(&["TTL", &register(1)]).number() > 47 * 3600, "a closed register lives as long");
-    Routing::close(stream.as_ref(), tenant(), id(2)).await.unwrap();
+    close(stream.as_ref(), 2).await.unwrap();
     assert!(redis.ask(&["TTL", &register(2)]).number() > 14 * 86_400, "of one that was never seen: longer");
     Connector::close(stream.as_ref()).await;
 }

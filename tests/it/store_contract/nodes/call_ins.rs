@@ -10,7 +10,7 @@ use ges::stores::postgres::PostgresStore;
 
 use super::super::call_ins::{at, by_ani, by_code, group, matching, opening};
 use super::super::harness::*;
-use super::{number, two};
+use super::{deadlocks, number, two};
 
 const OPEN_IS_COUNTED: &str = "SELECT count(*) FROM call_in_numbers n WHERE open <>
     (SELECT count(*) FROM call_ins c WHERE c.number = n.key AND c.state = 0)";
@@ -117,6 +117,5 @@ async fn expiry_is_counted_once() {
     assert_eq!(number(&database, "SELECT count(*) FROM call_ins WHERE state = 0"), 40);
     assert_eq!(number(&database, "SELECT count(*) FROM call_ins WHERE state = 2"), 60);
     drop(stores);
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(number(&database, deadlocks), 0);
+    assert_eq!(deadlocks(&database).await, 0);
 }

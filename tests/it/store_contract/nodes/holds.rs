@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::super::harness::*;
 use super::super::holds::holding;
-use super::{number, two};
+use super::{deadlocks, number, two};
 use crate::harness::seed;
 
 const PLACES_ARE_COUNTED: &str = "SELECT count(*) FROM slots s WHERE booked <>
@@ -134,6 +134,5 @@ async fn random_holds_from_both_never_wait_for_each_other() {
     assert_eq!(number(&database, PLACES_ARE_COUNTED), 0, "every place is somebody's");
     assert_eq!(number(&database, "SELECT count(*) FROM slots WHERE booked > 20"), 0, "and none was given out twice");
     drop(stores);
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(number(&database, deadlocks), 0);
+    assert_eq!(deadlocks(&database).await, 0);
 }

@@ -14,7 +14,7 @@ use ges::stores::postgres::PostgresStore;
 
 use super::super::harness::*;
 use super::super::notices::{claim, delivered, step, told_to};
-use super::{number, two};
+use super::{deadlocks, number, two};
 
 const OWNERS: [Incarnation; 2] = [ME, OTHER];
 
@@ -74,8 +74,7 @@ async fn places_rise_with_commits() {
     assert_eq!(stores[1].happenings(stranger(), 0, 1_000).await.unwrap().happenings.len(), 300);
     drop(stores);
     assert_eq!(number(&database, "SELECT count(*) FROM lanes"), 3, "made once");
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(number(&database, deadlocks), 0);
+    assert_eq!(deadlocks(&database).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,8 +150,7 @@ async fn what_waits_is_released_by_whoever_ends_the_first() {
     assert_eq!(keys.len(), all);
     assert_eq!(number(&database, forgotten), 0);
     drop(stores);
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(number(&database, deadlocks), 0);
+    assert_eq!(deadlocks(&database).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,13 +8,15 @@ use domain::call_in::{Marks, OpenRequests, Place, choose};
 use domain::numbers::PhoneNumber;
 use domain::ports::Opening;
 
-use super::super::super::call_ins::{CallInOutcome, Expired, Open, RowKey, stored_number};
+use super::super::super::call_ins::Expired;
 use super::super::super::names::FreshNames;
 use super::super::super::rows::millis;
 use super::super::super::statement::{execute, first, rows, statements};
 use super::super::Writer;
 use super::super::idempotency::{Keyed, Keys as _, Known, Operation};
 use super::FindGroup;
+use crate::stores::command::call_ins::{CallInOutcome, Open};
+use crate::stores::rows::{RowKey, stored_number};
 
 /// Requests whose time is over that each new one writes down: more than it adds, so that they never pile up.
 const EXPIRED_AT_ONCE: i64 = 2;

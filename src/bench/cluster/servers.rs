@@ -1,0 +1,141 @@
+//! The servers that `scripts/bench-cluster` has started, and a database by its own counters.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use domain::ports::{Booked, Booking, CallbackStore as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio_postgres::{Client, NoTls};
+
+use super::super::{BenchError, seed};
+use super::redis::Redis;
+use crate::master_key::MasterKey;
+use crate::stores::postgres::{Address, PostgresOptions, PostgresStore};
+
+/// The key of the nodes of a bench.
+pub(super) const MASTER_KEY: [u8; 32] = [7; 32];
+/// Bookings that are on their way to the store at once.
+const LOADED_AT_ONCE: usize = 3_000;
+
+/// Where they are.
+#[derive(Debug, Clone)]
+pub(super) struct Servers {
+    pub(super) postgres: SocketAddr,
+    pub(super) own: Redis,
+    pub(super) voice: Redis,
+    pub(super) pgbench: PathBuf,
+}
+
+impl Servers {
+    /// From the variables that the script sets.
+    ///
+    /// # Errors
+    /// The one that is not there.
+    pub(super) fn from_environment() -> Result<Self, BenchError> {
+        let text = |name: &str| {
+            std::env::var(name).map_err(|_| BenchError::Target(format!("{name} is not set: use scripts/bench-cluster")))
+        };
+        let address = |name: &str| {
+            text(name)?.parse().map_err(|_| BenchError::Target(format!("{name} is no address such as 127.0.0.1:5432")))
+        };
+        Ok(Self {
+            postgres: address("BENCH_POSTGRES")?,
+            own: Redis(address("BENCH_REDIS")?),
+            voice: Redis(address("BENCH_VOICE_REDIS")?),
+            pgbench: PathBuf::from(text("BENCH_PGBENCH")?),
+        })
+    }
+
+    fn address(&self, database: &str) -> Address {
+        Address {
+            host: self.postgres.ip().to_string(),
+            port: self.postgres.port(),
+            database: database.to_owned(),
+            user: "ges".to_owned(),
+            password: None,
+            tls: None,
+        }
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> BenchError {
+    BenchError::Data(error.to_string())
+}
+
+async fn connect(address: &Address) -> Result<Client, BenchError> {
+    let mut config = tokio_postgres::Config::new();
+    config.host(&address.host).port(address.port).user(&address.user).dbname(&address.database);
+    let (client, connection) = config.connect(NoTls).await.map_err(|error| failed(&error))?;
+    // Whoever asks through the client hears of its end.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+/// A database with the tables and the tenant of the bench.
+pub(super) struct Database {
+    pub(super) address: Address,
+    client: Client,
+    store: PostgresStore,
+}
+
+impl Database {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If the server does not make it.
+    pub(super) async fn make(servers: &Servers) -> Result<Self, BenchError> {
+        let name = format!("bench_{}", uuid::Uuid::new_v4().simple());
+        let server = connect(&servers.address("postgres")).await?;
+        server.batch_execute(&format!("CREATE DATABASE {name}")).await.map_err(|error| failed(&error))?;
+        let address = servers.address(&name);
+        let store = PostgresStore::open(PostgresOptions::command(address.clone())).await;
+        let store = store.map_err(|error| failed(&error))?;
+        seed::put_shared(&store, &MasterKey::new(MASTER_KEY)).await?;
+        let client = connect(&address).await?;
+        Ok(Self { address, client, store })
+    }
+
+    /// Runs statements that bring nothing.
+    pub(super) async fn run(&self, text: &str) -> Result<(), BenchError> {
+        self.client.batch_execute(text).await.map_err(|error| failed(&error))
+    }
+
+    /// The number that a query brings, which has to be a `bigint`.
+    pub(super) async fn number(&self, text: &str) -> Result<i64, BenchError> {
+        let row = self.client.query_one(text, &[]).await.map_err(|error| failed(&error))?;
+        row.try_get(0).map_err(|error| failed(&error))
+    }
+
+    /// Bytes of all tables with their indexes and what is kept beside them.
+    pub(super) async fn bytes(&self) -> Result<f64, BenchError> {
+        let text = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+        Ok(self.number(text).await? as f64)
+    }
+
+    /// The largest tables and indexes, each with its bytes.
+    pub(super) async fn largest(&self) -> Result<Vec<(String, f64)>, BenchError> {
+        let text = "SELECT relname::text, pg_relation_size(oid) FROM pg_class
+            WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 8";
+        let rows = self.client.query(text, &[]).await.map_err(|error| failed(&error))?;
+        let one = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)? as f64));
+        rows.iter().map(one).collect::<Result<_, tokio_postgres::Error>>().map_err(|error| failed(&error))
+    }
+
+    /// Transactions that were committed in it.
+    pub(super) async fn commits(&self) -> Result<f64, BenchError> {
+        let text = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+        Ok(self.number(text).await? as f64)
+    }
+
+    /// Books by the store's own way of writing: a queue, batches, and the statements of the service.
+    ///
+    /// # Errors
+    /// If one is not kept.
+    pub(super) async fn load(&self, bookings: impl Iterator<Item = Booking>) -> Result<(), BenchError> {
+        let booked = stream::iter(bookings.map(|booking| self.store.book(booking))).buffer_unordered(LOADED_AT_ONCE);
+        let kept =
+            booked.map_err(|error| failed(&error)).try_fold(true, async |all, booked| Ok(all && booked == Booked::New));
+        if kept.await? { Ok(()) } else { Err(BenchError::Broken("a booking was not kept".to_owned())) }
+    }
+}

@@ -1,0 +1,64 @@
+//! The port for tenants and API keys.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::ids::{ApiKeyId, TenantId};
+use domain::keys::ApiKey;
+use domain::ports::{ApplyError, SettingsStore, StoreError};
+use domain::tenant::{Tenant, TenantDocument};
+
+use super::{Database, DatabaseStore, id_bytes};
+use crate::stores::command::tenants::Apply;
+use crate::stores::command::{Command, Outcome};
+use crate::stores::rows::settings::{KeyRow, api_key, tenant, tenant_id};
+
+/// Statements about tenants and their keys, and the question that is made of them.
+#[async_trait]
+pub(in crate::stores) trait SettingsReads: Send {
+    /// Id, name and document of tenants that have one, by name.
+    async fn tenant_rows(&mut self) -> Result<Vec<(Vec<u8>, String, String)>, StoreError>;
+
+    /// Oldest first.
+    async fn key_rows(&mut self) -> Result<Vec<KeyRow>, StoreError>;
+
+    /// The id of the tenant whose a key is.
+    async fn tenant_of_key_row(&mut self, id: &[u8]) -> Result<Option<(Vec<u8>,)>, StoreError>;
+
+    async fn tenant_of_key(&mut self, id: ApiKeyId) -> Result<Option<TenantId>, StoreError> {
+        let found = self.tenant_of_key_row(id_bytes(&id.as_uuid())).await?;
+        found.map(|(owner,)| tenant_id(&owner)).transpose()
+    }
+}
+
+#[async_trait]
+impl<D: Database> SettingsStore for DatabaseStore<D> {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        let found = self.database.read(None, |reader| reader.tenant_rows()).await?;
+        found.iter().map(|(id, name, settings)| tenant(id, name, settings)).collect()
+    }
+
+    async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError> {
+        let command = Command::Apply(vec![Apply::new(id, document, "ges")?]);
+        match self.writes.submit(command).await? {
+            Outcome::Applied(Err(ApplyError::Store(error))) => Err(error),
+            Outcome::Applied(Err(error)) => Err(StoreError::NotDone(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let found = self.database.read(None, |reader| reader.key_rows()).await?;
+        found.into_iter().map(api_key).collect()
+    }
+
+    async fn add_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.writes.submit(Command::AddKey(Box::new(key))).await.map(|_| ())
+    }
+
+    async fn revoke_key(&self, id: ApiKeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        let owner = self.database.read(None, move |reader| reader.tenant_of_key(id)).await?;
+        let Some(tenant) = owner else { return Ok(false) };
+        let outcome = self.writes.submit(Command::RevokeKey { tenant, id, at }).await?;
+        Ok(matches!(outcome, Outcome::Revoked(true)))
+    }
+}
