@@ -1,6 +1,6 @@
 //! Switches of the `testing` build, each of which breaks one rule, so that the fault suite can show that it would notice.
 //!
-//! `GES_TESTING_BREAK` names the rule. The program that is shipped is built without the feature: there [`is_broken`] is a
+//! `GES_TESTING_BREAK` names the rule. The program that is shipped is built without the feature: there `is_broken` is a
 //! constant, and neither the switches nor their names are in the binary. `tests/it/faults/proof.rs` has a scenario for
 //! each.
 

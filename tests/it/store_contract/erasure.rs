@@ -305,9 +305,9 @@ pub(crate) async fn is_walled_by_tenant(start: &Start) {
 }
 
 pub(crate) async fn is_gone_on_with_after_a_break(start: &Start) {
-    // Two rows in a command, so that there are many.
+    // Two rows in a command, and many rows, so that it is not over before it is broken off.
     let store = start(Limits { batch_commands: 8, ..Limits::default() });
-    for key in 0..30 {
+    for key in 0..90 {
         store.end_planted(immediate(ME, noon()), key).await;
     }
     let forms = store.injector.stored_forms(customer());
@@ -321,7 +321,7 @@ pub(crate) async fn is_gone_on_with_after_a_break(start: &Start) {
     // What was on its way is written all the same.
     drop(store.injector.hold_writer());
     let left = store.held(tenant()).await;
-    assert!((1..30).contains(&left.callbacks.len()), "{} of 30 are left", left.callbacks.len());
+    assert!((1..90).contains(&left.callbacks.len()), "{} of 90 are left", left.callbacks.len());
     let open = store.personal.receipts(tenant(), None, 10).await.unwrap();
     assert_eq!(open.iter().map(|it| (it.id, it.finished_at)).collect::<Vec<_>>(), [(first.id, None)]);
 
@@ -332,7 +332,7 @@ pub(crate) async fn is_gone_on_with_after_a_break(start: &Start) {
     let receipt = store.personal.erase(erasing(noon() + minutes(2))).await.unwrap();
     assert_eq!((receipt.id, receipt.begun_at), (first.id, noon()));
     assert!(receipt.finished_at.is_some_and(|at| at >= noon() + minutes(2)), "{receipt:?}");
-    assert_eq!((receipt.counts.callbacks, receipt.counts.idempotency_keys), (30, 30), "counted once each");
+    assert_eq!((receipt.counts.callbacks, receipt.counts.idempotency_keys), (90, 90), "counted once each");
     let rewritten = store.injector.rewrites_files();
     assert_eq!(receipt.search.rewritten, rewritten, "what was removed before the break cannot be looked for");
     assert_eq!(store.injector.traces(customer(), &TEXTS, &forms), Vec::<String>::new());
