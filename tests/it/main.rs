@@ -18,6 +18,8 @@
 mod handbook;
 mod harness;
 
+mod alarms;
+mod alerts;
 mod availability;
 mod bad_input;
 mod call_in;
@@ -47,6 +49,7 @@ mod ors_rest;
 mod ors_stream;
 mod places;
 mod privacy;
+mod prometheus;
 mod push;
 mod recovery;
 mod redis;
