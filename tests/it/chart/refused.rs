@@ -32,6 +32,11 @@ fn mistakes() -> Vec<(&'static str, Value, [&'static str; 2])> {
             ["ges.configMap.integrations.db.host", "PostgreSQL"],
         ),
         (
+            "cluster with sentinels",
+            integrations(json!({"redis": {"host": "redis", "cluster": true, "sentinel": "primary"}})),
+            ["ges.configMap.integrations.redis.sentinel", "no sentinels"],
+        ),
+        (
             "mistyped",
             integrations(json!({"vmcs": {"redis_hots": "x"}})),
             ["/ges/configMap/integrations/vmcs", "'redis_hots' not allowed"],

@@ -28,6 +28,7 @@
 {{- $_ := set $all "GES_VMCS_REDIS_CLUSTER_MODE" $to.vmcs.redis_cluster_mode -}}
 {{- $_ := set $all "GES_VMCS_REDIS_STREAM_NAME" $to.vmcs.redis_stream_name -}}
 {{- if $to.redis.host -}}
+{{- if and $to.redis.sentinel (include "ges.on" $to.redis.cluster) -}}{{- fail "ges.configMap.integrations.redis.sentinel: a Redis Cluster has no sentinels; set cluster or sentinel" -}}{{- end -}}
 {{- $_ := set $all "GES_REDIS_HOST" $to.redis.host -}}
 {{- $_ := set $all "GES_REDIS_PORT" (include "ges.port" (dict "name" "ges.configMap.integrations.redis.port" "value" $to.redis.port)) -}}
 {{- $_ := set $all "GES_REDIS_SECURE" $to.redis.secure -}}
