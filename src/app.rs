@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use domain::event::Event;
 use domain::ports::{Clock, Observer, Ports, Probe, Secrets, SettingsStore};
 use thiserror::Error;
+use tokio::task::AbortHandle;
 
 pub(crate) use engine::stream_settings;
 pub use program::Ges;
@@ -37,6 +38,7 @@ use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vaul
 use crate::routing::simulator::OpenError as SimulatorError;
 use crate::stores::sqlite::OpenError as StoreOpenError;
 use crate::stores::{Store, postgres};
+use crate::telemetry::lag;
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
 
 use bus::{Nodes, ToldReports};
@@ -111,6 +113,7 @@ pub struct Running {
     tree: Tree,
     engine: Engine,
     drain: Duration,
+    lag: AbortHandle,
 }
 
 /// Starts everything. `Ok` means that requests are served. `log_failures` counts log lines that were lost.
@@ -189,7 +192,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         observer,
         clock: clock.clone(),
         health: Arc::new(health),
-        metrics: Arc::new(move || page(&metrics)),
+        metrics: Arc::new({
+            let metrics = metrics.clone();
+            move || page(&metrics)
+        }),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
         privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
         provisioning: Arc::new(
@@ -211,9 +217,10 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     };
     let (external, internal) = (doors.external, doors.internal);
     engine.begin(tree.inbox(), config.listeners.internal_url(internal));
+    let lag = tokio::spawn(lag::watch(metrics)).abort_handle();
     // The one line that tools read to learn the real ports.
     tracing::info!(%external, %internal, "listening");
-    Ok(Running { external, internal, demo_key, doors, tree, engine, drain: config.limits.drain })
+    Ok(Running { external, internal, demo_key, doors, tree, engine, drain: config.limits.drain, lag })
 }
 
 impl Running {
@@ -235,6 +242,7 @@ impl Running {
         }
         self.engine.shutdown().await;
         self.tree.stop(TREE_GRACE).await;
+        self.lag.abort();
         tracing::info!("ended");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::ports::Clock;
 use tokio::time::Instant;
 
@@ -75,6 +75,11 @@ impl Clock for DatabaseClock {
         let best = heard.iter().map(|(_, origin_us)| *origin_us).max();
         self.origin_us.store(best.unwrap_or(database_now.timestamp_micros()), Ordering::Relaxed);
     }
+
+    #[expect(clippy::disallowed_methods, reason = "only to tell by how much it is wrong")]
+    fn skew(&self) -> TimeDelta {
+        Utc::now() - self.now()
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +115,18 @@ mod tests {
         }
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(clock.now(), at(12_000));
+    }
+
+    #[test]
+    fn a_wrong_clock_on_the_wall_is_noticed_and_changes_nothing() {
+        let wall = SystemClock::default();
+        for hours in [-3, 0, 2] {
+            let database = wall.now() + TimeDelta::hours(hours);
+            let clock = DatabaseClock::new(database);
+            let off = clock.skew() + TimeDelta::hours(hours);
+            assert!(off.abs() < TimeDelta::seconds(30), "{off}");
+            assert!(clock.now() >= database && clock.now() < database + TimeDelta::seconds(30));
+        }
     }
 
     #[test]

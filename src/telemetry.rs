@@ -1,4 +1,5 @@
 //! What the service tells about itself: log lines and traces, metrics.
 
+pub mod lag;
 pub mod metrics;
 pub mod tracing;

@@ -20,13 +20,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::callback::{Callback, Canceller, Live, NewCallback, Reply, Signal, SignalEvent};
 use domain::erasure::ERASED;
+use domain::event::Event;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{
     CallbackView, CancelError, Desk as DeskPort, Inbox, SignalError, StoreError, SubmitError, Submitted, Unserved,
 };
 use domain::tenant::Tenant;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::node::Node;
 use crate::task;
@@ -157,6 +158,9 @@ impl Inbox for Desk {
         if live && self.node.hear(tenant, id, &signal) {
             return Ok(Reply::Done);
         }
-        self.ask(tenant, |reply| TenantMsg::Signal { id, signal, reply }).await
+        let (event, began) = (signal.event.name(), Instant::now());
+        let answer = self.ask(tenant, |reply| TenantMsg::Signal { id, signal, reply }).await;
+        self.node.note(Event::SignalAnswered { event, took: began.elapsed() });
+        answer
     }
 }

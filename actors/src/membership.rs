@@ -6,15 +6,15 @@
 
 mod drain;
 mod liveness;
+mod sweep;
 mod upkeep;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use domain::event::{ActorKind, Event};
-use domain::ports::{Beat, Due, StoreError, Take, WorkCounts};
+use domain::ports::{Beat, StoreError, WorkCounts};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -25,20 +25,15 @@ use crate::node::Node;
 use crate::restart::{Fault, TaskPanicked};
 use crate::tenants::TenantsMsg;
 use liveness::Liveness;
+use sweep::{DEADLINE as SWEEP_DEADLINE, SWEPT_AT_ONCE, Swept};
 
 /// Pause between heartbeats, and between sweeps.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long one heartbeat may take; then the next begins.
 const BEAT_DEADLINE: Duration = Duration::from_millis(2500);
-/// How long one sweep may take.
-const SWEEP_DEADLINE: Duration = Duration::from_secs(10);
-/// Callbacks that one sweep brings back, of ours and of others each.
-const SWEPT_AT_ONCE: usize = 2_000;
 /// What one sweep may grow to while more of ours is due than it brings back: those that wait in line for
 /// routing stay due, and must not hide the others behind them.
 const SWEPT_AT_MOST: usize = 32_000;
-/// A row that is overdue by this is taken whoever owns it.
-const OVERDUE: TimeDelta = TimeDelta::seconds(60);
 /// Rounds between two looks at the sizes of the work lists.
 const ROUNDS_PER_COUNT: u64 = 15;
 /// Settings are read again this often even if no epoch says that they have changed (the product does so every
@@ -48,6 +43,7 @@ const READ_SETTINGS: Duration = Duration::from_secs(25 * 60);
 const ROUNDS_PER_PURGE: u64 = 60;
 /// Rounds between two looks for places whose hold is over.
 const ROUNDS_PER_EXPIRY: u64 = 5;
+
 /// Messages to membership.
 pub(crate) enum MembershipMsg {
     /// From its alarm, each second.
@@ -70,13 +66,6 @@ pub(crate) enum MembershipMsg {
     HandedOver,
     /// From one of its tasks, in place of its answer.
     TaskPanicked,
-}
-
-/// What a sweep brought back.
-pub(crate) struct Swept {
-    due: Vec<Due>,
-    /// There was more of ours than was asked for.
-    more: bool,
 }
 
 /// What it is started with.
@@ -254,8 +243,9 @@ impl State {
             tracing::error!("another process has taken the name of this node: this one begins nothing any more");
         }
         self.node.set_alive_until(self.liveness.alive_until());
-        let living = self.liveness.living(Instant::now()).len();
-        self.node.ports.key_ring.share_among(u32::try_from(living).unwrap_or(u32::MAX));
+        let living = u32::try_from(self.liveness.living(Instant::now()).len()).unwrap_or(u32::MAX);
+        self.node.ports.key_ring.share_among(living);
+        self.node.note(Event::Beaten { living, skew: self.node.ports.clock.skew() });
         if !was_alive && self.node.may_work() {
             self.on_return();
         }
@@ -284,22 +274,7 @@ impl State {
         let living = self.liveness.living(Instant::now());
         node.set_living(living.clone());
         let limit = self.sweep_limit;
-        let work = async move {
-            let swept = async {
-                let at = node.now();
-                let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
-                let more = due.len() >= limit;
-                let limit = SWEPT_AT_ONCE.min(node.free_seats());
-                if limit > 0 {
-                    let take = Take { owner: node.me, living, at, overdue_before: at - OVERDUE, limit };
-                    due.extend(node.ports.callbacks.take(take).await?);
-                }
-                Ok(Swept { due, more })
-            };
-            let swept = timeout(SWEEP_DEADLINE, swept).await;
-            let swept = swept.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())));
-            MembershipMsg::Swept { swept }
-        };
+        let work = async move { MembershipMsg::Swept { swept: sweep::sweep(&node, living, limit).await } };
         self.me.run(work, MembershipMsg::TaskPanicked);
     }
 

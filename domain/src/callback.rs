@@ -20,6 +20,7 @@ mod ending;
 mod input;
 mod limits;
 mod new;
+mod promise;
 mod signals;
 mod state;
 mod step;
@@ -29,6 +30,7 @@ pub use effect::{Cause, Effect, Reply, Saving};
 pub use input::{Again, Canceller, Fate, Input, Live, Signal, SignalEvent, SubmitOutcome};
 pub use limits::Limits;
 pub use new::{Idempotency, NewCallback, OfferType, Options, PushTarget, Terms};
+pub use promise::Promise;
 pub use state::{ARROWS, BadReason, Reason, State};
 pub use step::StepError;
 

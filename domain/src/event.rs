@@ -7,8 +7,11 @@ mod outward;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::callback::{Cause, State};
+use chrono::TimeDelta;
+
+use crate::callback::{Cause, Promise, State};
 use crate::holds::HoldBound;
+use crate::ids::QueueName;
 use crate::ports::Owed;
 use crate::push::PushResult;
 
@@ -349,5 +352,42 @@ pub enum Event {
         end: BusEnd,
         /// How many.
         count: u64,
+    },
+    /// The name of a host outside could not be looked up.
+    LookupFailed,
+    /// It became known whether the promise of a callback was kept.
+    Promised {
+        /// Name of the tenant.
+        tenant: Arc<str>,
+        /// Where it waits.
+        queue: QueueName,
+        /// What became of it.
+        promise: Promise,
+    },
+    /// A report of routing was answered, once what it says was kept, or not.
+    SignalAnswered {
+        /// What it reports: [`crate::callback::SignalEvent::name`].
+        event: &'static str,
+        /// From its arrival to its answer.
+        took: Duration,
+    },
+    /// A node looked for work that was due.
+    Swept {
+        /// Callbacks that it took over.
+        taken: u64,
+        /// How long the oldest of what it found had been due; zero if it found none.
+        oldest: Duration,
+    },
+    /// A heartbeat was committed.
+    Beaten {
+        /// Nodes that live, this one included.
+        living: u32,
+        /// How far the clock on the wall is ahead of the database's time.
+        skew: TimeDelta,
+    },
+    /// A task was woken.
+    Woken {
+        /// So long after the instant that it had asked for.
+        late: Duration,
     },
 }

@@ -201,6 +201,9 @@ impl HttpClient {
         let why = result.as_ref().err().map(tracing::field::display);
         let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
         tracing::debug!(to = call.to.name(), end = end.name(), status, why, duration_ms, "called out");
+        if result.as_ref().is_err_and(|error| *error.cause() == Cause::Lookup) {
+            self.observer.note(Event::LookupFailed);
+        }
         self.observer.note(Event::CalledOut { to: call.to, end, took });
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use domain::event::{ActorKind, BusEnd, Event};
 use domain::notices::Channel;
 use domain::ports::{Observer, Owed};
@@ -179,6 +180,11 @@ impl Metrics {
         for end in BusEnd::ALL {
             self.note(Event::BusEnded { end, count: 0 });
         }
+        if self.settings.node_metrics {
+            to.nodejs_eventloop_lag.record(0.0, &[]);
+        }
+        self.note(Event::Swept { taken: 0, oldest: Duration::ZERO });
+        self.note(Event::Beaten { living: 0, skew: TimeDelta::zero() });
         for channel in Channel::ALL {
             self.note(Event::Owed(Owed { channel, due: 0, oldest: Duration::ZERO }));
         }
@@ -206,10 +212,11 @@ impl Metrics {
         told.cpu_seconds = process.cpu_seconds.max(told.cpu_seconds);
         to.process_resident_memory.record(process.resident_bytes, &[]);
         to.process_start_time.record(process.started_at_seconds, &[]);
+        let memory_limit = process::memory_limit_bytes().unwrap_or_default();
+        to.process_memory_limit.record(memory_limit, &[]);
         if self.settings.node_metrics {
-            to.nodejs_eventloop_lag.record(0.0, &[]);
             to.nodejs_heap_used.record(process.resident_bytes, &[]);
-            to.nodejs_heap_available.record(process::memory_limit_bytes().unwrap_or_default(), &[]);
+            to.nodejs_heap_available.record(memory_limit, &[]);
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) mod poll;
 pub(crate) mod postgres;
 pub(crate) mod postgres_rows;
 pub(crate) mod postgres_search;
+pub(crate) mod prometheus;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod sentinels;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::callback::{Cause, State};
+use chrono::TimeDelta;
+use domain::callback::{Cause, Promise, State};
 use domain::event::{ActorKind, BusEnd, CallEnd, CaptchaEnd, Event, Failure, MessageResult, Outward};
 use domain::holds::HoldBound;
+use domain::ids::QueueName;
 use domain::notices::Channel;
 use domain::ports::{Observer as _, Owed};
 use domain::push::PushResult;
@@ -73,6 +75,12 @@ fn every_event() -> Vec<Event> {
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
         Event::BusEnded { end: BusEnd::Received, count: 2 },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
+        Event::LookupFailed,
+        Event::Promised { tenant: "demo".into(), queue: QueueName::new("support").unwrap(), promise: Promise::Late },
+        Event::SignalAnswered { event: "accepted", took },
+        Event::Swept { taken: 4, oldest: Duration::from_secs(7) },
+        Event::Beaten { living: 2, skew: TimeDelta::milliseconds(-1_500) },
+        Event::Woken { late: took },
     ];
     // A new kind of event does not compile here until it is in the list above.
     for event in &events {
@@ -89,6 +97,8 @@ fn every_event() -> Vec<Event> {
             Event::PushEnded { .. } | Event::MessageTried { .. } | Event::EndpointDisabled { .. } | Event::Owed(_) => {}
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } | Event::BusEnded { .. } => {}
+            Event::LookupFailed | Event::Promised { .. } => {}
+            Event::SignalAnswered { .. } | Event::Swept { .. } | Event::Beaten { .. } | Event::Woken { .. } => {}
         }
     }
     events
@@ -190,6 +200,16 @@ fn facts_arrive_under_their_numbers() {
         ("UNCAUGHT_EXCEPTION", 1.0),
         ("ges_callbacks_purged_total", 5.0),
         ("rbac_create_vq_proxy_error_tolerance", 5.0),
+        ("DNS_FAILURE", 1.0),
+        (r#"ges_promises_total{queue="support",result="late",tenant="demo"}"#, 1.0),
+        (r#"ges_promises_total{queue="support",result="missed",tenant="demo"}"#, 0.0),
+        (r#"ges_signal_lag_seconds_count{event="accepted"}"#, 1.0),
+        ("ges_callbacks_taken_over_total", 4.0),
+        ("ges_work_oldest_seconds", 7.0),
+        ("ges_nodes", 2.0),
+        ("ges_clock_skew_seconds", -1.5),
+        ("ges_runtime_lag_seconds_count", 1.0),
+        ("ges_nodejs_eventloop_lag_seconds", 0.003),
     ] {
         assert_eq!(value(&text, series), Some(expected), "{series} in\n{text}");
     }

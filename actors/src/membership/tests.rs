@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicUsize;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use domain::callback::{Callback, Terms};
 use domain::ids::{CallbackId, Incarnation};
 use domain::numbers::{PhoneNumber, Region};
@@ -79,6 +79,9 @@ async fn what_an_earlier_life_left_behind_is_taken_with_the_first_heartbeat() {
     let stage = Stage::new(world).await;
     until("it is taken", SECOND / 5, || stage.swept().contains(&id)).await;
     assert_eq!(stage.owner(id), Some(stage.node.me));
+    let taken = |event: &Event| matches!(event, Event::Swept { taken: 1, oldest } if *oldest >= SECOND);
+    assert_eq!(stage.world.recorder.count(taken), 1, "it is counted, and so is how long it had been due");
+    assert!(stage.world.recorder.count(|event| matches!(event, Event::Beaten { living: 1, .. })) > 0);
     assert_eq!(stage.world.clock.observed().map(|at| at <= stage.world.clock.time()), Some(true));
 }
 

@@ -43,8 +43,8 @@ impl State {
 
     /// Facts for the observer, once a step is durable and before it becomes what is known.
     pub(super) fn note_saved(&self, after: &Callback, effects: &[Effect]) {
-        self.facts.note_saved(&self.node, after, effects);
         let Some(before) = &self.callback else { return };
+        self.facts.note_saved(&self.node, before, after, effects);
         if before.state == CallbackState::Scheduled && after.state == CallbackState::Queued {
             // After a postponement lateness counts from the opening, not from the first start instant.
             let lateness = self.node.now() - before.start_at.max(after.start_at);

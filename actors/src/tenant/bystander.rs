@@ -87,7 +87,7 @@ async fn try_put_off(node: &Node, facts: &TenantFacts, due: Due, input: Input) -
     let Some(change) = facts.change(node, &before, &after, &effects) else { return Ok(None) };
     match facts.save(node, change).await {
         Ok(()) => {
-            facts.note_saved(node, &after, &effects);
+            facts.note_saved(node, &before, &after, &effects);
             Ok(due_of(&after).filter(|due| due.state == CallbackState::Scheduled))
         }
         Err(SaveError::Store(error)) => Err(store_failed(&error)),
@@ -174,7 +174,7 @@ async fn try_step(
         };
         match facts.save(node, change).await {
             Ok(()) => {
-                facts.note_saved(node, &after, &effects);
+                facts.note_saved(node, &before, &after, &effects);
                 if !ours {
                     node.tell_owner(&before, &after, left);
                 }

@@ -114,7 +114,10 @@ impl TenantFacts {
     }
 
     /// Tells the observer what a saved step did.
-    pub(crate) fn note_saved(&self, node: &Node, after: &Callback, effects: &[Effect]) {
+    pub(crate) fn note_saved(&self, node: &Node, before: &Callback, after: &Callback, effects: &[Effect]) {
+        if let Some(promise) = after.promise(before, node.now()) {
+            node.note(Event::Promised { tenant: self.name.clone(), queue: after.queue.clone(), promise });
+        }
         for effect in effects {
             match effect {
                 Effect::Save(saving) => {

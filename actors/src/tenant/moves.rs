@@ -83,7 +83,7 @@ async fn reschedule(
         let Some(draft) = draft(node, facts, &before, desired_time)? else { return Ok(None) };
         match facts.save(node, draft.change).await {
             Ok(()) => {
-                facts.note_saved(node, &draft.after, &draft.effects);
+                facts.note_saved(node, &before, &draft.after, &draft.effects);
                 let ours = draft.after.owner == Some(node.me);
                 let due = if ours { due_of(&draft.after) } else { None };
                 return Ok(Some(Moved { id, before: before.wake_at, due }));

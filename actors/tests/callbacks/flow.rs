@@ -1,7 +1,7 @@
 //! What happens when nothing goes wrong.
 
 use actors::testing::{FakeRouting, Op, World, booking, tenant_id, until};
-use domain::callback::{Cause, Idempotency, Live, Reason, SignalEvent, State};
+use domain::callback::{Cause, Idempotency, Live, Promise, Reason, SignalEvent, State};
 use domain::event::Event;
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{CancelError, How, SubmitError, Submitted, Unserved};
@@ -33,6 +33,9 @@ async fn from_create_to_completed() {
         .collect();
     use State::{Completed, Processing, Queued, Routing};
     assert_eq!(moved, [(Queued, Routing), (Routing, Processing), (Processing, Completed)]);
+    let heard = |is: fn(&Event) -> bool| service.world.recorder.count(is);
+    assert_eq!(heard(|event| matches!(event, Event::Promised { promise: Promise::Kept, .. })), 1);
+    assert_eq!(heard(|event| matches!(event, Event::SignalAnswered { event: "accepted", .. })), 1);
     assert_eq!(service.world.routing.attempts_of(id), [1]);
     assert!(row.callback.is_settled());
     service.until_sessions(0).await;

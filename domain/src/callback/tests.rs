@@ -1,5 +1,6 @@
 //! The machine, case by case and at random.
 
+mod promise;
 mod random;
 mod table;
 

@@ -1,7 +1,7 @@
 //! The rest of the world: routing, the door's key ring, observer, clock, probes and connectors.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 
 use super::Details;
@@ -110,6 +110,11 @@ pub trait Clock: Send + Sync {
 
     /// Takes in what a heartbeat read.
     fn observe(&self, _database_now: DateTime<Utc>) {}
+
+    /// How far the clock on this machine's wall is ahead of this one. It decides nothing.
+    fn skew(&self) -> TimeDelta {
+        TimeDelta::zero()
+    }
 }
 
 /// Holds what the door needs to know a caller. The tree fills it at the start and whenever the epoch of the

@@ -119,6 +119,10 @@ const COMMIT_SECONDS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.0
 const LATENESS_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 600.0, 7200.0];
 /// Seconds of a call to the outside: from a neighbour's answer to the longest deadline.
 const OUTWARD_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
+/// Seconds by which a task is woken late: a millisecond is none, 5 ms are an alert.
+const LAG_SECONDS: [f64; 9] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+/// Seconds until a report of routing is kept: a commit, or a wait for one.
+const SIGNAL_SECONDS: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 8.0];
 /// Things that wait or go together.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 8192.0];
 
@@ -141,9 +145,11 @@ instruments! {
     process_cpu_seconds: total "ges_process_cpu_seconds_total" [] Always;
     /// Bytes of memory that this process occupies.
     process_resident_memory: gauge "ges_process_resident_memory_bytes" [] Always;
+    /// Bytes of memory that this process may use: the limit of its control group, or else the machine's memory.
+    process_memory_limit: gauge "ges_process_memory_limit_bytes" [] Always;
     /// When this process started, in seconds since the epoch.
     process_start_time: gauge "ges_process_start_time_seconds" [] Always;
-    /// Stand-in, always 0: there is no event loop.
+    /// Stand-in: seconds by which the runtime last woke a task late, as `ges_runtime_lag_seconds` has it.
     nodejs_eventloop_lag: gauge "ges_nodejs_eventloop_lag_seconds" [] StandIn;
     /// Stand-in: bytes of memory that this process occupies.
     nodejs_heap_used: gauge "ges_nodejs_heap_space_size_used_bytes" [] StandIn;
@@ -172,6 +178,8 @@ instruments! {
     uncaught_exception: count "UNCAUGHT_EXCEPTION" [] FirstEvent;
     /// Requests whose body was longer than allowed.
     invalid_content_length: count "INVALID_CONTENT_LENGTH" [] FirstEvent;
+    /// Calls to services outside for which the name of the host could not be looked up.
+    dns_failure: count "DNS_FAILURE" [] FirstEvent;
     /// Scheduled callbacks that started more than 60 s late.
     monitor_lagging_behind: count "MONITOR_LAGGING_BEHIND" [] FirstEvent;
     /// Bookings refused because their queue takes no more for a while: callbacks for now of one value on one day, callbacks in a window, active callbacks.
@@ -260,6 +268,20 @@ instruments! {
     mailbox_depth: histogram "ges_mailbox_depth" ["kind"] FirstEvent, COUNTS;
     /// Seconds that an actor spent with one message.
     actor_handle: histogram "ges_actor_handle_seconds" ["kind"] FirstEvent, HANDLE_SECONDS;
+    /// Promises of callbacks by what became of them, once each: `kept` if routing took the callback on within 60 s of its desired time (of the opening, if it was put off until then), `late` if it did so later, `missed` if the callback ended without. Not counted: callbacks that were cancelled before, and those that are still set aside.
+    promises: count "ges_promises_total" ["tenant", "queue", "result"] FirstEvent;
+    /// Seconds from the arrival of a report of routing to its answer, which waits until what it says is kept. Live values (`position`, `alive`) are kept in memory only and not in it.
+    signal_lag: histogram "ges_signal_lag_seconds" ["event"] FirstEvent, SIGNAL_SECONDS;
+    /// Callbacks that this node took over: from nodes that are gone, from its own life before, or because nobody had worked on them in time.
+    taken_over: count "ges_callbacks_taken_over_total" [] Always;
+    /// Seconds for which the oldest callback that the last sweep of this node found had been due; 0 if it found none.
+    work_oldest: gauge "ges_work_oldest_seconds" [] Always;
+    /// Nodes that live, as this one sees it; 0 before its first heartbeat.
+    nodes: gauge "ges_nodes" [] Always;
+    /// Seconds by which the clock on the wall of this machine is ahead of the database's time; 0 in the embedded mode, whose time it is.
+    clock_skew: gauge "ges_clock_skew_seconds" [] Always;
+    /// Seconds by which the runtime wakes a task late that asks once a second. The timer rounds up to milliseconds, so one of them is no lag.
+    runtime_lag: histogram "ges_runtime_lag_seconds" [] FirstEvent, LAG_SECONDS;
 }
 
 /// The list of metrics, as it stands in `docs/metrics.md`.

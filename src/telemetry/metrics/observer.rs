@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use domain::callback::Promise;
 use domain::event::{ActorKind, Event, Failure};
+use domain::ids::QueueName;
 use domain::ports::Observer;
 use domain::push::PushResult;
 use opentelemetry::KeyValue;
@@ -106,6 +108,27 @@ impl Observer for Metrics {
                 to.outward_calls.add(1, &[callee.clone(), KeyValue::new("end", end.name())]);
                 to.outward_call.record(took.as_secs_f64(), &[callee]);
             }
+            Event::LookupFailed => to.dns_failure.add(1, &[]),
+            Event::Promised { tenant, queue, promise } => self.note_promise(&tenant, &queue, promise),
+            Event::SignalAnswered { event, took } => {
+                to.signal_lag.record(took.as_secs_f64(), &[KeyValue::new("event", event)]);
+            }
+            Event::Swept { taken, oldest } => {
+                to.taken_over.add(taken, &[]);
+                to.work_oldest.record(oldest.as_secs_f64(), &[]);
+            }
+            Event::Beaten { living, skew } => {
+                to.nodes.record(rough(living), &[]);
+                // Exact up to 24 days, which is wrong enough.
+                let milliseconds = i32::try_from(skew.num_milliseconds()).unwrap_or(i32::MAX);
+                to.clock_skew.record(f64::from(milliseconds) / 1e3, &[]);
+            }
+            Event::Woken { late } => {
+                to.runtime_lag.record(late.as_secs_f64(), &[]);
+                if self.settings.node_metrics {
+                    to.nodejs_eventloop_lag.record(late.as_secs_f64(), &[]);
+                }
+            }
         }
     }
 }
@@ -132,6 +155,15 @@ impl Metrics {
         let [label] = label;
         for result in PushResult::ALL {
             to.push_notifications_sent.add(0, &[label.clone(), KeyValue::new("result", result.name())]);
+        }
+    }
+
+    /// The other ends appear at 0 with the first of them, so that an increase can be seen.
+    fn note_promise(&self, tenant: &Arc<str>, queue: &QueueName, promise: Promise) {
+        let queue = KeyValue::new("queue", queue.as_str().to_owned());
+        for end in Promise::ALL {
+            let labels = [labelled("tenant", tenant), queue.clone(), KeyValue::new("result", end.name())];
+            self.instruments.promises.add(u64::from(end == promise), &labels);
         }
     }
 

@@ -69,6 +69,16 @@ pub(crate) fn being_counted(data: &Path) -> i64 {
     count(data, "SELECT count(*) AS count FROM queues WHERE grid LIKE '~%'")
 }
 
+/// Makes it as if everything scheduled had been booked, and due, so much earlier. The program must not run.
+pub(crate) fn let_time_pass(data: &Path, milliseconds: i64) {
+    let mut connection = SqliteConnection::establish(&data.join("ges.db").display().to_string()).unwrap();
+    let query = sql_query(
+        "UPDATE callbacks SET desired_time = desired_time - ?1, start_at = start_at - ?1, wake_at = wake_at - ?1 \
+         WHERE state = 0",
+    );
+    assert!(query.bind::<BigInt, _>(milliseconds).execute(&mut connection).unwrap() > 0, "nothing is scheduled");
+}
+
 #[derive(QueryableByName)]
 struct CallbackRow {
     #[diesel(sql_type = Binary)]

@@ -122,6 +122,7 @@ fn reread(callback: &Callback) -> Callback {
 struct Life {
     callback: Callback,
     granted: BTreeMap<u32, SessionId>,
+    promise: Option<Promise>,
 }
 
 impl Life {
@@ -137,6 +138,7 @@ impl Life {
                 self.check_end(&before, &input, effects)?;
                 self.check_leaving(effects, now)?;
                 self.check_telling(&before, effects, now)?;
+                self.check_promise(&before, effects, now)?;
             }
         }
         self.check_shape()?;
@@ -266,6 +268,27 @@ impl Life {
         Ok(())
     }
 
+    /// What became of the promise is decided once, by a step that is saved, and by nobody's cancelling.
+    fn check_promise(
+        &mut self,
+        before: &Callback,
+        effects: &[Effect],
+        now: DateTime<Utc>,
+    ) -> Result<(), TestCaseError> {
+        let Some(promise) = self.callback.promise(before, now) else { return Ok(()) };
+        prop_assert!(matches!(effects.first(), Some(Effect::Save(_))), "{:?} is not saved", promise);
+        prop_assert_eq!(self.promise.replace(promise), None, "decided twice");
+        let accepted = self.callback.hand_off == HandOff::Accepted;
+        match promise {
+            Promise::Kept => prop_assert!(
+                accepted && now <= self.callback.start_at.max(self.callback.desired_time) + Promise::WITHIN
+            ),
+            Promise::Late => prop_assert!(self.callback.state != State::Completed),
+            Promise::Missed => prop_assert!(self.callback.state == State::Completed && self.granted.is_empty()),
+        }
+        Ok(())
+    }
+
     fn check_leaving(&self, effects: &[Effect], now: DateTime<Utc>) -> Result<(), TestCaseError> {
         let mut left = self.callback.clone();
         let kept = left.leave_to_owner(effects.to_vec(), now);
@@ -358,7 +381,7 @@ proptest! {
         story in prop::collection::vec((pauses(), happenings()), 1..60),
         again in agains(),
     ) {
-        let mut life = Life { callback, granted: BTreeMap::new() };
+        let mut life = Life { callback, granted: BTreeMap::new(), promise: None };
         let mut now = noon();
         for (pause, happening) in story {
             now += seconds(pause);
@@ -368,6 +391,8 @@ proptest! {
             }
         }
         life.drive_to_the_end(again, now)?;
+        let cancelled = life.callback.reason.as_ref().is_some_and(Reason::is_cancellation);
+        prop_assert!(life.promise.is_some() || cancelled, "undecided: {:?}", life.callback);
     }
 
     /// Whoever reads the row and performs the effects of entering its state ends where the other would have.

@@ -1,0 +1,45 @@
+//! The sweep: what is due and has nobody, of this node and of those that are gone.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::event::Event;
+use domain::ids::Incarnation;
+use domain::ports::{Due, StoreError, Take};
+use tokio::time::timeout;
+
+use crate::node::Node;
+
+/// How long one sweep may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// Callbacks that one sweep brings back, of ours and of others each.
+pub(super) const SWEPT_AT_ONCE: usize = 2_000;
+/// A row that is overdue by this is taken whoever owns it.
+const OVERDUE: TimeDelta = TimeDelta::seconds(60);
+
+/// What a sweep brought back.
+pub(crate) struct Swept {
+    pub(super) due: Vec<Due>,
+    /// There was more of ours than was asked for.
+    pub(super) more: bool,
+}
+
+/// Sweeps once, for at most `limit` callbacks of ours, and tells what it found.
+pub(super) async fn sweep(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swept, StoreError> {
+    let swept = timeout(DEADLINE, find(node, living, limit)).await;
+    swept.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())))
+}
+
+async fn find(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swept, StoreError> {
+    let at = node.now();
+    let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
+    let ours = due.len();
+    let take_at_most = SWEPT_AT_ONCE.min(node.free_seats());
+    if take_at_most > 0 {
+        let take = Take { owner: node.me, living, at, overdue_before: at - OVERDUE, limit: take_at_most };
+        due.extend(node.ports.callbacks.take(take).await?);
+    }
+    let oldest = due.iter().map(|due| at - due.wake_at).max().unwrap_or_default();
+    node.note(Event::Swept { taken: (due.len() - ours) as u64, oldest: oldest.to_std().unwrap_or_default() });
+    Ok(Swept { due, more: ours >= limit })
+}
