@@ -33,7 +33,7 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the actors that are not sessions may take to end, all together.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// How long handing callbacks over to other nodes may take.
-const HAND_OVER_DEADLINE: Duration = Duration::from_secs(10);
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(16);
 /// How long signing off may take; a node that did not is missed within 3.5 s.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 

@@ -22,11 +22,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(4);
 /// What is counted, as it stands at a moment or between two.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    /// Of the nodes that get the load; so are the next four.
+    /// Of the nodes that get the load, as everything down to their processor seconds.
     batches: f64,
     commands: f64,
     batch_seconds: f64,
+    /// What the oldest command of each batch has waited for, and how often that was told.
     batches_waited: f64,
+    waits: f64,
     node_cpu: f64,
     database_cpu: f64,
     load_cpu: f64,
@@ -46,6 +48,7 @@ impl Counts {
             counts.commands += node.metric("ges_commit_commands_sum").await?;
             counts.batch_seconds += node.metric("ges_commit_seconds_sum").await?;
             counts.batches_waited += node.metric("ges_commit_batches_waited_sum").await?;
+            counts.waits += node.metric("ges_commit_batches_waited_count").await?;
             counts.node_cpu += node.cpu_seconds()?;
         }
         counts.wal_bytes = bed.database.wal_bytes().await?;
@@ -67,6 +70,7 @@ impl Counts {
             commands: self.commands + times * other.commands,
             batch_seconds: self.batch_seconds + times * other.batch_seconds,
             batches_waited: self.batches_waited + times * other.batches_waited,
+            waits: self.waits + times * other.waits,
             node_cpu: self.node_cpu + times * other.node_cpu,
             database_cpu: self.database_cpu + times * other.database_cpu,
             load_cpu: self.load_cpu + times * other.load_cpu,
@@ -198,7 +202,7 @@ impl Profile {
             format!("{} / {in_batches}", number(counts.batch_seconds * 1000.0 / counts.batches.max(1.0))),
             format!("{none} / {one} / {more}"),
             format!("{runs} / {flushes} / {for_node} / {waits}"),
-            number(counts.batches_waited / counts.commands.max(1.0)),
+            number(counts.batches_waited / counts.waits.max(1.0)),
             [counts.node_cpu, counts.database_cpu, counts.load_cpu].map(per_thousand).join(" / "),
             format!("{busy} / {waiting} / {idle}"),
             number(counts.wal_bytes / self.creates.max(1.0)),
@@ -215,10 +219,10 @@ pub(super) fn print(profiles: &[(Profile, f64, f64)]) {
         profiles.iter().map(|(profile, per_second, limit)| profile.lines(*per_second, *limit)).collect();
     let what = [
         "µs of a create: measured / by the limit",
-        "ms of a batch, from first statement to commit / % of each node's time in batches",
-        "% of time with no / one / two batches under way",
-        "% of batches: statements run / WAL flush / waiting for the node / for locks and pages",
-        "batches that a create waits for",
+        "ms of a batch in the node, to the answer to its commit / % of the node's time",
+        "% of time with no / one / two batches in the server",
+        "of these %: statements run / log is flushed / node is waited for / locks, pages",
+        "batches that the oldest create of a batch waited for",
         "CPU s/1000 creates: nodes / PostgreSQL / load",
         "% of the processors: busy / waiting for disk / idle",
         "WAL bytes per create",
@@ -245,7 +249,8 @@ mod tests {
             batches: 10.0,
             commands: 500.0,
             batch_seconds: 1.0,
-            batches_waited: 750.0,
+            batches_waited: 15.0,
+            waits: 10.0,
             node_cpu: 0.5,
             database_cpu: 0.25,
             load_cpu: 0.125,
