@@ -85,4 +85,8 @@ impl KeyRing for KeyRingAndVault {
         self.vault.forget();
         self.keys.replace(tenants, keys);
     }
+
+    fn share_among(&self, nodes: u32) {
+        self.keys.share_among(nodes);
+    }
 }
