@@ -26,6 +26,7 @@ mod routing;
 mod secrets;
 mod store;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -221,9 +222,15 @@ pub async fn until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bo
 #[derive(Default)]
 pub struct FakeKeyRing {
     given: Mutex<Vec<(Vec<Tenant>, Vec<ApiKey>)>>,
+    nodes: AtomicU32,
 }
 
 impl FakeKeyRing {
+    /// How many nodes share the limits, as it was told last; 0 if it was not.
+    pub fn nodes(&self) -> u32 {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
     /// What it was filled with last.
     pub fn last(&self) -> Option<(Vec<Tenant>, Vec<ApiKey>)> {
         self.given.lock().expect("no test panics in here").last().cloned()
@@ -233,6 +240,10 @@ impl FakeKeyRing {
 impl KeyRing for FakeKeyRing {
     fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>) {
         self.given.lock().expect("no test panics in here").push((tenants.to_vec(), keys));
+    }
+
+    fn share_among(&self, nodes: u32) {
+        self.nodes.store(nodes, Ordering::Relaxed);
     }
 }
 

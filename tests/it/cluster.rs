@@ -224,6 +224,17 @@ fn settings_and_keys_reach_every_node_without_redis() {
             (answer.status == 200).then_some(())
         });
     }
+    // A tenant's limits are shared: of the eight requests that may come at once each of two nodes grants four.
+    let tenant = "tenant: second\nlimits:\n  requestsPerSecond: 1000\n  burst: 8\nqueues:\n  support: {}\n";
+    std::fs::write(folder.beside("tenant.yaml"), tenant).unwrap();
+    run(&["apply", "-f", folder.beside("tenant.yaml").to_str().unwrap()]);
+    for node in &cluster.nodes {
+        let mut client = Client::new(node.external()).with_header("X-API-Key", &key);
+        poll::until("a node grants its share", Duration::from_secs(10), || {
+            let answer = api::retrieve(&mut client, Uuid::nil()).ok()?;
+            answer.header("ratelimit")?.starts_with("\"tenant\";r=3;").then_some(())
+        });
+    }
     // The engine's Redis is tried every few seconds: nobody has to have noticed yet that it is gone.
     for at in inside {
         poll::until("a node says that the engine cannot be reached", SOON, || {

@@ -102,6 +102,16 @@ async fn a_living_node_keeps_its_rows_until_it_stands_still() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_door_hears_how_many_nodes_share_the_limits() {
+    let world = World::new();
+    world.nodes.add_other("other");
+    let stage = Stage::new(world).await;
+    let key_ring = stage.world.key_ring.clone();
+    until("both live", SECOND * 2, || key_ring.nodes() == 2).await;
+    until("the other has died", SECOND * 6, || key_ring.nodes() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_overdue_row_is_taken_whoever_owns_it() {
     let world = World::new();
     let other = world.nodes.add_other("other");

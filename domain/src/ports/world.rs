@@ -124,7 +124,7 @@ pub trait KeyRing: Send + Sync {
     fn replace(&self, tenants: &[Tenant], keys: Vec<ApiKey>);
 
     /// So many nodes live and share the limits of the tenants. Told with every heartbeat.
-    fn share_among(&self, _nodes: u32) {}
+    fn share_among(&self, nodes: u32);
 }
 
 /// Hears facts. Must not wait.
