@@ -42,11 +42,9 @@ impl Elsewhere {
 
     fn put(&self, id: CallbackId, attempt: u32, live: Live) {
         let mut places = self.lock();
+        // Room is made by tidying, once in a while: to look for it with every hint would cost more than a place is worth.
         if places.len() >= REMEMBERED && !places.contains_key(&id) {
-            places.retain(|_, place| place.heard.elapsed() < KNOWN_FOR);
-            if places.len() >= REMEMBERED {
-                return;
-            }
+            return;
         }
         places.insert(id, Place { attempt, live, heard: Instant::now() });
     }

@@ -35,6 +35,7 @@ async fn what_is_remembered_has_a_limit() {
     elsewhere.put(id(0), 1, Live::UNKNOWN);
     assert_eq!(elsewhere.live(id(0), 1), Some(Live::UNKNOWN), "one that is known has its place");
     tokio::time::advance(KNOWN_FOR).await;
+    elsewhere.tidy();
     elsewhere.put(id(REMEMBERED), 1, LIVE);
     assert_eq!((elsewhere.live(id(REMEMBERED), 1), elsewhere.lock().len()), (Some(LIVE), 1));
 }
