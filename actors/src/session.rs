@@ -27,8 +27,10 @@ use crate::tenant::{TenantFacts, TenantMsg};
 use crate::timers::TimerKey;
 pub(crate) use caller::{Answer, Caller, CancelReply, SignalReply, unserved};
 
-/// How often an input is tried again because somebody else saved first.
-pub(crate) const CONFLICTS: usize = 4;
+/// How often an input is tried because somebody else saved first: more often than a callback changes from its creation
+/// to the end of an attempt, so that whoever cancels it on another node is not turned away because its owner is busy
+/// with it while commits are slow.
+pub(crate) const CONFLICTS: usize = 16;
 
 /// To whom the current attempt of a callback is granted, while it is active.
 pub(crate) fn grant_of(callback: &Callback) -> Option<Grant> {

@@ -9,15 +9,16 @@ use domain::ports::{Due, StoreError, Take};
 use tokio::time::timeout;
 
 use crate::node::Node;
+use crate::tenants::TenantsMsg;
 
 /// How long one sweep may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-/// Callbacks that one sweep brings back, of ours and of others each.
+/// Callbacks that one sweep brings back of ours, and that it takes from others in one batch.
 pub(super) const SWEPT_AT_ONCE: usize = 2_000;
 /// A row that is overdue by this is taken whoever owns it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
 
-/// What a sweep brought back.
+/// What a sweep brought back; of what it took, the last batch.
 pub(crate) struct Swept {
     pub(super) due: Vec<Due>,
     /// There was more of ours than was asked for.
@@ -33,13 +34,24 @@ pub(super) async fn sweep(node: &Node, living: Vec<Incarnation>, limit: usize) -
 async fn find(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swept, StoreError> {
     let at = node.now();
     let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
-    let ours = due.len();
-    let take_at_most = SWEPT_AT_ONCE.min(node.free_seats());
-    if take_at_most > 0 {
-        let take = Take { owner: node.me, living, at, overdue_before: at - OVERDUE, limit: take_at_most };
-        due.extend(node.ports.callbacks.take(take).await?);
+    let more = due.len() >= limit;
+    let mut seats = node.free_seats();
+    loop {
+        let ours = due.len();
+        let at_most = SWEPT_AT_ONCE.min(seats);
+        if at_most > 0 {
+            let take =
+                Take { owner: node.me, living: living.clone(), at, overdue_before: at - OVERDUE, limit: at_most };
+            due.extend(node.ports.callbacks.take(take).await?);
+        }
+        let taken = due.len() - ours;
+        let oldest = due.iter().map(|due| at - due.wake_at).max().unwrap_or_default();
+        node.note(Event::Swept { taken: taken as u64, oldest: oldest.to_std().unwrap_or_default() });
+        if taken == 0 || taken < at_most || !node.may_work() {
+            return Ok(Swept { due, more });
+        }
+        // A node that dies may leave many: work on these begins while the next are taken.
+        seats = seats.saturating_sub(taken);
+        node.tenants.hint(TenantsMsg::Work { due: std::mem::take(&mut due) });
     }
-    let oldest = due.iter().map(|due| at - due.wake_at).max().unwrap_or_default();
-    node.note(Event::Swept { taken: (due.len() - ours) as u64, oldest: oldest.to_std().unwrap_or_default() });
-    Ok(Swept { due, more: ours >= limit })
 }

@@ -23,8 +23,12 @@ struct Stage {
 
 impl Stage {
     async fn new(world: World) -> Self {
+        Self::with_seats(world, 1_000).await
+    }
+
+    async fn with_seats(world: World, seats: usize) -> Self {
         let me = world.nodes.register("node", "1").await.unwrap();
-        let node = Node::new(world.ports(), me, 1_000);
+        let node = Node::new(world.ports(), me, seats);
         let (tenants, sent) = collect(world.clock.clone()).await;
         node.tenants.put(tenants);
         let args = MembershipArgs { node: node.clone(), waiting: Arc::new(AtomicUsize::new(0)) };
@@ -147,6 +151,22 @@ async fn rows_that_stay_due_do_not_hide_those_behind_them() {
     }
     let last = row(&stage.world, Some(stage.node.me), now);
     until("the last is brought back", SECOND * 5, || stage.swept().contains(&last)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_node_leaves_is_taken_in_one_go_as_far_as_there_are_places() {
+    let world = World::new();
+    let other = world.nodes.add_other("other");
+    let now = world.clock.time();
+    let all: Vec<_> =
+        (0..6_000).map(|number| row(&world, Some(other), now - TimeDelta::milliseconds(number))).collect();
+    let stage = Stage::with_seats(world, 5_000).await;
+    let taken = || all.iter().filter(|id| stage.owner(**id) == Some(stage.node.me)).count();
+    until("the first are taken", SECOND * 6, || taken() > 0).await;
+    sleep(SECOND / 2).await;
+    assert_eq!(taken(), 5_000);
+    let heard: std::collections::HashSet<_> = stage.swept().into_iter().collect();
+    assert_eq!(all.iter().filter(|id| heard.contains(id)).count(), 5_000, "work on each of them begins");
 }
 
 #[tokio::test(start_paused = true)]
