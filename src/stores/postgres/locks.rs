@@ -3,7 +3,7 @@
 //! Every node takes locks in this order: advisory locks, keys and tokens, callbacks, holds, slots, depths, heads of
 //! happenings; and each of these sorted. After that a batch waits for nobody, so no two can wait for each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use domain::ids::{CallbackId, HoldId, TenantId};
 
@@ -22,7 +22,7 @@ statements! {
 /// What an advisory lock is about. The numbers are part of the lock's number, so they are the same in every version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// By which grid a queue is counted: shared by whoever takes places in it, alone for whoever changes it.
+    /// By which grid a queue is counted: shared by whoever takes places in it, alone for whoever names or changes it.
     Grid = 1,
     /// The callbacks of a number that wait in a queue, while they are counted.
     Waiting = 2,
@@ -133,6 +133,14 @@ impl Locks {
         if is_in_parts || !self.depths.is_empty() || self.waiting.values().any(|waiting| waiting.ends) {
             self.depths.append(&mut self.moving);
             self.heads.append(&mut self.telling);
+        }
+    }
+
+    /// A grid that is not known to have a name may get one in this batch, which writes the row of its queue.
+    pub(super) fn name_grids(&mut self, named: &HashSet<i64>) {
+        let perhaps: Vec<i64> = self.grids.iter().copied().filter(|queue| !named.contains(queue)).collect();
+        for queue in perhaps {
+            self.alone(Topic::Grid, &[&queue.to_be_bytes()]);
         }
     }
 

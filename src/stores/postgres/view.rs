@@ -78,6 +78,11 @@ pub(super) enum Taken {
 }
 
 impl View {
+    /// Queues whose grid has a stored name.
+    pub(super) fn named(&self) -> impl Iterator<Item = i64> {
+        self.grids.iter().filter(|(_, grid)| matches!(grid, GridName::Stored(_))).map(|(queue, _)| *queue)
+    }
+
     /// Whether the places of a queue are counted, or being counted, by another grid.
     pub(super) fn is_counted_by_another(&self, queue: i64, grid: domain::slots::Grid) -> bool {
         match self.grids.get(&queue) {

@@ -66,6 +66,8 @@ struct Desk {
     faults: Arc<Faults>,
     identity: Identity,
     connection: Option<Connection>,
+    /// Queues whose grid is known to have a name, which none ever loses again.
+    named: HashSet<i64>,
     /// What a switch of the `testing` build has answered before its commit.
     uncommitted: Option<(Connection, Transaction)>,
 }
@@ -89,6 +91,7 @@ pub(super) struct Faults {
 pub(super) struct Batch<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) names: &'a Names,
+    named: &'a mut HashSet<i64>,
     /// Entries of the audit log in the open transaction.
     noted: Vec<Noted>,
     /// Slots whose rows were made to be locked, and in which no place was taken yet.
@@ -102,7 +105,15 @@ impl Writer {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
             runtime,
-            desk: Desk { dialer, names, faults, identity: Identity::new(), connection: None, uncommitted: None },
+            desk: Desk {
+                dialer,
+                names,
+                faults,
+                identity: Identity::new(),
+                connection: None,
+                named: HashSet::new(),
+                uncommitted: None,
+            },
         })
     }
 }
@@ -128,6 +139,7 @@ impl Desk {
         let mut work = Batch {
             connection: &mut connection,
             names: &self.names,
+            named: &mut self.named,
             noted: Vec::new(),
             made_slots: HashSet::new(),
             call_ins: call_ins::Remembered::default(),
@@ -245,7 +257,10 @@ impl Batch<'_> {
         }
         let is_in_parts = batch.iter().any(|entry| !matches!(entry.command(), Command::Book(_) | Command::Save(_)));
         locks.complete(is_in_parts);
+        locks.name_grids(self.named);
         let view = self.lock(&locks, &mut keys).await?;
+        // Nothing was written yet, so what is named is committed.
+        self.named.extend(view.named());
         locks.take_heads(self.connection).await?;
         self.made_slots.clone_from(&view.made_slots);
         let mut run = Some(Run::on(view));

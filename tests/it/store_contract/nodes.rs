@@ -50,6 +50,13 @@ async fn deadlocks(database: &Database) -> u64 {
     number(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }
 
+/// Waits until a writer that pauses before its COMMIT has its locks.
+async fn locked(database: &Database) {
+    let pausing = "SELECT 1 FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'idle in transaction'";
+    until("a writer has its locks", || !query(&database.0, pausing).is_empty()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn takers_from_both_oversell_nothing() {
     let (database, stores) = two().await;
@@ -268,15 +275,57 @@ async fn the_same_slots_are_locked_in_the_same_order() {
         third.pause_before_commit(StdDuration::from_millis(500));
         let (holder, held) = (third.clone(), taker(SLOTS / 2));
         let held = tokio::spawn(async move { holder.book(held).await });
-        until("the slot is locked", || {
-            !query(&database.0, "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'").is_empty()
-        })
-        .await;
+        locked(&database).await;
         drop(holds);
         assert_eq!(held.await.unwrap(), Ok(Booked::New));
         assert!(join(tasks).await.iter().all(|outcome| *outcome == Ok(Booked::New)));
     }
     drop((stores, third));
+    assert_eq!(deadlocks(&database).await, 0);
+}
+
+/// The first booking in a slot of a queue names its grid. Of two that want to, one has the depth of another queue first
+/// and the other comes to it last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grid_is_named_before_a_depth_is_locked() {
+    let (database, [first, second]) = two().await;
+    let third = Arc::new(open(&database.0, Limits::default()).await);
+    let of = |queue: &str, mut callback: Callback| {
+        callback.queue = QueueName::new(queue).unwrap();
+        booking(callback)
+    };
+    // All have a connection.
+    for store in [&first, &second, &third] {
+        store.book(of("other", immediate(ME, noon()))).await.unwrap();
+    }
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for round in 0..5 {
+        let (slots, depth) = (format!("slots{round}"), format!("depth{round}"));
+        third.pause_before_commit(StdDuration::from_millis(700));
+        let (holder, held) = (third.clone(), of(&depth, immediate(ME, noon())));
+        let mut tasks = vec![tokio::spawn(async move { holder.book(held).await })];
+        locked(&database).await;
+        let judged = BookingLimits { depth: Some(1_000), ..BookingLimits::default() };
+        for (place, (store, limits)) in [(&first, judged), (&second, BookingLimits::default())].into_iter().enumerate()
+        {
+            let hold = store.hold_writer();
+            let slot = noon() + minutes(5 * place as i64);
+            let batch =
+                [of(&slots, in_slot(slot)), Booking { limits, ..of(&depth, immediate(ME, noon())) }].map(|booking| {
+                    let store = store.clone();
+                    tokio::spawn(async move { store.book(booking).await })
+                });
+            until("both wait", || store.writes_waiting() == 2).await;
+            drop(hold);
+            until("it waits for the depth, or has it", || {
+                query(&database.0, waiting).len() > place || tasks.iter().all(|task| task.is_finished())
+            })
+            .await;
+            tasks.extend(batch);
+        }
+        assert!(join(tasks).await.iter().all(|outcome| *outcome == Ok(Booked::New)));
+    }
+    drop((first, second, third));
     assert_eq!(deadlocks(&database).await, 0);
 }
 
@@ -295,10 +344,7 @@ async fn a_paused_writer_stops_the_others_for_a_second_at_most() {
         async move { paused.book(last_place()).await }
     });
     // It holds the slot now.
-    until("the slot is locked", || {
-        !query(&database.0, "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'").is_empty()
-    })
-    .await;
+    locked(&database).await;
     let began = Instant::now();
     assert_eq!(other.book(last_place()).await, Ok(Booked::New));
     assert!(began.elapsed() < StdDuration::from_secs(3), "{:?}", began.elapsed());
