@@ -1,0 +1,1 @@
+ALTER TABLE callbacks SET (fillfactor = 90);
