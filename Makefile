@@ -1,6 +1,6 @@
 # Every target is one line; what it does stands in the script of that name.
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test check faults bench bench-cluster
+.PHONY: help run cluster drill test check faults bench bench-cluster
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1|/' | column -t -s '|'
@@ -10,6 +10,9 @@ run: ## build and run the service in its embedded mode: no server, no configurat
 
 cluster: ## two nodes with database, Redis, engine and balancer on this machine (EXTERNAL_PORT, INTERNAL_PORT)
 	@scripts/cluster
+
+drill: ## strike two nodes with every safe fault and say which alerts fired and cleared in time (ARGS: names of faults)
+	@scripts/drill $(ARGS)
 
 test: ## run every test (ARGS go to cargo test)
 	@scripts/test $(ARGS)

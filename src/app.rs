@@ -4,16 +4,20 @@
 mod bus;
 mod demo;
 mod engine;
+mod gws;
+mod health;
+mod keys;
 mod program;
 mod store;
+mod turns;
+mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use actors::{HealthSnapshot, StartError as TreeError, Tree, TreeSettings};
-use chrono::{DateTime, Utc};
+use actors::{StartError as TreeError, Tree, TreeSettings};
 use domain::event::Event;
 use domain::ports::{Clock, Observer, Ports, Probe, Secrets, SettingsStore};
 use thiserror::Error;
@@ -23,27 +27,37 @@ pub(crate) use engine::stream_settings;
 pub use program::Ges;
 
 use crate::blinds::KeyedBlinds;
+use crate::cli::Around;
+use crate::cli::users::UserCabinet;
 use crate::clients::captcha::CaptchaClient;
 use crate::clients::courier::HttpCourier;
-use crate::clients::gws::{GwsAddresses, GwsClient};
+use crate::clients::gws::GwsClient;
 use crate::clients::http::{HttpClient, HttpSettings, Private, Rests, SetupError as HttpSetupError};
-use crate::config::{Config, Url};
+use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::front_door::{
-    self, BindError, Door, DoorLimits, DoorSettings, Doors, HealthReport, HealthView, InternalToken, KeyRing, Phase,
-    StoreParking,
+    self, BindError, Door, DoorLimits, DoorSettings, Doors, InternalToken, KeyRing, ListenerTls, StoreParking,
 };
-use crate::master_key::{KeyUse, MasterKey, SecretFileError};
+use crate::master_key::SecretFileError;
 use crate::privacy::{DeskEnder, Ender, Privacy, StoreEnder};
-use crate::provisioning::{KeyRingAndVault, Provisioning, SealError, Sealer, Vault};
+use crate::provisioning::{KeyRingAndVault, Provisioning, Sealer, Vault};
+use crate::root_key::{KeyUse, RootKey, RootKeyError};
+use crate::rotation;
 use crate::routing::simulator::OpenError as SimulatorError;
+use crate::seal::SealError;
 use crate::stores::sqlite::OpenError as StoreOpenError;
 use crate::stores::{Store, postgres};
+use crate::telemetry::alarms::{self, AlarmBook, MetricsAndAlarms};
 use crate::telemetry::lag;
 use crate::telemetry::metrics::{Metrics, MetricsError, MetricsSettings};
+use crate::users::SetUpError;
 
 use bus::{Nodes, ToldReports};
 use engine::Engine;
+use gws::Gws;
+use health::Health;
 use store::Opened;
+use turns::Holders;
 
 /// How long requests in flight may take to be answered once the listeners are closed.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
@@ -65,7 +79,10 @@ pub enum AppError {
     /// Keys beside it.
     #[error("cannot use a key file")]
     Secret(#[from] SecretFileError),
-    /// Keys made from the master key.
+    /// The key behind all others.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// Keys made from it.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The demo.
@@ -77,9 +94,15 @@ pub enum AppError {
     /// The client of services outside.
     #[error("cannot set up calls to the outside")]
     Http(#[from] HttpSetupError),
+    /// Log-ins.
+    #[error(transparent)]
+    Users(#[from] SetUpError),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// Encryption of the listeners.
+    #[error("cannot set up TLS of the listeners")]
+    Tls(#[from] rustls::Error),
     /// A listener.
     #[error("cannot open the door")]
     Bind(#[from] BindError),
@@ -113,38 +136,49 @@ pub struct Running {
     tree: Tree,
     engine: Engine,
     drain: Duration,
-    lag: AbortHandle,
+    /// Goes on beside requests for as long as the service runs.
+    beside: [AbortHandle; 3],
 }
 
-/// Starts everything. `Ok` means that requests are served. `log_failures` counts log lines that were lost.
+/// Starts everything. `Ok` means that requests are served.
 ///
 /// # Errors
 /// [`AppError`]; what was started before it is ended.
-pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Running, AppError> {
+pub async fn start(config: &Config, around: Around) -> Result<Running, AppError> {
     // Takes a tenth of a second: beside the rest of the start, not before it.
     drop(tokio::task::spawn_blocking(domain::numbers::PhoneNumber::prepare));
-    let metrics = Arc::new(Metrics::new(metrics_settings(config, log_failures))?);
-    let observer: Arc<dyn Observer> = metrics.clone();
+    let lost_lines = around.log_failures.clone();
+    let metrics = Arc::new(Metrics::new(metrics_settings(config, around.log_failures))?);
+    let alarms = Arc::new(AlarmBook::new(Arc::new(SystemClock::default())));
+    let observer: Arc<dyn Observer> = Arc::new(MetricsAndAlarms { metrics: metrics.clone(), alarms: alarms.clone() });
     let http = Arc::new(HttpClient::new(&http_settings(config), observer.clone())?);
-    let Opened { store, clock, .. } = store::serve(config, observer.clone()).await?;
+    let door_settings = door_settings(config)?;
+    let Opened { store, clock, login, .. } = store::serve(config, observer.clone(), around.reread.as_ref()).await?;
     let data_dir = config.data.data_dir.as_path();
-    let master = master_key(store.as_ref(), config).await?;
-    let hashing_key = master.sub_key(KeyUse::KeyHashes);
+    let root = keys::serve(store.as_ref(), config).await?;
+    let hashing_key = root.sub_key(KeyUse::KeyHashes);
     let demo_key = if config.database.host.is_none() {
         let wanted_key = config.data.demo_api_key.as_ref().map(|key| key.reveal());
         demo::ensure(store.as_ref(), clock.as_ref(), data_dir, &hashing_key, wanted_key).await?
     } else {
         None
     };
-    let key_ring = Arc::new(KeyRing::new(hashing_key));
     // Whoever needs a secret of a tenant asks the vault.
-    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
+    let vault = Arc::new(Vault::new(store.clone(), Sealer::new(&root)?));
     let engine = Engine::open(config, data_dir, clock.clone(), observer.clone())?;
     let secrets: Arc<dyn Secrets> = vault.clone();
     let courier = Arc::new(HttpCourier::new(http.clone(), vault.clone(), clock.clone()));
     let captcha = Arc::new(CaptchaClient::new(http.clone(), secrets.clone()));
-    let nodes = Nodes::new(config, &master, clock.clone(), observer.clone());
-    let statistics = Arc::new(GwsClient::sharing(http, secrets, gws_addresses(config), nodes.answers()));
+    let nodes = Nodes::new(config, &root, clock.clone(), observer.clone());
+    let statistics = Arc::new(GwsClient::sharing(http.clone(), secrets, gws::addresses(config), nodes.answers()));
+    let (tenants, clients) = (store.clone(), statistics.clone());
+    let parts = gws::Parts { http: http.clone(), observer: observer.clone(), tenants, clock: clock.clone(), clients };
+    let gws = Gws::new(config, parts);
+    let users_client = users::client(config);
+    let (directory, client) = (gws.directory(), users_client.clone());
+    let parts = users::Parts { clock: clock.clone(), http, observer: observer.clone(), directory, client };
+    let users = users::users(config, &root, store.clone(), parts)?;
+    let key_ring = Arc::new(KeyRing::new(hashing_key).among(gws.contact_centers()));
     let ports = Ports {
         callbacks: store.clone(),
         call_ins: store.clone(),
@@ -157,16 +191,20 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
         courier: courier.clone(),
         nodes: store.clone(),
         bus: nodes.bus(),
-        key_ring: Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault }),
-        blinds: Arc::new(counted_values(&master)),
+        key_ring: gws.beside(Arc::new(KeyRingAndVault { keys: key_ring.clone(), vault })),
+        blinds: Arc::new(counted_values(&root)),
         routing: engine.routing(),
         reports: engine.reports(),
         captcha: captcha.clone(),
         statistics: statistics.clone(),
         clock: clock.clone(),
         observer: observer.clone(),
-        connectors: engine.connectors().into_iter().chain(nodes.connector()).collect(),
-        probes: std::iter::once::<Arc<dyn Probe>>(store.clone()).chain(engine.probes()).chain(nodes.probe()).collect(),
+        connectors: engine.connectors().into_iter().chain(nodes.connector()).chain(gws.connector()).collect(),
+        probes: std::iter::once::<Arc<dyn Probe>>(store.clone())
+            .chain(engine.probes())
+            .chain(nodes.probe())
+            .chain(gws.probes())
+            .collect(),
     };
     let tree = Tree::start(ports, tree_settings(config)).await?;
     let node_name: Arc<str> = config.data.node_name.as_str().into();
@@ -197,18 +235,22 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
             move || page(&metrics)
         }),
         parking: Arc::new(StoreParking { callbacks: store.clone(), clock: clock.clone() }),
-        privacy: Arc::new(privacy(store.clone(), &master, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
+        privacy: Arc::new(privacy(store.clone(), &root, clock.clone(), Arc::new(DeskEnder(tree.desk())))),
         provisioning: Arc::new(
-            provisioning(store, clock, &master)?
+            provisioning(store, clock, &root)?
                 .checking(courier)
                 .checking(captcha)
                 .checking(statistics)
                 .telling(nodes.bus()),
         ),
-        settings: tree.settings(),
+        settings: gws.refreshed_with(tree.settings()),
+        users: Arc::new(users),
         failures: Arc::default(),
+        alarms: alarms.clone(),
+        log_level: around.log_level,
     };
-    let doors = match front_door::serve(door_settings(config), door).await {
+    let (internal_token, tls) = (door_settings.internal_token.clone(), door_settings.tls.clone());
+    let doors = match front_door::serve(door_settings, door).await {
         Ok(doors) => doors,
         Err(error) => {
             tree.stop(TREE_GRACE).await;
@@ -217,10 +259,22 @@ pub async fn start(config: &Config, log_failures: Arc<AtomicU64>) -> Result<Runn
     };
     let (external, internal) = (doors.external, doors.internal);
     engine.begin(tree.inbox(), config.listeners.internal_url(internal));
-    let lag = tokio::spawn(lag::watch(metrics)).abort_handle();
+    let holders = Holders {
+        login,
+        redis: nodes.password(),
+        voice_redis: engine.password(),
+        internal_token,
+        tls,
+        gws: gws.connected(),
+        users: users_client,
+    };
+    let rotation = rotation::watch(turns::rotation(config, holders), around.reread);
+    let beside =
+        [tokio::spawn(lag::watch(metrics)), tokio::spawn(rotation), tokio::spawn(alarms::watch(alarms, lost_lines))]
+            .map(|task| task.abort_handle());
     // The one line that tools read to learn the real ports.
     tracing::info!(%external, %internal, "listening");
-    Ok(Running { external, internal, demo_key, doors, tree, engine, drain: config.limits.drain, lag })
+    Ok(Running { external, internal, demo_key, doors, tree, engine, drain: config.limits.drain, beside })
 }
 
 impl Running {
@@ -242,7 +296,7 @@ impl Running {
         }
         self.engine.shutdown().await;
         self.tree.stop(TREE_GRACE).await;
-        self.lag.abort();
+        self.beside.iter().for_each(AbortHandle::abort);
         tracing::info!("ended");
     }
 }
@@ -253,8 +307,8 @@ impl Running {
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [u8; 32]), AppError> {
     let Opened { store, .. } = store::command(config).await?;
-    let master = master_key(store.as_ref(), config).await?;
-    Ok((store, master.sub_key(KeyUse::KeyHashes)))
+    let root = keys::command(store.as_ref(), config).await?;
+    Ok((store, root.sub_key(KeyUse::KeyHashes)))
 }
 
 /// The documents of tenants for a command that works beside a running service.
@@ -263,13 +317,13 @@ pub async fn open_settings(config: &Config) -> Result<(Arc<dyn SettingsStore>, [
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
     let Opened { store, clock, .. } = store::command(config).await?;
-    let master = master_key(store.as_ref(), config).await?;
-    let vault: Arc<dyn Secrets> = Arc::new(Vault::new(store.clone(), Sealer::new(&master)?));
+    let root = keys::command(store.as_ref(), config).await?;
+    let vault: Arc<dyn Secrets> = Arc::new(Vault::new(store.clone(), Sealer::new(&root)?));
     let http = Arc::new(HttpClient::new(&http_settings(config), Arc::new(NoObserver))?);
     let courier = HttpCourier::new(http.clone(), vault.clone(), clock.clone());
     let captcha = CaptchaClient::new(http.clone(), vault.clone());
-    let statistics = GwsClient::new(http, vault, gws_addresses(config));
-    let provisioning = provisioning(store, clock, &master)?;
+    let statistics = GwsClient::new(http, vault, gws::addresses(config));
+    let provisioning = provisioning(store, clock, &root)?;
     Ok(provisioning.checking(Arc::new(courier)).checking(Arc::new(captcha)).checking(Arc::new(statistics)))
 }
 
@@ -279,19 +333,28 @@ pub async fn open_tenants(config: &Config) -> Result<Provisioning, AppError> {
 /// [`AppError`] if the data folder or its key cannot be used.
 pub async fn open_privacy(config: &Config) -> Result<Privacy, AppError> {
     let Opened { store, clock, .. } = store::command(config).await?;
-    let master = master_key(store.as_ref(), config).await?;
+    let root = keys::command(store.as_ref(), config).await?;
     let ender = StoreEnder { callbacks: store.clone(), settings: store.clone() };
-    Ok(privacy(store, &master, clock, Arc::new(ender)))
+    Ok(privacy(store, &root, clock, Arc::new(ender)))
+}
+
+/// Local accounts for a command that works beside a running service.
+///
+/// # Errors
+/// [`AppError`] if the data folder cannot be used.
+pub async fn open_users(config: &Config) -> Result<UserCabinet, AppError> {
+    let Opened { store, .. } = store::command(config).await?;
+    Ok(UserCabinet { accounts: store.clone(), settings: store })
 }
 
 /// What tells and erases what is kept of numbers.
-fn privacy(store: Arc<dyn Store>, master: &MasterKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
-    Privacy::new((store.clone(), store.clone(), store), Arc::new(counted_values(master)), clock, ender)
+fn privacy(store: Arc<dyn Store>, root: &RootKey, clock: Arc<dyn Clock>, ender: Arc<dyn Ender>) -> Privacy {
+    Privacy::new((store.clone(), store.clone(), store), Arc::new(counted_values(root)), clock, ender)
 }
 
 /// What values are kept as that are counted.
-fn counted_values(master: &MasterKey) -> KeyedBlinds {
-    KeyedBlinds::new(master.sub_key(KeyUse::CountedValues))
+fn counted_values(root: &RootKey) -> KeyedBlinds {
+    KeyedBlinds::new(root.sub_key(KeyUse::CountedValues))
 }
 
 /// A command counts nothing.
@@ -302,8 +365,8 @@ impl Observer for NoObserver {
 }
 
 /// What reads and applies documents.
-fn provisioning(store: Arc<dyn Store>, clock: Arc<dyn Clock>, master: &MasterKey) -> Result<Provisioning, SealError> {
-    Ok(Provisioning::new(store.clone(), store, clock, Sealer::new(master)?, master.sub_key(KeyUse::KeyHashes)))
+fn provisioning(store: Arc<dyn Store>, clock: Arc<dyn Clock>, root: &RootKey) -> Result<Provisioning, SealError> {
+    Ok(Provisioning::new(store.clone(), store, clock, Sealer::new(root)?, root.sub_key(KeyUse::KeyHashes)))
 }
 
 /// Brings the database up to date and says where it is.
@@ -315,16 +378,6 @@ pub async fn migrate(config: &Config) -> Result<String, AppError> {
     Ok(format!("{place} is up to date"))
 }
 
-/// The master key. One is made only where no API key and no secret depends on an older one.
-async fn master_key(store: &dyn Store, config: &Config) -> Result<MasterKey, AppError> {
-    if let Some(key) = &config.keys.master_key {
-        return Ok(MasterKey::new(key.0));
-    }
-    let keys = store.keys().await.map_err(demo::DemoError::from)?;
-    let fresh = keys.is_empty() && !store.holds_secrets().await.map_err(demo::DemoError::from)?;
-    Ok(MasterKey::read_or_create(&config.data.data_dir, fresh)?)
-}
-
 fn http_settings(config: &Config) -> HttpSettings {
     let outward = &config.outward;
     HttpSettings {
@@ -333,11 +386,6 @@ fn http_settings(config: &Config) -> HttpSettings {
         private: if outward.allow_private { Private::Allowed } else { Private::Refused },
         rests: Rests::AfterFailures,
     }
-}
-
-fn gws_addresses(config: &Config) -> GwsAddresses {
-    let text = |url: &Option<Url>| url.as_ref().map(ToString::to_string);
-    GwsAddresses { auth: text(&config.gws.auth), stats: text(&config.gws.stats) }
 }
 
 fn metrics_settings(config: &Config, log_failures: Arc<AtomicU64>) -> MetricsSettings {
@@ -365,7 +413,7 @@ fn tree_settings(config: &Config) -> TreeSettings {
     }
 }
 
-fn door_settings(config: &Config) -> DoorSettings {
+fn door_settings(config: &Config) -> Result<DoorSettings, AppError> {
     let limits = DoorLimits {
         body_bytes: config.limits.body_bytes,
         external_connections: config.limits.external_connections,
@@ -374,34 +422,13 @@ fn door_settings(config: &Config) -> DoorSettings {
         request: config.limits.request_timeout,
         ..DoorLimits::default()
     };
-    DoorSettings {
+    let certificate = config.certificate.as_ref();
+    Ok(DoorSettings {
         external: config.listeners.external(),
         internal: config.listeners.internal(),
         internal_token: config.listeners.internal_token.as_ref().map(|token| InternalToken::new(token.reveal())),
+        trusted_proxies: config.users.trusted_proxies.clone(),
+        tls: certificate.map(|certificate| ListenerTls::new(certificate.certified())).transpose()?,
         limits,
-    }
-}
-
-/// The tree's health as the door shows it.
-struct Health {
-    snapshot: Box<dyn Fn() -> HealthSnapshot + Send + Sync>,
-    node: Arc<str>,
-    started_at: DateTime<Utc>,
-}
-
-impl HealthView for Health {
-    fn report(&self) -> HealthReport {
-        let snapshot = (self.snapshot)();
-        let phase = match (snapshot.draining, snapshot.ready) {
-            (true, _) => Phase::Draining,
-            (false, true) => Phase::Serving,
-            (false, false) => Phase::Starting,
-        };
-        HealthReport {
-            phase,
-            node: self.node.clone(),
-            started_at: self.started_at,
-            dependencies: snapshot.dependencies,
-        }
-    }
+    })
 }

@@ -1,6 +1,6 @@
 //! The command line: what can be asked of the program, and what it answers to a shell.
 //!
-//! Exit codes: 0 ended as asked; 1 a comparison found a difference, or the audit log is broken; 2 wrong arguments or configuration, or data that cannot be used; 70 the
+//! Exit codes: 0 ended as asked; 1 a comparison found a difference, the audit log is broken, or a drill was not good; 2 wrong arguments or configuration, or data that cannot be used; 70 the
 //! supervision tree gave up. What the commands need from the rest comes in through [`Program`], so that this
 //! module can be tried without a store or a socket.
 
@@ -8,6 +8,7 @@ pub mod banner;
 pub mod keys;
 pub mod privacy;
 pub mod tenants;
+pub mod users;
 
 #[cfg(test)]
 mod tests;
@@ -26,17 +27,19 @@ use thiserror::Error;
 use crate::bench::BenchOptions;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, Secret, Telemetry};
+use crate::drill::{self, DrillOptions, Verdict};
 use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
+pub use crate::rotation::Reread;
 use crate::simulate_ors::SimulateOrsOptions;
-use crate::telemetry::tracing::{self as log, Guard, TracingSettings};
+use crate::telemetry::tracing::{self as log, Guard, LevelSwitch, TracingSettings};
 use banner::Banner;
 
 /// What the command line needs from the rest of the program.
 #[async_trait]
 pub trait Program: Send + Sync {
     /// Serves until it is asked to end or cannot go on. Calls `ready` once, when requests are served.
-    async fn serve(&self, config: &Config, log_failures: Arc<AtomicU64>, ready: &Ready) -> Result<(), Failure>;
+    async fn serve(&self, config: &Config, around: Around, ready: &Ready) -> Result<(), Failure>;
 
     /// Opens the keys of the installation, beside a running service or without one.
     async fn open_keys(&self, config: &Config) -> Result<keys::KeyCabinet, Failure>;
@@ -46,6 +49,9 @@ pub trait Program: Send + Sync {
 
     /// Opens what is kept of numbers and the audit log, beside a running service or without one.
     async fn open_privacy(&self, config: &Config) -> Result<Privacy, Failure>;
+
+    /// Opens local accounts, beside a running service or without one.
+    async fn open_users(&self, config: &Config) -> Result<users::UserCabinet, Failure>;
 
     /// Brings the database up to date and says so in one line.
     async fn migrate(&self, config: &Config) -> Result<String, Failure>;
@@ -61,6 +67,17 @@ pub trait Program: Send + Sync {
 
     /// Serves a constant, for the bench to compare with.
     async fn bench_constant(&self, config: &Config) -> Result<(), Failure>;
+}
+
+/// What the process around the service hands in.
+#[derive(Clone)]
+pub struct Around {
+    /// Log lines that were lost.
+    pub log_failures: Arc<AtomicU64>,
+    /// Which log lines are written.
+    pub log_level: Arc<LevelSwitch>,
+    /// Reads the configuration again.
+    pub reread: Arc<Reread>,
 }
 
 /// Told once that requests are served.
@@ -86,7 +103,7 @@ pub enum Failure {
     /// The supervision tree gave up while it ran.
     #[error("{0}")]
     GaveUp(String),
-    /// A comparison found a difference, or a chain is broken, which was printed.
+    /// A comparison found a difference, a chain is broken, or a drill was not good, which was printed.
     #[error("differs")]
     Differs,
 }
@@ -118,7 +135,7 @@ impl Failure {
 #[command(
     name = "ges",
     version,
-    after_help = "Examples:\n  ges                                  start with a demo tenant, nothing to configure\n  ges --config /etc/ges.yaml serve     start with a configuration file\n  ges apply -f tenant.yaml             make a tenant what its document says\n  ges keys create --tenant demo --label website\n  ges check-config                     say what is wrong before it matters\n\nExit codes: 0 ended as asked, 1 `diff` found a difference, 2 wrong configuration or unusable data, 70 the service gave up.\nSettings: environment variables GES_…, see docs/configuration.md."
+    after_help = "Examples:\n  ges                                  start with a demo tenant, nothing to configure\n  ges --config /etc/ges.yaml serve     start with a configuration file\n  ges apply -f tenant.yaml             make a tenant what its document says\n  ges keys create --tenant demo --label website\n  ges check-config                     say what is wrong before it matters\n\nExit codes: 0 ended as asked, 1 `diff` found a difference or a drill was not good, 2 wrong configuration or unusable data, 70 the service gave up.\nSettings: environment variables GES_…, see docs/configuration.md."
 )]
 pub struct Cli {
     /// Configuration file (YAML); the environment goes before it
@@ -156,6 +173,9 @@ pub enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make, list, change and remove local accounts of the interface
+    #[command(subcommand)]
+    Users(users::UsersCommand),
     /// Read the whole configuration, say what is wrong, and start nothing
     CheckConfig,
     /// Bring the database up to date and end
@@ -166,6 +186,8 @@ pub enum Command {
     SimulateOrs(SimulateOrsOptions),
     /// Measure this machine beside the limits of its parts
     Bench(BenchOptions),
+    /// Drill one fault of a running installation: whether its alerts fire and clear in time, and nothing is lost
+    Drill(DrillOptions),
     /// The other end of a comparison that `bench` makes
     #[command(hide = true)]
     BenchConstant,
@@ -193,6 +215,7 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
             with_log(cli.config, async |config, _| program.simulate_ors(&options, config).await)
         }
         Command::Bench(options) => on_runtime(program.bench(&options)),
+        Command::Drill(options) => drilled(&options, &quiet_config(cli.config)?),
         Command::BenchConstant => {
             let config = quiet_config(cli.config)?;
             on_runtime(program.bench_constant(&config))
@@ -239,6 +262,24 @@ fn perform(program: &dyn Program, cli: Cli) -> Result<(), Failure> {
             })?;
             print(&text)
         }
+        Command::Users(command) => {
+            let config = quiet_config(cli.config)?;
+            let text = on_runtime(async {
+                let cabinet = program.open_users(&config).await?;
+                users::perform(command, &cabinet, &SystemClock::default(), &users::read_password).await
+            })?;
+            print(&text)
+        }
+    }
+}
+
+fn drilled(options: &DrillOptions, config: &Config) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    let verdict =
+        on_runtime(async { drill::run(options, config, &mut out).await.map_err(|error| Failure::unusable(&error)) })?;
+    match verdict {
+        Verdict::Good => Ok(()),
+        Verdict::Bad => Err(Failure::Differs),
     }
 }
 
@@ -269,10 +310,14 @@ fn with_privacy<T>(
 }
 
 fn serve(program: &dyn Program, file: Option<PathBuf>) -> Result<(), Failure> {
+    let again = file.clone();
+    let reread: Arc<Reread> = Arc::new(move || Config::from_process(again.clone()).map(|loaded| loaded.config));
     with_log(file, async |config, guard| {
         let shown = config.clone();
         let ready = move |started: Started| first_screen(&started, &shown);
-        program.serve(config, guard.failures(), &ready).await
+        let (log_failures, log_level) = (guard.failures(), guard.level());
+        let around = Around { log_failures, log_level, reread: reread.clone() };
+        program.serve(config, around, &ready).await
     })
 }
 
@@ -311,6 +356,7 @@ fn first_screen(started: &Started, config: &Config) {
         external: started.external,
         internal: started.internal,
         demo_key: started.demo_key.as_ref().filter(|_| told),
+        certificate: config.listeners.tls_cert.as_deref(),
         data: &place(config),
         colour: terminal && colours_wanted(),
     };
@@ -336,6 +382,7 @@ fn tracing_settings(config: &Config) -> TracingSettings {
         colour: terminal && colours_wanted(),
         node: config.data.node_name.clone(),
         otlp_endpoint: otlp_endpoint.clone(),
+        ca_files: config.outward.ca_files.clone(),
     }
 }
 

@@ -5,5 +5,6 @@ pub mod courier;
 mod fcm;
 pub mod gws;
 pub mod http;
+pub mod identity;
 mod shared;
 pub(crate) mod signature;

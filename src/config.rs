@@ -14,7 +14,10 @@
 //! descriptions cannot be read back for the documentation.
 
 mod catalogue;
+mod certificate;
+mod encoded;
 mod file;
+mod gws;
 mod kinds;
 mod nodes;
 mod parts;
@@ -22,6 +25,7 @@ mod reader;
 mod redis;
 mod secret;
 mod sources;
+mod users;
 mod voice;
 
 #[cfg(test)]
@@ -33,12 +37,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use catalogue::{RESERVED, Reserved, Setting, file_key, markdown, settings};
+pub use catalogue::{Setting, file_key, markdown, settings};
+pub use certificate::ServerCertificate;
+pub use gws::GwsClientCredentials;
 pub use kinds::{Level, LogFormat, Url};
 pub use nodes::NodeAddress;
 pub use parts::{
     Accept, Auth, Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Redis, Routing, Sim,
-    Telemetry, Voice,
+    Telemetry, UserAccess, Voice,
 };
 pub use reader::{Mistake, shape};
 pub use redis::RedisServer;
@@ -51,6 +57,8 @@ pub use voice::{Location, VoiceRedisSecret};
 pub struct Config {
     /// Where the service listens.
     pub listeners: Listeners,
+    /// What the listeners show, if they speak TLS.
+    pub certificate: Option<ServerCertificate>,
     /// Where the embedded service keeps its data, and who this node is.
     pub data: Data,
     /// The database of the cluster mode.
@@ -67,8 +75,12 @@ pub struct Config {
     pub limits: Limits,
     /// How services outside are called.
     pub outward: Outward,
-    /// Where statistics come from.
+    /// Where Genesys Web Services are.
     pub gws: Gws,
+    /// Users of the interface.
+    pub users: UserAccess,
+    /// Who the service is there, if it is anybody.
+    pub gws_client: Option<GwsClientCredentials>,
     /// Log lines.
     pub log: Log,
     /// Traces and metrics.
@@ -114,7 +126,6 @@ impl Config {
     pub fn load(sources: Sources) -> Result<Loaded, Mistakes> {
         let mut gathered = sources::gather(sources);
         let mut reader = reader::Reader::new(&gathered.values, &mut gathered.mistakes);
-        catalogue::refuse_reserved(&mut reader);
         let config = Self::read(&mut reader);
         match config {
             Some(config) if gathered.mistakes.is_empty() => {
@@ -129,6 +140,8 @@ impl Config {
                 if config.routing() != Routing::Rest && config.voice.ors_scxml_url.is_some() {
                     gathered.warnings.push("GES_ORS_SCXML_URL has no effect: GES_ROUTING is not rest".to_owned());
                 }
+                gathered.warnings.extend(certificate::warning(&config.listeners));
+                gathered.warnings.extend(gws::warnings(&config.gws));
                 Ok(Loaded { config, warnings: gathered.warnings })
             }
             _ => Err(Mistakes(gathered.mistakes)),
@@ -147,10 +160,15 @@ impl Config {
         let limits = Limits::read(reader);
         let outward = Outward::read(reader);
         let gws = Gws::read(reader);
+        let users = UserAccess::read(reader);
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let keys = MasterKeySetting::read(reader);
+        let gws_client = gws.as_ref().and_then(|gws| gws::client(gws, reader));
+        let certificate = listeners.as_ref().and_then(|listeners| certificate::read(listeners, reader));
         let (listeners, database, choices, voice, keys) = (listeners?, database?, choices?, voice?, keys?);
+        let users = users?;
+        users.check(choices.auth, gws_client.is_some(), reader);
         if listeners.external_port != 0 && listeners.external_port == listeners.internal_port {
             reader.refuse(
                 "GES_INTERNAL_PORT",
@@ -184,6 +202,7 @@ impl Config {
         }
         Some(Self {
             listeners,
+            certificate,
             data: data?,
             database,
             redis: redis?,
@@ -193,6 +212,8 @@ impl Config {
             limits: limits?,
             outward: outward?,
             gws: gws?,
+            users,
+            gws_client,
             log: log?,
             telemetry: telemetry?,
             keys,
@@ -202,6 +223,27 @@ impl Config {
     /// The routing engine that was chosen, or that goes with the mode.
     pub fn routing(&self) -> Routing {
         routing(&self.choices, &self.database)
+    }
+
+    /// Names of the settings that differ; never values.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        [
+            self.listeners.differing(&other.listeners),
+            self.data.differing(&other.data),
+            self.database.differing(&other.database),
+            self.redis.differing(&other.redis),
+            self.choices.differing(&other.choices),
+            self.voice.differing(&other.voice),
+            self.sim.differing(&other.sim),
+            self.limits.differing(&other.limits),
+            self.outward.differing(&other.outward),
+            self.gws.differing(&other.gws),
+            self.users.differing(&other.users),
+            self.log.differing(&other.log),
+            self.telemetry.differing(&other.telemetry),
+            self.keys.differing(&other.keys),
+        ]
+        .concat()
     }
 
     /// The settings as text for operators and logs, one per line; secrets are shown as `(set)`.
@@ -228,10 +270,10 @@ impl Listeners {
 
     /// Where others reach the internal listener that was bound to `bound`, as a URL without a trailing slash.
     pub fn internal_url(&self, bound: SocketAddr) -> String {
-        let port = bound.port();
+        let (scheme, port) = (if self.tls_cert.is_some() { "https" } else { "http" }, bound.port());
         match &self.internal_url {
-            Some(url) => url.with_default_port(port),
-            None => format!("http://{}", SocketAddr::new(reachable(bound.ip()), port)),
+            Some(url) => url.completed(scheme, port),
+            None => format!("{scheme}://{}", SocketAddr::new(reachable(bound.ip()), port)),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The HTTP side: two listeners, one service behind each, the public API by its contract.
 //!
 //! The way of a request: `server` accepts and watches the connection, hyper reads the head, axum routes,
-//! `guard` gives the request its correlation id, admits or sheds it and sees to its end (deadline, panic,
+//! `gate` knows users and what they may do, before it `guard` gives the request its correlation id, admits or sheds it and sees to its end (deadline, panic,
 //! envelope, log line, metric), a handler reads the bounded body, `wire` makes a domain value of it or a
 //! refusal, and the [`Desk`] does the rest. The door knows ports and no actor.
 //!
-//! The external listener serves the public operations and answers 404 to everything else. The internal one
-//! serves all of it and what operators, metrics and routing need.
+//! The external listener serves the public operations, and to users with a session what the permission table allows them;
+//! it answers 404 to everything else. The internal one serves all of it and what operators, metrics and routing need.
 
 mod body;
 mod cors;
@@ -14,16 +14,19 @@ mod docs;
 mod engagement;
 mod error;
 mod failures;
+mod gate;
 mod guard;
 mod internal;
 mod kept;
 mod keys;
 mod openapi;
+mod peers;
 mod rates;
 mod reply;
 mod router;
 mod server;
 mod settings;
+mod tls;
 mod wire;
 
 use std::sync::Arc;
@@ -41,11 +44,15 @@ use domain::ports::{
 
 use crate::privacy::Privacy;
 use crate::provisioning::Provisioning;
+use crate::telemetry::alarms::AlarmBook;
+use crate::telemetry::tracing::LevelSwitch;
+use crate::users::Users;
 pub use failures::Failures;
 pub use keys::{Caller, KeyRing, generate_key, hash_key};
 pub use openapi::openapi;
 pub use server::{BindError, Doors};
 pub use settings::{DoorLimits, DoorSettings, InternalToken};
+pub use tls::ListenerTls;
 
 /// What the door needs from the rest of the process.
 #[derive(Clone)]
@@ -100,8 +107,14 @@ pub struct Door {
     pub privacy: Arc<Privacy>,
     /// Reads settings again when somebody asks for it.
     pub settings: Arc<dyn SettingsDesk>,
+    /// Lets users in and knows them again.
+    pub users: Arc<Users>,
     /// Calls of tenants that failed, of both listeners.
     pub failures: Arc<Failures>,
+    /// What happens too often.
+    pub alarms: Arc<AlarmBook>,
+    /// Which log lines are written.
+    pub log_level: Arc<LevelSwitch>,
 }
 
 /// Where the process is in its life.
@@ -140,8 +153,8 @@ pub trait Parking: Send + Sync {
     /// What is parked, oldest first, at most `limit`.
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError>;
 
-    /// Makes a parked callback due now.
-    async fn unpark(&self, tenant: TenantId, id: CallbackId) -> Result<(), SaveError>;
+    /// Makes a parked callback due now. `actor` stands in the audit log.
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, actor: &str) -> Result<(), SaveError>;
 }
 
 /// [`Parking`] straight from a store: the sweep finds what was taken up again within a second.
@@ -158,8 +171,8 @@ impl Parking for StoreParking {
         self.callbacks.parked(limit).await
     }
 
-    async fn unpark(&self, tenant: TenantId, id: CallbackId) -> Result<(), SaveError> {
-        self.callbacks.unpark(tenant, id, self.clock.now()).await
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, actor: &str) -> Result<(), SaveError> {
+        self.callbacks.unpark(tenant, id, self.clock.now(), actor).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! One key from which all others are made, and files that only their owner can read.
+//! The one key that an operator keeps, which opens the root key, and files that only their owner can read.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,40 +10,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use crate::root_key::RootKey;
+use crate::seal::{Seal, SealError};
+
 /// Name of the key file of the embedded mode, in its data folder.
 pub const FILE_NAME: &str = "master.key";
 /// Longest secret file that is read, in bytes.
 const LONGEST: u64 = 4_096;
+/// How a root key is sealed. The first byte of what is stored.
+const FORMAT: u8 = 1;
 
-/// What a sub-key is for. The text is part of the key: it never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyUse {
-    /// Hashes of API keys.
-    KeyHashes,
-    /// Sealing of credentials.
-    Sealing,
-    /// Cookies of UI sessions.
-    Cookies,
-    /// Values that are counted.
-    CountedValues,
-    /// Fingerprints of secrets, which nobody else can make from a guess.
-    Fingerprints,
-    /// Names of what the nodes of one installation share.
-    SharedNames,
-}
-
-impl KeyUse {
-    const fn context(self) -> &'static str {
-        match self {
-            Self::KeyHashes => "ges 2026-11 api key hashes",
-            Self::Sealing => "ges 2026-11 sealed credentials",
-            Self::Cookies => "ges 2026-11 ui cookies",
-            Self::CountedValues => "ges 2026-11 counted values",
-            Self::Fingerprints => "ges 2026-11 fingerprints of secrets",
-            Self::SharedNames => "ges 2026-11 shared names",
-        }
-    }
-}
+/// What the key is derived for that seals the root key. The text is part of it: it never changes.
+const CONTEXT: &str = "ges 2026-11 root key";
 
 /// The master key. Never prints.
 #[derive(Clone)]
@@ -74,9 +52,46 @@ impl MasterKey {
         bytes.map(Self).ok_or(SecretFileError::NotAKey { path })
     }
 
-    /// The key for one use.
-    pub fn sub_key(&self, key_use: KeyUse) -> [u8; 32] {
-        blake3::derive_key(key_use.context(), &self.0)
+    /// Seals a root key.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub(crate) fn seal(&self, root: &RootKey) -> Result<Vec<u8>, SealError> {
+        Ok([&[FORMAT], self.sealer()?.seal(&[FORMAT], root.reveal())?.as_slice()].concat())
+    }
+
+    /// A root key; none if it was sealed under another key, or is damaged.
+    ///
+    /// # Errors
+    /// [`SealError`], which cannot happen with keys of this length.
+    pub(crate) fn open(&self, sealed: &[u8]) -> Result<Option<RootKey>, SealError> {
+        let Some((&FORMAT, sealed)) = sealed.split_first() else { return Ok(None) };
+        let opened = self.sealer()?.open(&[FORMAT], sealed);
+        Ok(opened.and_then(|bytes| bytes.try_into().ok()).map(RootKey::new))
+    }
+
+    /// The root key of databases that were made before it was kept in them.
+    pub(crate) const fn as_root(&self) -> RootKey {
+        RootKey::new(self.0)
+    }
+
+    fn sealer(&self) -> Result<Seal, SealError> {
+        Seal::new(&blake3::derive_key(CONTEXT, &self.0))
+    }
+}
+
+/// The master key, and others that may have sealed what it shall open.
+#[derive(Debug, Clone)]
+pub struct MasterKeys {
+    /// Seals from now on.
+    pub current: MasterKey,
+    /// Those open only.
+    pub old: Vec<MasterKey>,
+}
+
+impl From<MasterKey> for MasterKeys {
+    fn from(current: MasterKey) -> Self {
+        Self { current, old: Vec::new() }
     }
 }
 
@@ -193,11 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn every_use_has_a_key_of_its_own() {
-        let master = MasterKey::new([7; 32]);
-        let uses = [KeyUse::KeyHashes, KeyUse::Sealing, KeyUse::Cookies, KeyUse::CountedValues, KeyUse::Fingerprints];
-        let keys: std::collections::BTreeSet<_> = uses.iter().map(|key_use| master.sub_key(*key_use)).collect();
-        assert_eq!(keys.len(), uses.len());
+    fn a_root_key_opens_under_its_master_key_only() {
+        let (master, root) = (MasterKey::new([7; 32]), RootKey::new([1; 32]));
+        let sealed = master.seal(&root).unwrap();
+        assert_eq!(master.open(&sealed), Ok(Some(root)));
+        assert_eq!(MasterKey::new([8; 32]).open(&sealed), Ok(None));
+        for damaged in [&sealed[..20], &[2], &[]] {
+            assert_eq!(master.open(damaged), Ok(None));
+        }
         assert_eq!(format!("{master:?}"), "MasterKey(…)");
     }
 

@@ -30,12 +30,14 @@ use domain::setting::SettingError;
 use domain::tenant::{self, TenantDocument};
 use thiserror::Error;
 
+use crate::seal::SealError;
+
 pub use conversion::PlannedConversion;
 pub use credentials::{CredentialError, secret_of_body};
 pub use csv::CsvError;
 pub use diff::Difference;
 pub use export::{to_node, yaml};
-pub use sealing::{SealError, Sealer};
+pub use sealing::Sealer;
 pub use secrets::{FromProcess, NoSource, SecretSource};
 pub use vault::{KeyRingAndVault, Vault};
 

@@ -15,8 +15,10 @@ mod keys;
 mod message;
 mod outbox;
 mod pace;
+mod password;
 mod unverified;
 
 pub use bus::{BusSettings, RedisBus};
 pub use client::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
 pub(crate) use client::{Link, Use, open, told};
+pub use password::Password;

@@ -23,6 +23,7 @@ use domain::ports::Clock;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::clients::http::{SetupError, authorities};
 use crate::clock::SystemClock;
 use crate::config::{Config, Secret};
 use crate::redis::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
@@ -86,6 +87,9 @@ pub enum StartError {
     /// Calls cannot be made.
     #[error("cannot set up calls to the service")]
     Http(#[from] reqwest::Error),
+    /// Nobody can be trusted.
+    #[error("cannot set up calls to the service")]
+    Authorities(#[from] SetupError),
 }
 
 /// Runs until `stop`.
@@ -109,7 +113,7 @@ pub async fn run(options: &SimulateOrsOptions, config: &Config, stop: Cancellati
     };
     let addresses = Arc::new(Addresses::open(folder.join("reply-to")));
     let token = config.listeners.internal_token.as_ref().map(Secret::reveal);
-    let poster = Arc::new(Poster::new(addresses.clone(), token)?);
+    let poster = Arc::new(Poster::new(addresses.clone(), token, authorities(&config.outward.ca_files)?)?);
     simulator.attach(Arc::new(HttpInbox::new(poster.clone())));
     let reporting = tokio::spawn(reports::report(simulator.clone(), poster, stop.clone()));
     tracing::info!(folder = %folder.display(), "standing in for Orchestration");

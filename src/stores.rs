@@ -27,15 +27,17 @@ mod names;
 mod packing;
 pub mod postgres;
 mod rows;
+mod schema;
 mod search;
 pub mod sqlite;
 mod statement;
 mod upkeep;
 mod user_data;
 
+use crate::root_key::RootKeyStore;
 use domain::ports::{
-    AuditStore, CallInStore, CallbackStore, ExplainStore, FlowStore, HoldStore, NodeStore, NoticeStore, PersonalStore,
-    Probe, SearchStore, SettingsStore, TenantStore,
+    AccountStore, AuditStore, CallInStore, CallbackStore, ExplainStore, FlowStore, HoldStore, NodeStore, NoticeStore,
+    PersonalStore, Probe, SearchStore, SessionStore, SettingsStore, TenantStore,
 };
 
 pub use audit::audit_digest;
@@ -55,6 +57,9 @@ pub trait Store:
     + TenantStore
     + PersonalStore
     + AuditStore
+    + SessionStore
+    + AccountStore
+    + RootKeyStore
     + Probe
 {
 }

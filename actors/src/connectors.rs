@@ -16,8 +16,6 @@ use crate::mailbox::{Meter, Waiting};
 use crate::node::Node;
 use crate::restart::{Policies, RestartPolicy, any_number};
 
-/// Pause between two looks at a client.
-const EVERY: Duration = Duration::from_secs(15);
 /// How long opening or checking may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long closing may take; then the client is dropped as it is.
@@ -141,7 +139,7 @@ impl ConnectorState {
                     tracing::info!(connector = name, "a client is open");
                 }
                 self.refused = 0;
-                EVERY
+                self.connector.pause()
             }
             Err(error) => {
                 self.close().await;

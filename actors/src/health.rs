@@ -1,7 +1,8 @@
 //! One probe per dependency, every 15 s, folded into one verdict.
 //!
 //! The supervisor is started by the root, its probes by it. A probe that fails is started again; what it last
-//! said stays on the board meanwhile. Nobody asks these actors anything: the board is read.
+//! said stays on the board meanwhile. A status changes with the second result that says so. Nobody asks these actors
+//! anything: the board is read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::event::{ActorKind, Event};
-use domain::health::{Dependency, DependencyStatus};
+use domain::health::{Dependency, DependencyStatus, Steady};
 use domain::ports::Probe;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ use crate::restart::{Policies, RestartPolicy, any_number};
 /// Longest pause between two probes of the same dependency; up to a tenth of it is left out, so that nodes and
 /// dependencies do not ask in step.
 const EVERY: Duration = Duration::from_secs(15);
-/// While a dependency does not answer it is asked more often, so that its return is seen soon.
+/// While a dependency does not answer, or has just said the contrary of what it said before, it is asked more often.
 const EVERY_WHILE_DOWN: Duration = Duration::from_secs(3);
 /// How long one probe may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -128,6 +129,7 @@ struct ProbeArgs {
 struct ProbeState {
     node: Arc<Node>,
     probe: Arc<dyn Probe>,
+    steady: Steady,
     meter: Meter,
 }
 
@@ -141,7 +143,7 @@ impl Actor for ProbeActor {
     async fn pre_start(&self, me: ActorRef<ProbeMsg>, args: ProbeArgs) -> Result<ProbeState, ActorProcessingErr> {
         let meter = Meter::new(ActorKind::Probe, args.node.ports.observer.clone(), args.waiting);
         meter.address(&me).hint(ProbeMsg::Check);
-        Ok(ProbeState { node: args.node, probe: args.probe, meter })
+        Ok(ProbeState { node: args.node, probe: args.probe, steady: Steady::default(), meter })
     }
 
     async fn handle(
@@ -164,11 +166,16 @@ impl ProbeState {
     async fn on_check(&mut self, me: &ActorRef<ProbeMsg>) {
         let answer = timeout(DEADLINE, self.probe.check()).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", DEADLINE.as_secs())));
-        let up = answer.is_ok();
-        let status = if up { DependencyStatus::Up } else { DependencyStatus::Down };
-        self.node.health.put(self.probe.as_ref(), status, answer.err(), self.node.now());
-        self.node.note(Event::Probed { dependency: self.probe.name(), up });
-        self.meter.address(me).hint_after(if up { spread(EVERY) } else { EVERY_WHILE_DOWN }, ProbeMsg::Check);
+        let status = self.steady.heard(answer.is_ok());
+        let up = status == DependencyStatus::Up;
+        let once = || Some("it has answered only once since".to_owned());
+        let reason = if up { None } else { answer.err().or_else(once) };
+        self.node.health.put(self.probe.as_ref(), status, reason, self.node.now());
+        if status != DependencyStatus::Unknown {
+            self.node.note(Event::Probed { dependency: self.probe.name(), up });
+        }
+        let pause = if up && !self.steady.is_in_doubt() { spread(EVERY) } else { EVERY_WHILE_DOWN };
+        self.meter.address(me).hint_after(pause, ProbeMsg::Check);
     }
 }
 

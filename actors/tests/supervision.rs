@@ -233,7 +233,7 @@ async fn a_dependency_that_is_down_is_no_failure_of_its_probe() {
     for fault in [Fault::NotDone, Fault::Slow(SECOND * 60)] {
         until("it was up", SECOND * 30, || all_up(&tree)).await;
         world.faults.set(Op::Probe("routing"), fault);
-        until("it is down", SECOND * 25, || {
+        until("it is down", SECOND * 35, || {
             let dependencies = tree.health()().dependencies;
             dependencies
                 .iter()
@@ -386,7 +386,7 @@ async fn a_callback_that_fails_its_session_again_and_again_is_parked_and_listed(
         only_restarted(&world, ActorKind::Session);
         // Healed and taken up again by an operator, it goes its way.
         world.faults.heal();
-        world.store.unpark(actors::testing::tenant_id(), poisoned, world.clock.time()).await.unwrap();
+        world.store.unpark(actors::testing::tenant_id(), poisoned, world.clock.time(), "api").await.unwrap();
         completes(&world, poisoned, SECOND * 120).await;
         tree.stop(SOON).await;
     }

@@ -5,7 +5,9 @@
 //! cannot show is that its end was cut off, or that all of it was written anew: for that somebody has to know a later
 //! hash, which is why each one is also told to the log of the service when it is made.
 //!
-//! No entry holds personal data: callbacks, keys and erasures are named by their ids, people and numbers not at all.
+//! No entry holds a customer's data: callbacks, keys and erasures are named by their ids, numbers not at all. Users are
+//! named as they log in. Log-ins are no administrative acts: the log of a tenant is bounded, and whoever could fill it by
+//! logging in again and again could push out what should be seen.
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -43,11 +45,23 @@ pub enum Act {
     NumberExported,
     /// Everything that is kept of a number was removed.
     NumberErased,
+    /// A local account was made.
+    AccountAdded,
+    /// What a local account may do was changed.
+    AccountChanged,
+    /// A local account got another password.
+    AccountPassword,
+    /// A local account was locked.
+    AccountLocked,
+    /// A local account was unlocked.
+    AccountUnlocked,
+    /// A local account was removed.
+    AccountRemoved,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::SettingsApplied,
         Self::KeyCreated,
         Self::KeyChanged,
@@ -59,6 +73,12 @@ impl Act {
         Self::CallbackCancelled,
         Self::NumberExported,
         Self::NumberErased,
+        Self::AccountAdded,
+        Self::AccountChanged,
+        Self::AccountPassword,
+        Self::AccountLocked,
+        Self::AccountUnlocked,
+        Self::AccountRemoved,
     ];
 
     /// Its name, in storage and on the wire. It is part of the hashes: it never changes.
@@ -75,11 +95,17 @@ impl Act {
             Self::CallbackCancelled => "callback.cancelled",
             Self::NumberExported => "number.exported",
             Self::NumberErased => "number.erased",
+            Self::AccountAdded => "account.added",
+            Self::AccountChanged => "account.changed",
+            Self::AccountPassword => "account.password",
+            Self::AccountLocked => "account.locked",
+            Self::AccountUnlocked => "account.unlocked",
+            Self::AccountRemoved => "account.removed",
         }
     }
 }
 
-/// Who acts, as the audit log tells it: the way in, and no person.
+/// Who acts, as the audit log tells it: the way in, or a user.
 pub fn actor_name(actor: &str) -> &str {
     let word = actor.split([' ', '(']).next().unwrap_or_default();
     if word.is_empty() { "ges" } else { word }

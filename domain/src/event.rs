@@ -353,6 +353,12 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// GWS answered the installation with 5xx, or not at all.
+    GwsFailed,
+    /// GWS gave no token for the service's own client.
+    GwsClientRefused,
+    /// The virtual queues of a contact centre could not be read.
+    VirtualQueuesNotRead,
     /// The name of a host outside could not be looked up.
     LookupFailed,
     /// It became known whether the promise of a callback was kept.

@@ -76,6 +76,10 @@ uuid_id! {
     TenantId
 }
 uuid_id! {
+    /// One contact centre as the environment service of GWS knows it (*ccid*).
+    ContactCenterId
+}
+uuid_id! {
     /// One API key, named without revealing it.
     ApiKeyId
 }
@@ -157,6 +161,16 @@ impl TenantId {
     /// The id of a tenant that is known by name only; the same name always gives the same id (UUID version 5).
     pub fn from_name(name: &str) -> Self {
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
+    }
+
+    /// The id of the tenant that is made for a contact centre: the same.
+    pub const fn of_contact_center(center: ContactCenterId) -> Self {
+        Self(center.as_uuid())
+    }
+
+    /// The contact centre that a tenant of this id and `name` was made for; none if its id comes from its name.
+    pub fn contact_center(self, name: &str) -> Option<ContactCenterId> {
+        (self != Self::from_name(name)).then_some(ContactCenterId(self.0))
     }
 }
 

@@ -18,6 +18,8 @@
 //! - **Notice**: a happening that is owed to one receiver: an endpoint of the tenant, or a device of the customer.
 //! - **Parked**: set aside with a reason for an operator, never retried, never lost.
 
+pub mod access;
+pub mod alarm;
 pub mod audit;
 pub mod availability;
 pub mod booking;
@@ -40,6 +42,7 @@ pub mod ids;
 pub mod keys;
 pub mod limits;
 pub mod nearest;
+pub mod network;
 pub mod notices;
 pub mod number_rules;
 pub mod numbers;

@@ -4,11 +4,14 @@
 //! Every call ends in one of three ways: done, *surely not done*, or *perhaps done*. Adapters put a
 //! deadline on everything they do; callers may rely on an answer.
 
+mod access;
 mod availability;
 mod bus;
 mod call_in;
 mod captcha;
+mod contact_centers;
 mod courier;
+mod directory;
 mod erasure;
 mod explain;
 mod flow;
@@ -30,11 +33,14 @@ mod world;
 
 use std::sync::Arc;
 
+pub use access::*;
 pub use availability::*;
 pub use bus::*;
 pub use call_in::*;
 pub use captcha::*;
+pub use contact_centers::*;
 pub use courier::*;
+pub use directory::*;
 pub use erasure::*;
 pub use explain::*;
 pub use flow::*;

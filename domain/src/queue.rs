@@ -39,6 +39,10 @@ pub struct QueueSettings {
     /// Other names under which clients book, in the same namespace as queues. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<QueueName>,
+    /// The line of business that it belongs to, for users who are limited to some of them. Default none: such users do
+    /// not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_of_business: Option<String>,
     /// `_immediate_enabled`: takes callbacks for now. Default true.
     pub immediate_enabled: bool,
     /// `_scheduled_enabled`: takes callbacks for later. Default true.
@@ -233,6 +237,7 @@ impl Default for QueueSettings {
         Self {
             virtual_queue: None,
             aliases: Vec::new(),
+            line_of_business: None,
             immediate_enabled: true,
             scheduled_enabled: true,
             paused: false,
@@ -368,6 +373,7 @@ impl QueueSettings {
         checks.within("holdLimitPerNumber", self.hold_limit_per_number, 1..=100);
         let texts = [
             ("virtualQueue", &self.virtual_queue),
+            ("lineOfBusiness", &self.line_of_business),
             ("target", &self.target),
             ("routePoint", &self.route_point),
             ("surveyRoutePoint", &self.survey_route_point),

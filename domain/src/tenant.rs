@@ -10,6 +10,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessSettings;
 use crate::call_in::{CallInGroup, Group};
 use crate::capacity::{CapacityRule, WeekPlaces};
 use crate::captcha::CaptchaSettings;
@@ -17,7 +18,7 @@ use crate::cors;
 use crate::gws::GwsSettings;
 use crate::happening::EventFeedSettings;
 use crate::hours::{BusinessHours, Calendar, Calendars, HoursRef};
-use crate::ids::{CallInGroupName, QueueName, TenantId};
+use crate::ids::{CallInGroupName, ContactCenterId, QueueName, TenantId};
 use crate::keys::DeclaredKey;
 use crate::limits::TenantLimits;
 use crate::number_rules::{NumberGate, NumberRule};
@@ -36,6 +37,12 @@ pub struct TenantDocument {
     pub format: Format,
     /// Name of the contact centre, unique in the installation; the `tenant` label of metrics.
     pub tenant: String,
+    /// The contact centre's id in GWS (*ccid*). While GWS knows it no more, the tenant takes no new requests; what was
+    /// promised goes on. Default: its own, if the tenant was made because GWS listed it, else none, and then GWS has
+    /// no say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "uuid"))]
+    pub contact_center_id: Option<ContactCenterId>,
     /// Queues by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queues: BTreeMap<QueueName, QueueSettings>,
@@ -72,6 +79,9 @@ pub struct TenantDocument {
     /// most 64. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
+    /// Which access groups of users may do what.
+    #[serde(skip_serializing_if = "AccessSettings::is_default")]
+    pub access: AccessSettings,
     /// API keys by label. If the section is there, it is complete: a key that is not in it is revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<BTreeMap<String, DeclaredKey>>,
@@ -84,6 +94,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// Its name, unique in the installation; the `tenant` label of metrics.
     pub name: Arc<str>,
+    /// Its contact centre in GWS, if it has one.
+    pub contact_center: Option<ContactCenterId>,
     /// Its queues by name.
     pub queues: BTreeMap<QueueName, Arc<Queue>>,
     /// The queue behind each other name.
@@ -110,6 +122,8 @@ pub struct Tenant {
     pub gws: Option<GwsSettings>,
     /// Origins of web pages that may call the public API from a browser.
     pub cors_origins: Vec<String>,
+    /// Which access groups of users may do what.
+    pub access: AccessSettings,
 }
 
 impl Tenant {
@@ -194,6 +208,7 @@ impl TenantDocument {
         Ok(Tenant {
             id,
             name: self.tenant.as_str().into(),
+            contact_center: self.contact_center_id.or_else(|| id.contact_center(&self.tenant)),
             queues,
             aliases,
             number_rules: shared.numbers,
@@ -211,6 +226,7 @@ impl TenantDocument {
             limits: self.limits.clone(),
             gws: self.gws.clone(),
             cors_origins: self.cors_origins.clone(),
+            access: self.access.clone(),
         })
     }
 }
@@ -231,6 +247,7 @@ impl TenantDocument {
             }
         });
         cors::check_origins(&self.cors_origins, checks);
+        checks.at("access", |checks| self.access.check(checks));
         let keys = self.keys.iter().flatten();
         checks.at("keys", |checks| {
             keys.for_each(|(label, key)| checks.at(label, |checks| key.check(label, checks)));

@@ -9,8 +9,8 @@ use domain::ports::{
 use domain::wait::QueueReport;
 
 use crate::config::Config;
-use crate::master_key::{KeyUse, MasterKey};
-use crate::redis::{BusSettings, Endpoint, Layout, RedisBus, RedisSettings, TlsSettings, Verify};
+use crate::redis::{BusSettings, Endpoint, Layout, Password, RedisBus, RedisSettings, TlsSettings, Verify};
+use crate::root_key::{KeyUse, RootKey};
 
 /// Usual port of a server.
 const PORT: u16 = 6_379;
@@ -27,10 +27,10 @@ pub(super) enum Nodes {
 
 impl Nodes {
     /// Prepares it; nothing is opened yet.
-    pub(super) fn new(config: &Config, master: &MasterKey, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(config: &Config, root: &RootKey, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
         let redis = redis_settings(config).filter(|_| config.database.host.is_some());
         redis.map_or(Self::Apart, |redis| {
-            let installation = master.sub_key(KeyUse::SharedNames);
+            let installation = root.sub_key(KeyUse::SharedNames);
             Self::Together(Arc::new(RedisBus::new(BusSettings { redis, installation }, clock, observer)))
         })
     }
@@ -46,6 +46,14 @@ impl Nodes {
         match self {
             Self::Apart => Arc::new(NoAnswerCache),
             Self::Together(bus) => bus.clone(),
+        }
+    }
+
+    /// The password of that Redis, which may be replaced.
+    pub(super) fn password(&self) -> Option<Password> {
+        match self {
+            Self::Apart => None,
+            Self::Together(bus) => Some(bus.password()),
         }
     }
 

@@ -9,7 +9,7 @@ use domain::region::{Node, NodeKind};
 use super::AppError;
 use crate::clients::http::{HttpClient, HttpSettings, Rests};
 use crate::config::{Accept, Config, NodeAddress, Routing as Choice};
-use crate::redis::{Endpoint, Layout, RedisSettings, TlsSettings, Verify};
+use crate::redis::{Endpoint, Layout, Password, RedisSettings, TlsSettings, Verify};
 use crate::routing::implicit::ImplicitAccept;
 use crate::routing::nodes::{NodeBoard, NodeProbe};
 use crate::routing::ors_rest::{OrsRest, RestSettings};
@@ -77,6 +77,14 @@ impl Engine {
         match &self.adapter {
             Adapter::Simulator(_) | Adapter::Rest(..) => vec![],
             Adapter::Stream(stream, _) => vec![stream.clone()],
+        }
+    }
+
+    /// The password of the voice Redis, which may be replaced.
+    pub(super) fn password(&self) -> Option<Password> {
+        match &self.adapter {
+            Adapter::Simulator(_) | Adapter::Rest(..) => None,
+            Adapter::Stream(stream, _) => Some(stream.password()),
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use tokio::task::JoinError;
@@ -11,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bench::{self, BenchOptions};
 use crate::cli::keys::KeyCabinet;
-use crate::cli::{Failure, Program, Ready, Started};
+use crate::cli::users::UserCabinet;
+use crate::cli::{Around, Failure, Program, Ready, Started};
 use crate::config::{Config, Secret};
 use crate::front_door::{self, generate_key, hash_key};
 use crate::privacy::Privacy;
@@ -24,11 +23,11 @@ pub struct Ges;
 
 #[async_trait]
 impl Program for Ges {
-    async fn serve(&self, config: &Config, log_failures: Arc<AtomicU64>, ready: &Ready) -> Result<(), Failure> {
+    async fn serve(&self, config: &Config, around: Around, ready: &Ready) -> Result<(), Failure> {
         // Before anything is opened: whoever asks us to end while we start is heard.
         let mut asked = tokio::spawn(shutdown::requested());
         let running = tokio::select! {
-            running = super::start(config, log_failures) => running.map_err(|error| failure(&error))?,
+            running = super::start(config, around) => running.map_err(|error| failure(&error))?,
             // Nothing is served yet, and a database that is waited for may never come.
             signal = &mut asked => return heard(signal).map(drop),
         };
@@ -62,6 +61,10 @@ impl Program for Ges {
 
     async fn open_privacy(&self, config: &Config) -> Result<Privacy, Failure> {
         super::open_privacy(config).await.map_err(|error| failure(&error))
+    }
+
+    async fn open_users(&self, config: &Config) -> Result<UserCabinet, Failure> {
+        super::open_users(config).await.map_err(|error| failure(&error))
     }
 
     async fn migrate(&self, config: &Config) -> Result<String, Failure> {

@@ -27,6 +27,24 @@ impl Process {
         Ok(Self::parse(&std::fs::read_to_string(&path).map_err(failed)?))
     }
 
+    /// How often the threads of a process have given up the processor to wait for something. What threads that have ended
+    /// waited for is not in it.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub(super) fn waits(process: &str) -> Result<u64, BenchError> {
+        let path = format!("/proc/{process}/task");
+        let failed = |error: std::io::Error| BenchError::Target(format!("cannot read {path}: {error}"));
+        let mut waits = 0;
+        for thread in std::fs::read_dir(&path).map_err(failed)? {
+            // A thread may end between the listing and the look.
+            let status = std::fs::read_to_string(thread.map_err(failed)?.path().join("status")).unwrap_or_default();
+            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            waits += count.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default();
+        }
+        Ok(waits)
+    }
+
     /// The second field, the name, is in brackets and may hold blanks.
     fn parse(stat: &str) -> Self {
         let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
@@ -105,6 +123,7 @@ mod tests {
     fn a_process_uses_the_processor_and_so_does_its_family() {
         let own = Process::read("self").unwrap();
         assert!(own.parent > 0);
+        assert!(Process::waits("self").is_ok());
         assert!(Process::seconds_of_family(own.parent).unwrap() >= own.seconds);
     }
 }

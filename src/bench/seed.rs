@@ -7,7 +7,7 @@ use domain::ids::{ApiKeyId, CallbackId, QueueName, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::limits::TenantLimits;
 use domain::numbers::PhoneNumber;
-use domain::ports::{Booking, SettingsStore};
+use domain::ports::Booking;
 use domain::queue::{QueueSettings, SlotMinutes};
 use domain::slots::Grid;
 use domain::tenant::TenantDocument;
@@ -18,7 +18,10 @@ use http_body_util::Full;
 use super::BenchError;
 use super::target::Folder;
 use crate::front_door::hash_key;
-use crate::master_key::{KeyUse, MasterKey};
+use crate::master_key::MasterKey;
+use crate::root_key::{self, KeyUse};
+use crate::stores::Store;
+use crate::stores::postgres::PostgresStore;
 use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
 const KEY: &str = "bench-key-that-opens-a-temporary-folder-only";
@@ -49,16 +52,16 @@ pub(super) async fn folder_with_neighbour(requests_per_second: u32) -> Result<Fo
 
 async fn put_tenant(folder: &Folder, tenant: &str, key: &str, limits: TenantLimits) -> Result<(), BenchError> {
     let store = SqliteStore::open(folder.path(), SqliteOptions::command()).map_err(|error| failed(&error))?;
-    let fresh = store.keys().await.map_err(|error| failed(&error))?.is_empty();
+    let fresh = root_key::is_fresh(&store).await.map_err(|error| failed(&error))?;
     let master = MasterKey::read_or_create(folder.path(), fresh).map_err(|error| failed(&error))?;
-    put(&store, &master, tenant, key, limits).await
+    put(&store, master, tenant, key, limits).await
 }
 
 /// Writes tenant and key into the database that several nodes share.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) async fn put_shared(store: &dyn SettingsStore, master: &MasterKey) -> Result<(), BenchError> {
+pub(super) async fn put_shared(store: &PostgresStore, master: MasterKey) -> Result<(), BenchError> {
     put(store, master, "bench", KEY, TenantLimits::default()).await
 }
 
@@ -67,8 +70,8 @@ fn failed(error: &dyn std::fmt::Display) -> BenchError {
 }
 
 async fn put(
-    store: &dyn SettingsStore,
-    master: &MasterKey,
+    store: &dyn Store,
+    master: MasterKey,
     tenant: &str,
     key: &str,
     limits: TenantLimits,
@@ -84,7 +87,8 @@ async fn put(
     let queues = [(name(QUEUE)?, settings.clone()), (name(ASIDE)?, settings)];
     let document = TenantDocument { limits, ..TenantDocument::with_queues(tenant, queues) };
     store.put_tenant(id, document).await.map_err(|error| failed(&error))?;
-    let hash = hash_key(&master.sub_key(KeyUse::KeyHashes), key);
+    let root = root_key::open(store, &master.into()).await.map_err(|error| failed(&error))?;
+    let hash = hash_key(&root.sub_key(KeyUse::KeyHashes), key);
     let key = ApiKey {
         id: ApiKeyId::generate(),
         tenant: id,

@@ -86,19 +86,9 @@ impl Target {
         Ok(Process::read(&self.child.id().to_string())?.seconds)
     }
 
-    /// How often its threads have given up the processor to wait for something, from `/proc`. What threads
-    /// that have ended waited for is not in it.
+    /// How often its threads have waited for something: see [`Process::waits`].
     pub(super) fn waits(&self) -> Result<u64, BenchError> {
-        let path = format!("/proc/{}/task", self.child.id());
-        let failed = |error: std::io::Error| BenchError::Target(format!("cannot read {path}: {error}"));
-        let mut waits = 0;
-        for thread in std::fs::read_dir(&path).map_err(failed)? {
-            // A thread may end between the listing and the look.
-            let status = std::fs::read_to_string(thread.map_err(failed)?.path().join("status")).unwrap_or_default();
-            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            waits += count.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default();
-        }
-        Ok(waits)
+        Process::waits(&self.child.id().to_string())
     }
 
     fn proc(&self, file: &str) -> Result<String, BenchError> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::config::{Secret, reachable};
 
@@ -17,6 +18,8 @@ pub struct Banner<'a> {
     pub external: SocketAddr,
     /// Address of the internal listener.
     pub internal: SocketAddr,
+    /// File with the certificate of both, if they speak TLS.
+    pub certificate: Option<&'a Path>,
     /// The demo tenant's key; without it no commands are shown.
     pub demo_key: Option<&'a Secret>,
     /// Where the data is kept.
@@ -30,7 +33,8 @@ pub fn banner(about: &Banner<'_>) -> String {
     let paint =
         |code: &str, text: &str| if about.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
     let (title, label, strong) = (|t: &str| paint("1;36", t), |t: &str| paint("2", t), |t: &str| paint("1", t));
-    let url = |address: SocketAddr| format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port()));
+    let scheme = if about.certificate.is_some() { "https" } else { "http" };
+    let url = |address: SocketAddr| format!("{scheme}://{}", SocketAddr::new(reachable(address.ip()), address.port()));
     let (external, internal) = (url(about.external), url(about.internal));
     let mut screen = format!("\n  {} {}\n\n", title("ges"), label(about.version));
     let rows = [
@@ -45,18 +49,21 @@ pub fn banner(about: &Banner<'_>) -> String {
     }
     if let Some(key) = about.demo_key.map(Secret::reveal) {
         let _ = writeln!(screen, "  {} {}", label(&format!("{:<11}", "demo key")), strong(key));
-        let _ = write!(screen, "\n{}", commands(&external, key, &label));
+        let _ = write!(screen, "\n{}", commands(&external, about.certificate, key, &label));
     }
     screen.push('\n');
     screen
 }
 
 /// Booking a callback and following it, ready to be copied into a shell. The web interface is not in this version.
-fn commands(external: &str, key: &str, label: &dyn Fn(&str) -> String) -> String {
+fn commands(external: &str, certificate: Option<&Path>, key: &str, label: &dyn Fn(&str) -> String) -> String {
     let key = quoted(&format!("X-API-Key: {key}"));
+    // Whoever made it may not have told this machine of its authority.
+    let trust =
+        certificate.map_or_else(String::new, |file| format!("--cacert {} ", quoted(&file.display().to_string())));
     let call = |operation: &str, body: &str| {
         format!(
-            "  curl -s {external}/engagement/v3/callbacks/{operation} \\\n    -H 'Content-Type: application/json' \\\n    -H {key} \\\n    -d '{body}'\n"
+            "  curl -s {trust}{external}/engagement/v3/callbacks/{operation} \\\n    -H 'Content-Type: application/json' \\\n    -H {key} \\\n    -d '{body}'\n"
         )
     };
     let book = call("create", &format!(r#"{{"serviceName":"support","phoneNumber":"{PHONE}"}}"#));

@@ -16,7 +16,7 @@ use super::Failure;
 use crate::privacy::{AuditDocument, Privacy, PrivacyError, ReceiptDocument, Unfinished, number};
 
 /// Who acts on the command line, as the audit log tells it.
-const ACTOR: &str = "ges";
+pub(super) const ACTOR: &str = "ges";
 
 /// Receipts and entries that are printed.
 const SHOWN: usize = 1_000;

@@ -188,7 +188,7 @@ async fn tenant(provisioning: &Provisioning, name: &str) -> Result<TenantId, Fai
 pub async fn export(wanted: &Export, provisioning: &Provisioning) -> Result<String, Failure> {
     let tenant = tenant(provisioning, &wanted.tenant).await?;
     let text = if wanted.csv {
-        provisioning.export_csv(tenant).await.map_err(|error| Failure::unusable(&error))?.1
+        provisioning.export_csv(tenant, |_| true).await.map_err(|error| Failure::unusable(&error))?.1
     } else {
         let exported = match wanted.revision {
             Some(revision) => provisioning.export_revision(tenant, revision).await,

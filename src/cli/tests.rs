@@ -81,7 +81,7 @@ fn nothing_said_means_serve() {
 #[test]
 fn every_command_of_this_version_is_in_the_help() {
     let help = Cli::command().render_long_help().to_string();
-    for name in ["serve", "keys", "check-config", "migrate", "openapi", "bench", "Exit codes", "Examples"] {
+    for name in ["serve", "keys", "check-config", "migrate", "openapi", "bench", "drill", "Exit codes", "Examples"] {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
 }
@@ -135,11 +135,16 @@ fn the_first_screen_has_two_commands_that_work_as_they_stand() {
         version: "1.2.3",
         external: "0.0.0.0:2050".parse().unwrap(),
         internal: "127.0.0.1:3050".parse().unwrap(),
+        certificate: None,
         demo_key: Some(&key),
         data: "ges-data",
         colour: false,
     };
     insta::assert_snapshot!(banner::banner(&about));
+    about.certificate = Some(Path::new("my tls.crt"));
+    let encrypted = banner::banner(&about);
+    assert!(encrypted.contains("curl -s --cacert 'my tls.crt' https://127.0.0.1:2050/"), "{encrypted}");
+    assert!(!encrypted.contains("http://"), "{encrypted}");
     about.colour = true;
     assert!(banner::banner(&about).contains("\x1b["));
     about.demo_key = None;

@@ -1,9 +1,17 @@
-//! Genesys Web Services: tokens of the authentication service, and statistics asked with them.
+//! Genesys Web Services: tokens of the authentication service and what is asked with them. Here: statistics. The
+//! service's own client, which asks about contact centres and their users, is in `connector.rs`.
 //!
 //! Each tenant asks with the credentials that it has registered. Answers are kept for five minutes; equal requests
 //! under way share one question, and so do equal requests for a token.
 
 mod answers;
+mod board;
+mod connector;
+mod directory;
+mod environment;
+mod objects;
+mod own;
+mod probes;
 mod tokens;
 
 use std::sync::Arc;
@@ -25,6 +33,7 @@ use serde::Deserialize;
 use super::http::{Answer, Call, CallError, HttpClient, NamedBy, Repeat};
 use super::shared::Shared;
 use answers::{Answers, Key, LIFE};
+pub use connector::{GwsConnector, GwsConnectorSettings, GwsPorts};
 use tokens::{Token, Tokens};
 
 /// How long a question to the statistics service may take. With a token before it, it stays under the 10 s after
@@ -63,7 +72,7 @@ struct Inner {
     answers: Answers,
     /// What other nodes have heard, too.
     known: Arc<dyn AnswerCache>,
-    tokens: Tokens,
+    tokens: Tokens<Owner>,
 }
 
 /// Whose credentials.
@@ -85,6 +94,25 @@ impl GwsClient {
         let (answers, tokens) = (Answers::default(), Tokens::default());
         let inner = Inner { http, secrets, addresses, answers, known, tokens };
         Self { inner: Arc::new(inner), questions: Shared::default(), looks: Shared::default() }
+    }
+
+    /// Asks with a token of a tenant, and once more with a new one if the first is refused.
+    async fn get_as(
+        &self,
+        owner: &Owner,
+        call: impl Fn(&Token) -> Result<Call, CallError> + Send + Sync,
+    ) -> Result<Answer, StatisticsError> {
+        let send = async |token: &Token| {
+            let call = call(token).map_err(|error| unavailable(&error))?;
+            self.inner.http.call(call).await.map_err(|error| unavailable(&error))
+        };
+        let token = self.inner.token(owner).await?;
+        let answer = send(&token).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.inner.tokens.reject(owner, &token);
+        send(&self.inner.token(owner).await?).await
     }
 
     /// What another node has heard, if it is young enough. Looks under way are shared by whoever asks the same.

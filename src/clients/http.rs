@@ -13,7 +13,7 @@ mod destinations;
 mod error;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -99,15 +99,7 @@ impl HttpClient {
     /// # Errors
     /// A file cannot be read or holds no certificate, or the proxy's URL is none.
     pub fn new(settings: &HttpSettings, observer: Arc<dyn Observer>) -> Result<Self, SetupError> {
-        let mut authorities = Vec::new();
-        for path in &settings.ca_files {
-            let pem = std::fs::read(path).map_err(|source| SetupError::Read { path: path.clone(), source })?;
-            let found = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if found.is_empty() {
-                return Err(SetupError::NoCertificate { path: path.clone() });
-            }
-            authorities.extend(found);
-        }
+        let authorities = authorities(&settings.ca_files)?;
         let proxy = settings.proxy.as_ref().map(Proxy::all).transpose().map_err(|_| SetupError::Proxy)?;
         Ok(Self {
             authorities,
@@ -204,6 +196,11 @@ impl HttpClient {
         if result.as_ref().is_err_and(|error| *error.cause() == Cause::Lookup) {
             self.observer.note(Event::LookupFailed);
         }
+        // A destination that rests was not asked.
+        let failed = matches!(end, CallEnd::Failed | CallEnd::NotDone | CallEnd::Perhaps);
+        if failed && call.to.is_gws() && call.named_by == NamedBy::Operator {
+            self.observer.note(Event::GwsFailed);
+        }
         self.observer.note(Event::CalledOut { to: call.to, end, took });
     }
 }
@@ -232,6 +229,23 @@ impl Clients {
         let guarded = if proxy.is_some() { Private::Allowed } else { private };
         Ok(Self { operator: make(Resolver::new(Private::Allowed))?, tenant: make(Resolver::new(guarded))? })
     }
+}
+
+/// What is in files of certificate authorities.
+///
+/// # Errors
+/// A file cannot be read or holds no certificate.
+pub(crate) fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>, SetupError> {
+    let mut authorities = Vec::new();
+    for path in files {
+        let pem = std::fs::read(path).map_err(|source| SetupError::Read { path: path.clone(), source })?;
+        let found = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if found.is_empty() {
+            return Err(SetupError::NoCertificate { path: path.clone() });
+        }
+        authorities.extend(found);
+    }
+    Ok(authorities)
 }
 
 /// One request and its whole answer.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::kinds::Kind;
 use super::parts::{
-    Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Redis, Sim, Telemetry, Voice,
+    Choices, Data, Database, Gws, Limits, Listeners, Log, MasterKeySetting, Outward, Redis, Sim, Telemetry, UserAccess,
+    Voice,
 };
-use super::reader::{Reader, service_link};
 
 /// One setting as it is documented.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub fn settings() -> Vec<Setting> {
         Limits::settings(),
         Outward::settings(),
         Gws::settings(),
+        UserAccess::settings(),
         Log::settings(),
         Telemetry::settings(),
         MasterKeySetting::settings(),
@@ -56,47 +57,9 @@ pub fn settings() -> Vec<Setting> {
     .concat()
 }
 
-/// What a name that this version cannot honour does to the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reserved {
-    /// The start is refused: going on without it would break a promise (no encryption).
-    Refused,
-    /// It only describes something that is refused or absent, and has no effect.
-    NoEffect,
-}
-
-/// Names of the product and of later versions, so that they are not taken for mistypings.
-pub const RESERVED: &[(&str, Reserved)] = &[
-    ("GES_GWS_ENV", Reserved::NoEffect),
-    ("GES_GWS_CONF", Reserved::NoEffect),
-    ("GES_GWS_PUBLIC_AUTH", Reserved::NoEffect),
-    ("GES_AUTHENTICATION_CLIENT_ID", Reserved::NoEffect),
-    ("GES_AUTHENTICATION_CLIENT_PASSWORD", Reserved::NoEffect),
-    ("GES_AUTHENTICATION_CLIENT_SECRET", Reserved::NoEffect),
-    ("GES_DEVOPS_ACCESS_GROUPS", Reserved::NoEffect),
-    ("GES_DECRYPT_PASSWORD", Reserved::NoEffect),
-    ("GES_TLS_CERT", Reserved::Refused),
-    ("GES_TLS_KEY", Reserved::Refused),
-];
-
-/// Refuses what is set and cannot be honoured.
-pub(super) fn refuse_reserved(reader: &mut Reader<'_>) {
-    for (name, what) in RESERVED {
-        let Some(text) = reader.text(name) else { continue };
-        if let Some(rule) = service_link(name, text) {
-            reader.refuse(name, &rule);
-        } else if *what == Reserved::Refused {
-            reader.refuse(name, NO_TLS);
-        }
-    }
-}
-
-const NO_TLS: &str =
-    "TLS on the listeners is not in this version; put a proxy that ends TLS in front, and leave this unset";
-
-/// Every name there is, of this version and reserved.
+/// Every name there is.
 pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
-    settings().into_iter().map(|setting| setting.name).chain(RESERVED.iter().map(|(name, _)| *name))
+    settings().into_iter().map(|setting| setting.name)
 }
 
 /// The sections of the configuration file.

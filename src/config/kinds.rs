@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use domain::network::Network;
 
-use super::secret::{Key32, Secret};
+use super::secret::Secret;
 
 /// Reads one setting.
 pub(super) trait Kind {
@@ -146,6 +145,22 @@ impl Kind for Folder {
     }
 }
 
+/// A file; whether it is there and can be used is seen when it is read.
+pub(super) struct FilePath;
+
+impl Kind for FilePath {
+    type Value = PathBuf;
+
+    /// Several lines are what belongs into the file.
+    fn read(&self, text: &str) -> Option<PathBuf> {
+        Folder.read(text).filter(|_| !text.contains(char::is_control))
+    }
+
+    fn allowed(&self) -> String {
+        "the path of a file, of up to 4,096 bytes, and not what is in it".to_owned()
+    }
+}
+
 /// Files or folders, separated by commas.
 pub(super) struct Paths;
 
@@ -165,6 +180,30 @@ impl Kind for Paths {
 
     fn allowed(&self) -> String {
         format!("up to {} paths, separated by commas", Self::MAX)
+    }
+}
+
+/// Ranges of IP addresses.
+pub(super) struct Networks;
+
+impl Networks {
+    /// More ranges than this are a mistake.
+    const MAX: usize = 64;
+}
+
+impl Kind for Networks {
+    type Value = Vec<Network>;
+
+    fn read(&self, text: &str) -> Option<Vec<Network>> {
+        if text == "none" {
+            return Some(Vec::new());
+        }
+        let networks: Option<Vec<_>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        networks.filter(|networks| networks.len() <= Self::MAX)
+    }
+
+    fn allowed(&self) -> String {
+        format!("`none`, or up to {} addresses and ranges such as `10.0.0.0/8`, separated by commas", Self::MAX)
     }
 }
 
@@ -204,42 +243,21 @@ impl Kind for SecretText {
     }
 }
 
-/// 32 secret bytes.
-pub(super) struct Base64Key;
-
-impl Kind for Base64Key {
-    type Value = Key32;
-    const SECRET: bool = true;
-
-    fn read(&self, text: &str) -> Option<Key32> {
-        decode_key(text).map(Key32::new)
-    }
-
-    fn allowed(&self) -> String {
-        "32 bytes in base64 (43 characters, or 44 with padding), such as `openssl rand -base64 32` prints".to_owned()
-    }
-}
-
-/// 32 bytes from base64 in any of its usual spellings.
-fn decode_key(text: &str) -> Option<[u8; 32]> {
-    let decoded =
-        [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(text).ok());
-    decoded?.try_into().ok()
-}
-
 /// Where a service is reached over HTTP: scheme, host, perhaps a port and a path. Credentials are refused.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
-    scheme: String,
+    /// None if none was named: `http`, unless whoever uses it knows better.
+    scheme: Option<String>,
     host: String,
     port: Option<u16>,
     path: String,
 }
 
 impl Url {
-    /// The URL without a trailing slash; `port` is put in if it names none.
-    pub fn with_default_port(&self, port: u16) -> String {
-        format!("{}://{}:{}{}", self.scheme, self.host, self.port.unwrap_or(port), self.path)
+    /// The URL without a trailing slash; `scheme` and `port` are put in if it names none.
+    pub fn completed(&self, scheme: &str, port: u16) -> String {
+        let scheme = self.scheme.as_deref().unwrap_or(scheme);
+        format!("{scheme}://{}:{}{}", self.host, self.port.unwrap_or(port), self.path)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -250,7 +268,7 @@ impl Url {
         let port = authority.port_u16();
         let plain = uri.query().is_none() && !authority.host().is_empty() && port.is_some() == named_port;
         plain.then(|| Self {
-            scheme: scheme.to_owned(),
+            scheme: Some(scheme.to_owned()),
             host: authority.host().to_owned(),
             port,
             path: uri.path().trim_end_matches('/').to_owned(),
@@ -260,7 +278,7 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
+        write!(f, "{}://{}", self.scheme.as_deref().unwrap_or("http"), self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -271,6 +289,41 @@ impl fmt::Display for Url {
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// Any text of one line.
+pub(super) struct Line;
+
+impl Kind for Line {
+    type Value = String;
+
+    fn read(&self, text: &str) -> Option<String> {
+        let good = (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        good.then(|| text.to_owned())
+    }
+
+    fn allowed(&self) -> String {
+        "1 to 255 characters without control characters".to_owned()
+    }
+}
+
+/// Texts with commas between them.
+pub(super) struct Texts;
+
+impl Kind for Texts {
+    type Value = Vec<String>;
+
+    fn read(&self, text: &str) -> Option<Vec<String>> {
+        let texts: Vec<String> =
+            text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let good =
+            texts.len() <= 50 && texts.iter().all(|it| it.chars().count() <= 128 && !it.chars().any(char::is_control));
+        good.then_some(texts)
+    }
+
+    fn allowed(&self) -> String {
+        "up to 50 texts of up to 128 characters, with commas between them".to_owned()
     }
 }
 
@@ -296,7 +349,10 @@ impl Kind for HostOrUrl {
     type Value = Url;
 
     fn read(&self, text: &str) -> Option<Url> {
-        if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) }
+        if text.contains("://") {
+            return Url::parse(text);
+        }
+        Url::parse(&format!("http://{text}")).map(|url| Url { scheme: None, ..url })
     }
 
     fn allowed(&self) -> String {
@@ -317,6 +373,24 @@ pub enum Level {
     Debug,
     /// And every step.
     Trace,
+}
+
+impl Level {
+    /// The level that a word means, in any case.
+    pub fn of(word: &str) -> Option<Self> {
+        LEVEL.read(word)
+    }
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
 }
 
 /// The words for levels; the product's FATAL has no counterpart and reads as ERROR.

@@ -5,17 +5,18 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::network::Network;
 use domain::region::Region;
 
 use super::catalogue::{Setting, describe};
 use super::kinds::{
-    Address, Base64Key, Decimal, Folder, HostOrUrl, LEVEL, LOG_FORMAT, Level, LogFormat, Name, OneOf, Paths, SWITCH,
-    Seconds, SecretText, Url, WebAddress, whole,
+    Address, Decimal, FilePath, Folder, HostOrUrl, LEVEL, LOG_FORMAT, Level, Line, LogFormat, Name, Networks, OneOf,
+    Paths, SWITCH, Seconds, SecretText, Texts, Url, WebAddress, whole,
 };
 use super::nodes::{Document, NodeAddress, Nodes, Regions};
 use super::reader::Reader;
 use super::redis::{PrimaryName, RedisServer, RedisServers};
-use super::secret::{Key32, Secret};
+use super::secret::{Base64Key, Base64Keys, Key32, Secret};
 use super::voice::{Host, HostAndPort, Location, VoiceRedis, VoiceRedisSecret};
 
 /// Declares a part: the struct, how it is read, and its entries in the documentation, from one text.
@@ -44,6 +45,13 @@ macro_rules! part {
                 Some(Self { $( $field: $field?, )+ })
             }
 
+            /// Names of the settings that differ.
+            pub(super) fn differing(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $( if self.$field != other.$field { names.push($name); } )+
+                names
+            }
+
             pub(super) fn settings() -> Vec<Setting> {
                 vec![
                     $( describe($title, $name, &$kind, [$($default,)? ""].first().copied(), concat!($($doc),+)), )+
@@ -64,12 +72,19 @@ part! {
         /// Port of the internal listener: health, metrics, signals of routing. Never open it to the internet.
         /// 0 takes any free port.
         internal_port: u16 = value("GES_INTERNAL_PORT", whole::<u16>(0, 65_535), "3050");
-        /// Where routing and other nodes reach the internal listener. Scheme `http` and the internal port are
-        /// put in if absent. Without it: the bound address.
+        /// Where routing and other nodes reach the internal listener. The scheme (`https` with `GES_TLS_CERT`, else
+        /// `http`) and the internal port are put in if absent. Without it: the bound address.
         internal_url: Option<Url> = optional("GES_INTERNAL_URL", HostOrUrl);
         /// What callers of the internal work routes must show as `Authorization: Bearer …`. Without it the
         /// internal listener trusts whoever reaches it.
         internal_token: Option<Secret> = optional("GES_INTERNAL_TOKEN", SecretText { min: 16, max: 512 });
+        /// File in PEM form with the certificate that both listeners show, and behind it those of the authorities
+        /// between it and one that clients know. With it both speak TLS (1.2 and 1.3) and nothing else, also to probes
+        /// and to Prometheus. Looked at again every five seconds, with its key. Without it they speak plain HTTP.
+        tls_cert: Option<PathBuf> = optional("GES_TLS_CERT", FilePath);
+        /// File in PEM form with the key of that certificate (PKCS#8, PKCS#1 or SEC1), without a password. Nobody but
+        /// the service should be able to read it.
+        tls_key: Option<PathBuf> = optional("GES_TLS_KEY", FilePath);
     }
 }
 
@@ -116,6 +131,10 @@ pub enum Accept {
 pub enum Auth {
     /// Accounts kept by the service itself.
     Local,
+    /// Genesys Web Services.
+    Gws,
+    /// A provider that speaks OpenID Connect.
+    Oidc,
 }
 
 part! {
@@ -132,7 +151,7 @@ part! {
         /// Whether the connection is encrypted, with a certificate for the name of the host from an authority of the
         /// system or of `GES_CA_FILES`.
         secure: bool = value("GES_DB_SECURE", SWITCH, "false");
-        /// Role that owns the tables.
+        /// Role in whose name the database is asked. It owns the tables, unless another one has made them (`ges migrate`).
         user: String = value("GES_DB_USER", Name, "ges");
         /// Its password, where the server asks for one.
         password: Option<Secret> = optional("GES_DB_PASSWORD", SecretText { min: 1, max: 512 });
@@ -173,8 +192,14 @@ part! {
             "GES_ROUTING",
             OneOf(&[("simulator", Routing::Simulator), ("stream", Routing::Stream), ("rest", Routing::Rest)])
         );
-        /// Where users are known. This version has local accounts only.
-        auth: Auth = value("GES_AUTH", OneOf(&[("local", Auth::Local)]), "local");
+        /// Where users of the interface are known: by the service itself (`ges users`), by Genesys Web Services, which
+        /// needs a client (`GES_AUTHENTICATION_CLIENT_ID`), or by a provider that speaks OpenID Connect, which needs
+        /// `GES_OIDC_ISSUER`. The latter two need `GES_PUBLIC_URL`.
+        auth: Auth = value(
+            "GES_AUTH",
+            OneOf(&[("local", Auth::Local), ("gws", Auth::Gws), ("oidc", Auth::Oidc)]),
+            "local"
+        );
     }
 }
 
@@ -236,10 +261,10 @@ part! {
         /// idle ones rest in the database until something happens to them: too small costs reads, too large
         /// costs memory.
         session_limit: usize = value("GES_SESSION_LIMIT", whole::<usize>(1, 1_000_000), "50000");
-        /// Open connections of the external listener; over it a new one is answered 503 and closed. Each costs a
-        /// file descriptor: `ulimit -n` must be larger.
+        /// Open connections of the external listener; over it a new one is answered 503 (not with TLS) and closed. Each
+        /// costs a file descriptor: `ulimit -n` must be larger.
         external_connections: usize = value("GES_MAX_CONNECTIONS", whole::<usize>(1, 1_000_000), "20000");
-        /// Open connections of the internal listener; over it a new one is answered 503 and closed.
+        /// Open connections of the internal listener; over it a new one is answered 503 (not with TLS) and closed.
         internal_connections: usize = value("GES_MAX_INTERNAL_CONNECTIONS", whole::<usize>(1, 1_000_000), "2000");
         /// Requests between head and answer, per listener; over it they get 503 before any work is done. Too
         /// small refuses what could be served, too large lets answers come late instead of not at all.
@@ -276,12 +301,82 @@ part! {
 part! {
     /// Where Genesys Web Services are.
     struct Gws, "Genesys Web Services" {
-        /// Base address of the authentication service, for tenants whose settings name none. Scheme `http` is put in
-        /// if absent.
+        /// Base address of the authentication service: for the service's own client, and for tenants whose settings
+        /// name none. Scheme `http` is put in if absent.
         auth: Option<Url> = optional("GES_GWS_AUTH", HostOrUrl);
+        /// Base address of the environment service, which lists the contact centres: their tenants appear and vanish
+        /// with them. Without it tenants are those that have documents. Needs a client.
+        env: Option<Url> = optional("GES_GWS_ENV", HostOrUrl);
+        /// Base address of the configuration service, which knows users with their access groups, and virtual queues.
+        /// Needs a client.
+        conf: Option<Url> = optional("GES_GWS_CONF", HostOrUrl);
+        /// Base address of the authentication service as browsers reach it, where users log in. Without it:
+        /// `GES_GWS_AUTH`.
+        public_auth: Option<Url> = optional("GES_GWS_PUBLIC_AUTH", HostOrUrl);
         /// Base address of the statistics service, for tenants whose settings name none. Scheme `http` is put in if
         /// absent. Without it such tenants get no statistics.
         stats: Option<Url> = optional("GES_GWS_STATS", HostOrUrl);
+        /// Seconds between two readings of the contact centres. Small asks much; large lets a new contact centre wait.
+        refresh: Duration = value("GES_GWS_REFRESH_SECONDS", Seconds(1, 3_600), "60");
+        /// Name of the service's own client, as a secret file `AUTHENTICATION-CLIENT-ID`.
+        client_id: Option<Secret> = optional("GES_AUTHENTICATION_CLIENT_ID", SecretText { min: 1, max: 255 });
+        /// Its secret, as a secret file `AUTHENTICATION-CLIENT-PASSWORD`.
+        client_password: Option<Secret> =
+            optional("GES_AUTHENTICATION_CLIENT_PASSWORD", SecretText { min: 1, max: 2_048 });
+        /// The same under its other name, as a secret file `AUTHENTICATION-CLIENT-SECRET`. One of the two is enough.
+        client_secret: Option<Secret> = optional("GES_AUTHENTICATION_CLIENT_SECRET", SecretText { min: 1, max: 2_048 });
+        /// What opens the secret of the client, where that is encoded with AES-128-ECB as in the product (see
+        /// [gws](gws.md)). Without it the secret counts as it stands, which is better: keep it in a secret file.
+        decrypt_password: Option<Secret> = optional("GES_DECRYPT_PASSWORD", SecretText { min: 1, max: 255 });
+    }
+}
+
+part! {
+    /// Users of the interface.
+    struct UserAccess, "Users" {
+        /// Where browsers reach the external listener. Users who log in elsewhere come back to
+        /// `/ges/v1/session/callback` there, which the provider has to know as an address of its client.
+        public_url: Option<Url> = optional("GES_PUBLIC_URL", WebAddress);
+        /// Access groups whose members look after the installation: they see every tenant and change nothing.
+        devops_access_groups: Vec<String> = value(
+            "GES_DEVOPS_ACCESS_GROUPS",
+            Texts,
+            "Platform Read Only,Platform Provisioning,Platform Internal Administrator"
+        );
+        /// Seconds without a request after which a session ends.
+        session_idle: Duration = value("GES_SESSION_IDLE_SECONDS", Seconds(1, 86_400), "1200");
+        /// Seconds after which a session ends, however busy. Small makes users log in often; large lets a stolen cookie
+        /// live long.
+        session_life: Duration = value("GES_SESSION_LIFE_SECONDS", Seconds(60, 604_800), "43200");
+        /// Sessions of one user at a time; one more ends the one that was used least lately.
+        sessions_per_user: usize = value("GES_SESSIONS_PER_USER", whole::<usize>(1, 100), "5");
+        /// Seconds after which the provider is asked again about a user who is at work: so long a change of groups may
+        /// take. Local accounts are looked at with each request.
+        user_refresh: Duration = value("GES_USER_REFRESH_SECONDS", Seconds(1, 3_600), "300");
+        /// Whether cookies are sent over encrypted connections only. Without it: yes, unless the service is embedded,
+        /// speaks no TLS, and `GES_PUBLIC_URL` does not begin with `https`.
+        secure_cookies: Option<bool> = optional("GES_SECURE_COOKIES", SWITCH);
+        /// Proxies whose header `X-Forwarded-For` tells from which address somebody logs in: refused log-ins count by
+        /// address. Too few and all users behind a proxy count as one; too many and whoever is among them can claim any.
+        trusted_proxies: Vec<Network> = value(
+            "GES_TRUSTED_PROXIES",
+            Networks,
+            "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,169.254.0.0/16,fc00::/7,fe80::/10"
+        );
+        /// The provider's issuer: below it is `/.well-known/openid-configuration`.
+        oidc_issuer: Option<Url> = optional("GES_OIDC_ISSUER", WebAddress);
+        /// Name of our client there.
+        oidc_client_id: Option<String> = optional("GES_OIDC_CLIENT_ID", Line);
+        /// Its secret. Without it the client is a public one.
+        oidc_client_secret: Option<Secret> = optional("GES_OIDC_CLIENT_SECRET", SecretText { min: 1, max: 512 });
+        /// What is asked for, beside `openid`.
+        oidc_scopes: Vec<String> = value("GES_OIDC_SCOPES", Texts, "profile,offline_access");
+        /// The claim that lists a user's access groups.
+        oidc_groups_claim: String = value("GES_OIDC_GROUPS_CLAIM", Line, "groups");
+        /// The claim that names a user's tenant, by its name or id.
+        oidc_tenant_claim: String = value("GES_OIDC_TENANT_CLAIM", Line, "tenant");
+        /// The tenant of users without that claim. Without it they are not let in.
+        oidc_tenant: Option<String> = optional("GES_OIDC_TENANT", Line);
     }
 }
 
@@ -310,11 +405,14 @@ part! {
 }
 
 part! {
-    /// The installation's master key.
+    /// The installation's master key, and those before it.
     struct MasterKeySetting, "Keys" {
-        /// The one key from which the service derives those for API keys, credentials and cookies. Without it
-        /// the embedded service makes `master.key` in its data folder at the first start. With another key than
-        /// before every API key stops working.
+        /// Opens the root key in the database, of which those for API keys, credentials and cookies are made. Without it
+        /// the embedded service makes `master.key` in its data folder at the first start. With another key than before, and
+        /// without that one in `GES_MASTER_KEY_OLD`, nothing starts.
         master_key: Option<Key32> = optional("GES_MASTER_KEY", Base64Key);
+        /// Master keys that open the root key as well: the one before while it is replaced, or already the next one. What one of
+        /// these opens is sealed under `GES_MASTER_KEY` from then on.
+        old_master_keys: Vec<Key32> = value("GES_MASTER_KEY_OLD", Base64Keys, "");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use domain::nearest::nearest;
 
-use super::catalogue::{RESERVED, Reserved, file_key, known_names};
+use super::catalogue::{file_key, known_names};
 use super::file::{self, Node};
 use super::kinds::{Kind as _, Paths};
 use super::reader::{Mistake, service_link};
@@ -179,11 +179,6 @@ impl Gathered {
             };
             self.warnings.push(format!("{name} (from {}) is not a known setting and has no effect{why}", value.origin));
         }
-        for (name, _) in RESERVED.iter().filter(|(_, what)| *what == Reserved::NoEffect) {
-            if let Some(value) = self.values.get(*name).filter(|value| !value.text.is_empty()) {
-                self.warnings.push(format!("{name} (from {}) has no effect in this version", value.origin));
-            }
-        }
     }
 }
 
@@ -203,7 +198,7 @@ fn secret_name(file: &str) -> String {
 }
 
 /// A file as text, if it is not longer than it should be.
-fn read_bounded(path: &Path, max_bytes: u64) -> Result<String, String> {
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(max_bytes + 1).read_to_end(&mut bytes));
     match read {

@@ -43,6 +43,15 @@ fn every_default_is_allowed_by_its_own_rule() {
 }
 
 #[test]
+fn proxies_that_are_trusted_are_addresses_and_ranges() {
+    let proxies = |text| load(&[("GES_TRUSTED_PROXIES", text)]).map(|loaded| loaded.config.users.trusted_proxies.len());
+    assert_eq!((proxies("none"), proxies("192.0.2.1"), proxies("10.0.0.0/8, fc00::/7")), (Ok(0), Ok(1), Ok(2)));
+    for wrong in ["10.0.0.0/33", "proxy.example", "10.0.0.0/8,", "none,10.0.0.0/8"] {
+        assert!(proxies(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn an_empty_value_counts_as_not_set() {
     let empty: Vec<_> = settings().iter().map(|setting| (setting.name, "")).collect();
     assert_eq!(load(&empty).unwrap().config, load(&[]).unwrap().config);
@@ -77,6 +86,7 @@ fn secrets_never_print() {
     let key = "cGxhbnRlZC1wbGFudGVkLXBsYW50ZWQtcGxhbnRlZCE=";
     let Loaded { config, .. } = load(&[
         ("GES_MASTER_KEY", key),
+        ("GES_MASTER_KEY_OLD", key),
         ("GES_INTERNAL_TOKEN", "planted-internal-token"),
         ("GES_DEMO_API_KEY", "planted-demo-api-key"),
         ("GES_VOICE_REDIS_ORS_STREAM", r#"{"password":"planted-password"}"#),
@@ -86,20 +96,96 @@ fn secrets_never_print() {
     .unwrap();
     let shown = config.redacted();
     assert!(!shown.contains("planted") && !shown.contains(key) && !shown.contains("112, 108"), "{shown}");
-    assert_eq!(shown.matches("(set)").count(), 6, "{shown}");
+    assert_eq!(shown.matches("(set)").count(), 7, "{shown}");
     assert_eq!(config.keys.master_key.unwrap().reveal(), b"planted-planted-planted-planted!");
     assert_eq!(config.data.demo_api_key.unwrap().reveal(), "planted-demo-api-key");
 }
 
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 #[test]
-fn what_this_version_cannot_do_is_refused_or_named() {
-    let told = |name, value| load(&[(name, value)]).unwrap_err().to_string();
-    for (name, value) in [("GES_TLS_CERT", "c.pem"), ("GES_AUTH", "gws")] {
-        let text = told(name, value);
-        assert!(text.contains(name) && text.contains("in this version"), "{text}");
+fn a_certificate_counts_with_its_key_and_shows_nothing_of_it() {
+    let (cert, key) = (fixture("server.pem"), fixture("server.key"));
+    let tls = [("GES_TLS_CERT", cert.as_str()), ("GES_TLS_KEY", key.as_str())];
+    let config = load(&tls).unwrap().config;
+    assert_eq!(config.certificate.as_ref().unwrap().certified().cert.len(), 1);
+    assert_eq!(config, load(&tls).unwrap().config);
+    assert_ne!(config, load(&[]).unwrap().config);
+    let shown = config.redacted();
+    let secret = fs::read_to_string(&key).unwrap();
+    assert!(secret.lines().filter(|line| line.len() > 20).all(|line| !shown.contains(line)), "{shown}");
+    assert!(shown.contains("certificate: Some(\n        (set),\n    ),"), "{shown}");
+    // Whoever names no scheme reaches the internal listener as it speaks.
+    let bound = "0.0.0.0:4000".parse().unwrap();
+    assert_eq!(config.listeners.internal_url(bound), "https://127.0.0.1:4000");
+    for (named, completed) in
+        [("ges.ges", "https://ges.ges:4000"), ("http://balancer", "http://balancer:4000"), ("a:1/x/", "https://a:1/x")]
+    {
+        let Loaded { config, warnings } = load(&[tls.as_slice(), &[("GES_INTERNAL_URL", named)]].concat()).unwrap();
+        assert_eq!(config.listeners.internal_url(bound), completed);
+        assert_eq!(warnings.len(), usize::from(named.starts_with("http:")), "{warnings:?}");
     }
-    let warnings = load(&[("GES_DEVOPS_ACCESS_GROUPS", "ops")]).unwrap().warnings;
-    assert_eq!(warnings, ["GES_DEVOPS_ACCESS_GROUPS (from the environment) has no effect in this version"]);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_by_the_setting_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |name: &str, text: &str| written(folder.path(), name, text).display().to_string();
+    let pem = |label: &str, base64: &str| format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n");
+    let (cert, key, ca) = (fixture("server.pem"), fixture("server.key"), fixture("ca.pem"));
+    let content = fs::read_to_string(&key).unwrap();
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let long = made("long", &"x".repeat(70_000));
+    let no_x509 = made("no-x509", &pem("CERTIFICATE", "AAAA"));
+    let torn = made("torn", "-----BEGIN CERTIFICATE-----\nplanted");
+    let no_key = made("no-key", &pem("PRIVATE KEY", "cGxhbnRlZA=="));
+    let locked = made("locked", &pem("ENCRYPTED PRIVATE KEY", "cGxhbnRlZA=="));
+    let cases: [(&str, &str, &str, &str); 13] = [
+        (&cert, "", "GES_TLS_KEY ", "set both"),
+        ("", &key, "GES_TLS_CERT ", "set both"),
+        (&nowhere, &key, "GES_TLS_CERT ", "cannot be read"),
+        (&cert, &nowhere, "GES_TLS_KEY ", "cannot be read"),
+        (&long, &key, "GES_TLS_CERT ", "longer than 65536 bytes"),
+        (&key, &key, "GES_TLS_CERT ", "no certificates in PEM form"),
+        (&torn, &key, "GES_TLS_CERT ", "no certificates in PEM form"),
+        (&no_x509, &key, "GES_TLS_CERT ", "X.509"),
+        (&cert, &cert, "GES_TLS_KEY ", "no private key in PEM form"),
+        (&cert, &locked, "GES_TLS_KEY ", "without a password"),
+        (&cert, &no_key, "GES_TLS_KEY ", "ECDSA (P-256 or P-384)"),
+        (&ca, &key, "GES_TLS_KEY ", "not that of the first certificate of GES_TLS_CERT"),
+        // What belongs into the file.
+        (&cert, &content, "GES_TLS_KEY ", "the path of a file"),
+    ];
+    for (cert, key, name, rule) in cases {
+        let Mistakes(mistakes) = load(&[("GES_TLS_CERT", cert), ("GES_TLS_KEY", key)]).unwrap_err();
+        let told = mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.starts_with(name) && told.contains(rule) && mistakes.len() == 1, "{name}{rule}: {told}");
+        let secret = content.lines().nth(2).unwrap();
+        assert!(!told.contains("planted") && !told.contains("cGxhb") && !told.contains(secret), "{told}");
+    }
+    let both = load(&[("GES_TLS_CERT", &nowhere), ("GES_TLS_KEY", &nowhere)]).unwrap_err();
+    assert_eq!(both.0.len(), 2, "both are told at once: {both}");
+}
+
+#[test]
+fn users_who_log_in_elsewhere_need_a_provider_and_a_way_back() {
+    let told = |values: &[(&'static str, &'static str)]| load(values).unwrap_err().to_string();
+    let public = ("GES_PUBLIC_URL", "https://ges.example.com");
+    for auth in ["gws", "oidc"] {
+        assert!(told(&[("GES_AUTH", auth), public]).contains("GES_AUTH"), "{auth}");
+    }
+    let oidc = [("GES_AUTH", "oidc"), ("GES_OIDC_ISSUER", "https://id.example.com"), ("GES_OIDC_CLIENT_ID", "ges")];
+    assert!(told(&oidc).contains("GES_PUBLIC_URL"));
+    let users = load(&[oidc.as_slice(), &[public, ("GES_DEVOPS_ACCESS_GROUPS", "Ops, Platform")]].concat());
+    let users = users.unwrap().config.users;
+    assert_eq!(users.devops_access_groups, ["Ops", "Platform"]);
+    assert!(users.cookies_are_secure(false));
+    let embedded = load(&[]).unwrap().config.users;
+    assert!(!embedded.cookies_are_secure(false) && embedded.cookies_are_secure(true));
+    assert_eq!(embedded.devops_access_groups.len(), 3);
+    assert!(!load(&[("GES_SECURE_COOKIES", "no")]).unwrap().config.users.cookies_are_secure(true));
 }
 
 #[test]

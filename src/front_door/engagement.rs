@@ -68,6 +68,18 @@ pub(crate) async fn enter(shared: &Shared, request: Request, scope: Scope) -> Re
     Ok(Entered { context, caller, headers: parts.headers, body })
 }
 
+/// As [`enter`], for what would become a new promise: none is made for a contact centre that is no more.
+pub(crate) async fn enter_anew(shared: &Shared, request: Request, scope: Scope) -> Result<Entered, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let (context, caller) = admit(shared, &mut parts, scope)?;
+    if shared.door.keys.is_withdrawn(caller.tenant) {
+        let rule = "The contact center is no longer served: nothing new is taken, and what was promised is kept.";
+        return Err(Problem::new(Kind::Withdrawn, rule));
+    }
+    let body = body::read(shared, &context, &parts.headers, body).await?;
+    Ok(Entered { context, caller, headers: parts.headers, body })
+}
+
 /// A question without a body whose caller may ask it.
 pub(crate) struct Asked {
     pub(crate) context: Context,

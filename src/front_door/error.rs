@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     BadParameter,
     NoKey,
     NoToken,
+    NoSession,
     NoCredentials,
     Forbidden,
     NotFound,
@@ -41,6 +42,7 @@ pub(crate) enum Kind {
     NotAllowedNumber,
     UnknownService,
     Throttled,
+    TooManyGuesses,
     Closed,
     SlotFull,
     NotCancellable,
@@ -51,6 +53,7 @@ pub(crate) enum Kind {
     TooSoon,
     ClosesSoon,
     SlotUnlikely,
+    Withdrawn,
     Failed,
     Busy,
 }
@@ -71,10 +74,11 @@ const fn row(kind: Kind, status: StatusCode, code: u16, name: &'static str) -> R
 }
 
 /// The one table of refusals, in the order of [`Kind`].
-pub(crate) const TABLE: [Row; 31] = [
+pub(crate) const TABLE: [Row; 34] = [
     row(Kind::BadParameter, StatusCode::BAD_REQUEST, 501, "invalid-parameter"),
     row(Kind::NoKey, StatusCode::UNAUTHORIZED, 1103, "api-key-missing"),
     row(Kind::NoToken, StatusCode::UNAUTHORIZED, 401, "token-missing"),
+    row(Kind::NoSession, StatusCode::UNAUTHORIZED, 401, "session-missing"),
     row(Kind::NoCredentials, StatusCode::UNAUTHORIZED, 401, "statistics-credentials"),
     row(Kind::Forbidden, StatusCode::FORBIDDEN, 403, "forbidden"),
     row(Kind::NotFound, StatusCode::NOT_FOUND, 404, "not-found"),
@@ -91,6 +95,7 @@ pub(crate) const TABLE: [Row; 31] = [
     row(Kind::NotAllowedNumber, StatusCode::BAD_REQUEST, 7037, "phone-number-not-allowed"),
     row(Kind::UnknownService, StatusCode::BAD_REQUEST, 7040, "service-not-configured"),
     row(Kind::Throttled, StatusCode::TOO_MANY_REQUESTS, 7041, "too-many-requests"),
+    row(Kind::TooManyGuesses, StatusCode::TOO_MANY_REQUESTS, 429, "too-many-guesses"),
     row(Kind::Closed, StatusCode::BAD_REQUEST, 7042, "office-closed"),
     row(Kind::SlotFull, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-full"),
     row(Kind::NotCancellable, StatusCode::BAD_REQUEST, 409, "not-cancellable"),
@@ -101,6 +106,7 @@ pub(crate) const TABLE: [Row; 31] = [
     row(Kind::TooSoon, StatusCode::BAD_REQUEST, 501, "too-soon"),
     row(Kind::ClosesSoon, StatusCode::BAD_REQUEST, 7042, "closes-soon"),
     row(Kind::SlotUnlikely, StatusCode::TOO_MANY_REQUESTS, 7043, "slot-unlikely"),
+    row(Kind::Withdrawn, StatusCode::FORBIDDEN, 403, "contact-center-withdrawn"),
     row(Kind::Failed, StatusCode::INTERNAL_SERVER_ERROR, 500, "failed"),
     BUSY,
 ];

@@ -13,13 +13,15 @@ use axum::response::{IntoResponse as _, Response};
 use domain::event::Event;
 use domain::fair::FairPermit;
 use domain::ids::CorrelationId;
-use http::{HeaderMap, Method};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::cors::Cors;
 use super::error::{Kind, Problem};
 use super::failures::Failure;
+use super::gate::OWN_PATHS;
 use super::rates::Rate;
 use super::reply::{self, Style};
 use super::router::{Shared, Side};
@@ -103,6 +105,13 @@ pub(crate) const ROUTES: &[&str] = &[
     "/ges/v1/webhooks/{endpoint}/example",
     "/ges/v1/notifications",
     "/ges/v1/notifications/publish",
+    "/ges/v1/log-level",
+    "/ges/v1/alarms",
+    "/ges/v1/alerts",
+    "/ges/v1/alarm-types",
+    "/ges/v1/session",
+    "/ges/v1/session/login",
+    "/ges/v1/session/callback",
 ];
 
 /// What stands for every path without a route.
@@ -199,6 +208,10 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
             }
         }
         cors.tell(&mut response);
+        if route.starts_with(OWN_PATHS) {
+            // What users and operators see is for nobody else, refusals included.
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
         let took = began.elapsed();
         let status = response.status().as_u16();
         if let Some(rate) = context.0.rate.get() {

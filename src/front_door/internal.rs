@@ -2,6 +2,7 @@
 //! parked callbacks, settings, and how they decide.
 
 mod admin;
+mod alarms;
 mod call_in;
 mod capacity;
 mod captcha;
@@ -13,12 +14,14 @@ mod explain;
 mod flow;
 mod health;
 mod hours;
+mod log_level;
 mod news;
 mod numbers;
 mod parameters;
 mod privacy;
 mod routing_nodes;
 mod search;
+mod session;
 mod tables;
 mod tenants;
 mod work;
@@ -32,11 +35,12 @@ use utoipa_axum::routes;
 use super::openapi::{TOKEN_SCHEME, secured};
 use super::router::Shared;
 pub(super) use admin::{Mistake, MistakesResponse};
+pub(super) use session::SESSION_PATH;
 
 /// The operations that only the internal listener serves.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
     let token = [SecurityRequirement::default(), SecurityRequirement::new(TOKEN_SCHEME, [""; 0])];
-    anybodys().merge(secured(work().merge(settings()), &token))
+    anybodys().merge(secured(work().merge(settings()).merge(node()), &token))
 }
 
 /// What probes, collectors and browsers ask: they bring no token.
@@ -49,6 +53,7 @@ fn anybodys() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(health::metrics))
         .routes(routes!(captcha::test_page))
         .routes(routes!(tenants::schema))
+        .merge(session::routes())
 }
 
 /// Callbacks, call-ins, and what is asked about them.
@@ -73,6 +78,15 @@ fn work() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(search::search))
         .merge(explain::routes())
         .merge(news::routes())
+}
+
+/// The node that is asked.
+fn node() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
+        .routes(routes!(log_level::read, log_level::write, log_level::remove))
+        .routes(routes!(alarms::alarms))
+        .routes(routes!(alarms::alerts))
+        .routes(routes!(alarms::types))
 }
 
 /// Tenants as code, and what belongs to them.

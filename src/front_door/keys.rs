@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use domain::access::TenantAccess;
 use domain::cors;
-use domain::ids::{ApiKeyId, TenantId};
+use domain::ids::{ApiKeyId, ContactCenterId, TenantId};
 use domain::keys::{ApiKey, KeyHash, Scope};
-use domain::ports;
+use domain::ports::{self, ContactCenters, NoContactCenters, Standing};
 use domain::tenant::Tenant;
 use tokio::time::Instant;
 
@@ -78,6 +79,7 @@ impl Caller {
 /// Every key that opens the door, replaced as a whole when the settings change.
 pub struct KeyRing {
     sub_key: [u8; 32],
+    centers: Arc<dyn ContactCenters>,
     known: ArcSwap<Known>,
     /// Living nodes, this one included.
     nodes: AtomicU32,
@@ -89,14 +91,23 @@ struct Known {
     callers: HashMap<KeyHash, Arc<Caller>>,
     tenants: HashMap<TenantId, Arc<str>>,
     gates: HashMap<TenantId, Arc<Gate>>,
+    access: HashMap<TenantId, Arc<TenantAccess>>,
     /// Of tenants that allow any.
     origins: HashMap<TenantId, Vec<String>>,
+    centers: HashMap<TenantId, ContactCenterId>,
 }
 
 impl KeyRing {
     /// An empty ring. `sub_key` is the hashing key derived from the installation's master key.
     pub fn new(sub_key: [u8; 32]) -> Self {
-        Self { sub_key, known: ArcSwap::default(), nodes: AtomicU32::new(1), began: Instant::now() }
+        let centers = Arc::new(NoContactCenters);
+        Self { sub_key, centers, known: ArcSwap::default(), nodes: AtomicU32::new(1), began: Instant::now() }
+    }
+
+    /// Asks `centers` which contact centres are served, and for the origins of tenants that name none.
+    #[must_use]
+    pub fn among(self, centers: Arc<dyn ContactCenters>) -> Self {
+        Self { centers, ..self }
     }
 
     /// Who presented this key; none if it is unknown or revoked.
@@ -114,17 +125,35 @@ impl KeyRing {
         Some(Arc::clone(found))
     }
 
-    /// The tenant that an internal caller names by its id or its name.
+    /// The tenant that an internal caller or a provider of users names: by its id, its name, or its contact centre as
+    /// far as no two say that it is theirs.
     pub(crate) fn tenant(&self, named: &str) -> Option<(TenantId, Arc<str>)> {
         let known = self.known.load();
         let by_id = named.parse().ok().and_then(|id| known.tenants.get_key_value(&id));
-        let found = by_id.or_else(|| known.tenants.iter().find(|(_, name)| name.as_ref() == named));
+        let by_name = || known.tenants.iter().find(|(_, name)| name.as_ref() == named);
+        let by_center = || {
+            let center: ContactCenterId = named.parse().ok()?;
+            let mut claiming = known.centers.iter().filter(|(_, of)| **of == center);
+            let (tenant, _) = claiming.next().filter(|_| claiming.next().is_none())?;
+            known.tenants.get_key_value(tenant)
+        };
+        let found = by_id.or_else(by_name).or_else(by_center);
         found.map(|(id, name)| (*id, Arc::clone(name)))
     }
 
     /// What the door knows of a tenant.
     pub(crate) fn gate(&self, id: TenantId) -> Option<Arc<Gate>> {
         self.known.load().gates.get(&id).cloned()
+    }
+
+    /// The id of the tenant that is named so, as [`Self::tenant`] finds it.
+    pub(crate) fn tenant_id(&self, named: &str) -> Option<TenantId> {
+        self.tenant(named).map(|(id, _)| id)
+    }
+
+    /// What users of a tenant are judged by; none if there is no such tenant.
+    pub(crate) fn access(&self, id: TenantId) -> Option<Arc<TenantAccess>> {
+        self.known.load().access.get(&id).cloned()
     }
 
     /// Living nodes that share the limits of the tenants, from 1.
@@ -139,17 +168,33 @@ impl KeyRing {
 
     /// Whether any tenant allows any web page of another origin.
     pub(crate) fn any_origins(&self) -> bool {
-        !self.known.load().origins.is_empty()
+        !self.known.load().origins.is_empty() || self.centers.any_origins()
     }
 
     /// Whether any tenant allows pages of `origin`.
     pub(crate) fn anybody_allows(&self, origin: &str) -> bool {
-        self.known.load().origins.values().any(|origins| cors::allows(origins, origin))
+        let known = self.known.load();
+        known.origins.values().any(|origins| cors::allows(origins, origin))
+            || known.centers.keys().any(|tenant| self.center_allows(&known, *tenant, origin))
     }
 
     /// Whether a tenant allows pages of `origin`.
     pub(crate) fn allows(&self, tenant: TenantId, origin: &str) -> bool {
-        self.known.load().origins.get(&tenant).is_some_and(|origins| cors::allows(origins, origin))
+        let known = self.known.load();
+        let own = known.origins.get(&tenant).is_some_and(|origins| cors::allows(origins, origin));
+        own || self.center_allows(&known, tenant, origin)
+    }
+
+    /// What the contact centre allows counts only where its tenant lists nothing.
+    fn center_allows(&self, known: &Known, tenant: TenantId, origin: &str) -> bool {
+        let center = known.centers.get(&tenant).filter(|_| !known.origins.contains_key(&tenant));
+        center.is_some_and(|center| self.centers.allows(*center, origin))
+    }
+
+    /// Whether a tenant's contact centre is no more.
+    pub(crate) fn is_withdrawn(&self, tenant: TenantId) -> bool {
+        let center = self.known.load().centers.get(&tenant).copied();
+        center.is_some_and(|center| self.centers.standing(center) == Standing::Withdrawn)
     }
 
     /// The name of a tenant.
@@ -168,8 +213,10 @@ impl ports::KeyRing for KeyRing {
             kept.unwrap_or_else(|| Arc::new(Gate::new(tenant)))
         };
         let gates = tenants.iter().map(|tenant| (tenant.id, gate(tenant))).collect();
+        let access = tenants.iter().map(|tenant| (tenant.id, Arc::new(TenantAccess::of(tenant)))).collect();
         let origins = tenants.iter().filter(|tenant| !tenant.cors_origins.is_empty());
         let origins = origins.map(|tenant| (tenant.id, tenant.cors_origins.clone())).collect();
+        let centers = tenants.iter().filter_map(|tenant| Some((tenant.id, tenant.contact_center?))).collect();
         let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(&tenant.name))).collect();
         let callers = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
             let tenant_name = Arc::clone(tenants.get(&key.tenant)?);
@@ -178,7 +225,7 @@ impl ports::KeyRing for KeyRing {
             Some((key.hash, Arc::new(Caller { key: key.id, tenant: key.tenant, tenant_name, label, scopes })))
         });
         let callers = callers.collect();
-        self.known.store(Arc::new(Known { callers, tenants, gates, origins }));
+        self.known.store(Arc::new(Known { callers, tenants, gates, access, origins, centers }));
     }
 
     fn share_among(&self, nodes: u32) {
@@ -265,13 +312,27 @@ mod tests {
     }
 
     #[test]
-    fn tenants_are_found_by_id_and_by_name() {
+    fn tenants_are_found_by_id_by_name_and_by_their_contact_centre() {
         let ring = KeyRing::new(SUB_KEY);
         ring.replace(&[tenant()], vec![]);
         let id = TenantId::from_name("demo");
         assert_eq!(ring.tenant("demo"), Some((id, "demo".into())));
         assert_eq!(ring.tenant(&id.to_string()), Some((id, "demo".into())));
         assert_eq!(ring.tenant("other"), None);
+    }
+
+    #[test]
+    fn a_tenant_is_found_by_the_contact_centre_that_it_alone_says_is_its_own() {
+        let ring = KeyRing::new(SUB_KEY);
+        let center = ContactCenterId::from_uuid(uuid::Uuid::from_u128(7));
+        let of_center = |name: &str| {
+            let document = TenantDocument { contact_center_id: Some(center), ..TenantDocument::with_queues(name, []) };
+            document.resolve(TenantId::from_name(name)).unwrap()
+        };
+        ring.replace(&[tenant(), of_center("acme")], vec![]);
+        assert_eq!(ring.tenant(&center.to_string()), Some((TenantId::from_name("acme"), "acme".into())));
+        ring.replace(&[of_center("mallory"), of_center("acme")], vec![]);
+        assert_eq!(ring.tenant(&center.to_string()), None, "who of them it is nobody can say");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) const TOKEN_SCHEME: &str = "internalToken";
         (name = "Settings", description = "Documents of tenants, their credentials and failed calls. Not reachable from outside."),
         (name = "CallIn", description = "Numbers for customers to call, with a code to be recognised by."),
         (name = "Statistics", description = "Values of the statistics service."),
+        (name = "Session", description = "Log in and out, for users of the interface."),
         (name = "Internal", description = "For routing, operators and metrics. Not reachable from outside."),
     )
 )]

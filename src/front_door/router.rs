@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use domain::fair::FairPermits;
+use domain::network::Network;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +14,7 @@ use super::error::{Kind, Problem};
 use super::kept::Kept;
 use super::openapi::ApiDoc;
 use super::settings::{DoorLimits, DoorSettings, InternalToken};
-use super::{Door, docs, engagement, guard, internal};
+use super::{Door, docs, engagement, gate, guard, internal};
 
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) limits: DoorLimits,
     pub(crate) internal_token: Option<InternalToken>,
+    /// Proxies whose word counts for the address of whoever asks.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// Requests that may still come in.
     pub(crate) in_flight: Semaphore,
     /// The same requests by tenant, once that is known: none may have so many that no room is left for the others.
@@ -56,6 +59,7 @@ impl Shared {
             door,
             limits,
             internal_token: settings.internal_token.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             in_flight: Semaphore::new(limits.requests_in_flight.min(Semaphore::MAX_PERMITS)),
             shares: FairPermits::new(limits.requests_in_flight),
             body_memory: FairPermits::new(limits.body_memory_bytes),
@@ -72,7 +76,8 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<Shared>> {
 /// The service behind one listener.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let routes: Router<Arc<Shared>> = match shared.side {
-        Side::External => engagement::routes().into(),
+        // What is for users is there too; the gate leaves out what is not.
+        Side::External => documented().into(),
         Side::Internal => Router::from(documented()).merge(docs::routes()),
     };
     routes
@@ -80,6 +85,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::WrongMethod, "This path does not take this method; see the header Allow.")
         })
+        .layer(from_fn_with_state(Arc::clone(&shared), gate::gate))
         .layer(from_fn_with_state(Arc::clone(&shared), guard::guard))
         .with_state(shared)
 }

@@ -11,15 +11,19 @@ use std::time::Duration;
 use axum::Router;
 use domain::event::Event;
 use domain::ports::Observer;
+use futures::future::Either;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::Problem;
+use super::peers::Peer;
 use super::router::{self, Shared, Side};
 use super::settings::{DoorLimits, DoorSettings};
+use super::tls::ListenerTls;
 use super::{Door, reply};
 
 /// Connections that the system holds for us before we accept them.
@@ -97,6 +101,7 @@ pub(crate) fn open(settings: DoorSettings, door: Door) -> Result<Doors, BindErro
         let acceptor = Acceptor {
             side,
             limits: settings.limits,
+            tls: settings.tls.clone(),
             observer: Arc::clone(&door.observer),
             router: router::router(shared),
             places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
@@ -126,6 +131,7 @@ fn bind(side: Side, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Bi
 struct Acceptor {
     side: Side,
     limits: DoorLimits,
+    tls: Option<ListenerTls>,
     observer: Arc<dyn Observer>,
     router: Router,
     places: Arc<Semaphore>,
@@ -144,7 +150,7 @@ impl Acceptor {
                 () = self.drain.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => self.admit(stream),
+                Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(listener = self.side.name(), %error, "cannot accept a connection; pausing");
@@ -158,19 +164,32 @@ impl Acceptor {
     }
 
     /// Gives a connection its task, or turns it away if there are too many.
-    fn admit(&self, stream: TcpStream) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.observer.note(Event::Shed);
-            turn_away(stream);
+            // Whoever begins with a handshake would not understand it.
+            if self.tls.is_none() {
+                turn_away(stream);
+            }
             return;
         };
         // Answers are written whole; waiting for more bytes to send with them only adds delay.
         let _ = stream.set_nodelay(true);
-        let served = connection::serve(
-            stream,
-            self.router.clone(),
-            connection::Terms { limits: self.limits, leaving: self.leaving.clone(), drain: self.drain.clone() },
-        );
+        let terms = connection::Terms {
+            began: Instant::now(),
+            limits: self.limits,
+            peer: Peer(peer.ip()),
+            leaving: self.leaving.clone(),
+            drain: self.drain.clone(),
+        };
+        let (router, listener) = (self.router.clone(), self.side.name());
+        let served = match &self.tls {
+            None => Either::Left(connection::serve(stream, router, terms)),
+            // On the heap: connections without it have no room set aside for it.
+            Some(tls) => {
+                Either::Right(Box::pin(connection::serve_encrypted(tls.acceptor(), stream, listener, router, terms)))
+            }
+        };
         let cut = self.cut.clone();
         self.tasks.spawn(async move {
             tokio::select! {

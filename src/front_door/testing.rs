@@ -36,6 +36,11 @@ mod waits;
 pub(crate) use house::{Answer, House, post};
 pub(crate) use settings::Office;
 
+use crate::config::Level;
+use crate::telemetry::alarms::AlarmBook;
+use crate::telemetry::tracing::LevelSwitch;
+use crate::users::testing::{Memory, users};
+
 use super::{Door, DoorLimits, DoorSettings, HealthReport, HealthView, KeyRing, Parking, Phase, hash_key};
 
 pub(crate) const KEY: &str = "demo-key";
@@ -97,6 +102,7 @@ pub(crate) struct Fake {
     pub(crate) news: news::News,
     pub(crate) moves: moves::Moves,
     pub(crate) cancelled: Mutex<Vec<Canceller>>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Fake {
@@ -142,6 +148,7 @@ impl Fake {
             news: news::News::default(),
             moves: moves::Moves::default(),
             cancelled: Mutex::default(),
+            memory: Arc::default(),
         }
     }
 
@@ -222,7 +229,7 @@ impl Parking for Fake {
         Ok(vec![parked; limit.min(2)])
     }
 
-    async fn unpark(&self, _: TenantId, _: CallbackId) -> Result<(), SaveError> {
+    async fn unpark(&self, _: TenantId, _: CallbackId, _: &str) -> Result<(), SaveError> {
         self.unpark.lock().unwrap().clone()
     }
 }
@@ -297,14 +304,17 @@ fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
         provisioning: settings::unkept(fake.clone()),
         privacy: settings::private(fake.clone()),
         settings: fake.clone(),
+        users: Arc::new(users(&fake.memory, fake.clone())),
         failures: Arc::default(),
+        alarms: Arc::new(AlarmBook::new(fake.clone())),
+        log_level: Arc::new(LevelSwitch::new(Level::Info, |_| Ok(()))),
     };
     (door, fake)
 }
 
 pub(crate) fn settings(limits: DoorLimits) -> DoorSettings {
     let any = "127.0.0.1:0".parse().unwrap();
-    DoorSettings { external: any, internal: any, internal_token: None, limits }
+    DoorSettings { external: any, internal: any, internal_token: None, trusted_proxies: Vec::new(), tls: None, limits }
 }
 
 /// Waits for a state, at most 5 s.

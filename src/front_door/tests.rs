@@ -1,5 +1,6 @@
 //! The service of each listener, called without a socket.
 
+mod alarms;
 mod availability;
 mod call_in;
 mod captcha;
@@ -12,6 +13,7 @@ mod fuzz;
 mod hours;
 mod internal;
 mod limits;
+mod log_level;
 mod moves;
 mod news;
 mod numbers;
@@ -19,7 +21,9 @@ mod privacy;
 mod settings;
 mod statistics;
 mod statuses;
+mod users;
 mod waits;
+mod withdrawn;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,7 @@ pub(crate) mod call_in;
 pub(crate) mod captcha;
 pub(crate) mod create;
 pub(crate) mod flow;
+pub(crate) mod log_level;
 pub(crate) mod moves;
 pub(crate) mod news;
 pub(crate) mod numbers;

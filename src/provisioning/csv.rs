@@ -96,10 +96,15 @@ impl Provisioning {
     ///
     /// # Errors
     /// [`CsvError`].
-    pub async fn export_csv(&self, tenant: TenantId) -> Result<(u64, String), CsvError> {
+    pub async fn export_csv(
+        &self,
+        tenant: TenantId,
+        shows: impl Fn(&str) -> bool + Send,
+    ) -> Result<(u64, String), CsvError> {
         let kept = self.kept(tenant).await?;
         let node = export::to_node(&kept.document);
         let queues = node.get("queues").map(Node::members).unwrap_or_default();
+        let queues: Vec<_> = queues.iter().filter(|(name, _)| shows(name)).collect();
         let options: BTreeSet<&str> = queues
             .iter()
             .flat_map(|(_, settings)| settings.get(OPTIONS).map(Node::members).unwrap_or_default())
@@ -109,7 +114,7 @@ impl Provisioning {
         let mut writer = Writer::from_writer(Vec::new());
         let titles = [QUEUE].into_iter().chain(keys.iter().copied()).chain(options.iter().copied());
         writer.write_record(titles).map_err(|_| CsvError::Write)?;
-        for (name, settings) in queues {
+        for (name, settings) in &queues {
             let cell = |node: Option<&Node>| guarded(node.map(product::cell).unwrap_or_default());
             let passed = settings.get(OPTIONS);
             let cells = keys.iter().map(|key| cell(settings.get(key)));

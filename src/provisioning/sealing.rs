@@ -1,47 +1,37 @@
-//! Sealing secrets under the master key, and opening them again.
+//! Sealing secrets of tenants, and opening them again.
 
 use std::fmt;
 use std::sync::Arc;
 
 use domain::ids::TenantId;
 use domain::secret::Secret;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use thiserror::Error;
 
-use crate::master_key::{KeyUse, MasterKey};
+use crate::root_key::{KeyUse, RootKey};
+use crate::seal::{Seal, SealError};
 
-/// How a secret is sealed: ChaCha20-Poly1305 with a random nonce. The first byte of what is stored.
+/// How a secret is sealed. The first byte of what is stored.
 const FORMAT: u8 = 1;
 /// Hexadecimal digits of a fingerprint: 64 bits, far more than a tenant has secrets.
 const FINGERPRINT_DIGITS: usize = 16;
 
-/// Why a secret could not be sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SealError {
-    /// The operating system has no random numbers, or the text is far too long.
-    #[error("cannot seal a secret")]
-    NotSealed,
-}
-
 /// Seals and opens. Never prints.
 #[derive(Clone)]
 pub struct Sealer {
-    key: Arc<LessSafeKey>,
+    seal: Arc<Seal>,
     fingerprints: [u8; 32],
 }
 
 impl Sealer {
-    /// With the keys that the master key gives for it.
+    /// With the keys that the root key gives for it.
     ///
     /// # Errors
     /// [`SealError`], which cannot happen with keys of this length.
-    pub fn new(master: &MasterKey) -> Result<Self, SealError> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &master.sub_key(KeyUse::Sealing));
-        let key = key.map_err(|_| SealError::NotSealed)?;
-        Ok(Self { key: Arc::new(LessSafeKey::new(key)), fingerprints: master.sub_key(KeyUse::Fingerprints) })
+    pub fn new(root: &RootKey) -> Result<Self, SealError> {
+        let seal = Arc::new(Seal::new(&root.sub_key(KeyUse::Sealing))?);
+        Ok(Self { seal, fingerprints: root.sub_key(KeyUse::Fingerprints) })
     }
 
-    /// Names a secret of a tenant. Who has not the master key can neither make one from a guess nor see that two
+    /// Names a secret of a tenant. Who has not the root key can neither make one from a guess nor see that two
     /// tenants have the same secret.
     pub fn fingerprint(&self, tenant: TenantId, secret: &Secret) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.fingerprints);
@@ -54,28 +44,20 @@ impl Sealer {
     /// # Errors
     /// [`SealError`].
     pub fn seal(&self, tenant: TenantId, secret: &Secret) -> Result<Vec<u8>, SealError> {
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|_| SealError::NotSealed)?;
-        let mut text = secret.reveal().as_bytes().to_vec();
         let about = about(tenant, &self.fingerprint(tenant, secret));
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(about), &mut text)
-            .map_err(|_| SealError::NotSealed)?;
-        Ok([&[FORMAT], nonce.as_slice(), &text].concat())
+        let sealed = self.seal.seal(&about, secret.reveal().as_bytes())?;
+        Ok([&[FORMAT], sealed.as_slice()].concat())
     }
 
-    /// The secret in clear; none if it was sealed for another tenant, another fingerprint or under another master
+    /// The secret in clear; none if it was sealed for another tenant, another fingerprint or under another root
     /// key, or is damaged.
     pub fn open(&self, tenant: TenantId, fingerprint: &str, sealed: &[u8]) -> Option<Secret> {
-        let (format, rest) = sealed.split_first()?;
-        let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let (format, sealed) = sealed.split_first()?;
         if *format != FORMAT {
             return None;
         }
-        let mut text = text.to_vec();
-        let about = Aad::from(about(tenant, fingerprint));
-        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), about, &mut text).ok()?;
-        std::str::from_utf8(opened).ok().map(Secret::new)
+        let opened = self.seal.open(&about(tenant, fingerprint), sealed)?;
+        String::from_utf8(opened).ok().map(Secret::new)
     }
 }
 
@@ -96,7 +78,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn sealer(key: u8) -> Sealer {
-        Sealer::new(&MasterKey::new([key; 32])).unwrap()
+        Sealer::new(&RootKey::new([key; 32])).unwrap()
     }
 
     fn tenant() -> TenantId {

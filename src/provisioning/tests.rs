@@ -21,7 +21,7 @@ use super::sources::parse;
 use super::*;
 use crate::clock::SystemClock;
 use crate::front_door::hash_key;
-use crate::master_key::MasterKey;
+use crate::root_key::RootKey;
 use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
 const HASHING_KEY: [u8; 32] = [5; 32];
@@ -65,7 +65,7 @@ impl Office {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::command()).unwrap());
-        let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
+        let sealer = Sealer::new(&RootKey::new([1; 32])).unwrap();
         let provider = Arc::new(Provider::default());
         let clock = Arc::new(SystemClock::default());
         let provisioning = Provisioning::new(store.clone(), store.clone(), clock, sealer.clone(), HASHING_KEY)

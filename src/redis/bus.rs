@@ -20,6 +20,7 @@ use super::keys::Keys;
 use super::message;
 use super::outbox::{Batch, Outbox, Urgency};
 use super::pace::Pace;
+use super::password::Password;
 use super::told;
 
 /// The name of both the client and the dependency.
@@ -50,6 +51,7 @@ pub struct BusSettings {
 pub struct RedisBus {
     shared: Arc<Shared>,
     redis: RedisSettings,
+    password: Password,
     opened: ArcSwapOption<Opened>,
     clock: Arc<dyn Clock>,
     keeping: Arc<Semaphore>,
@@ -93,11 +95,17 @@ impl RedisBus {
         };
         Self {
             shared: Arc::new(shared),
+            password: Password::new(settings.redis.password.clone()),
             redis: settings.redis,
             opened: ArcSwapOption::empty(),
             clock,
             keeping: Arc::new(Semaphore::new(KEEPING)),
         }
+    }
+
+    /// Its password, which may be replaced.
+    pub fn password(&self) -> Password {
+        self.password.clone()
     }
 
     /// The client, if its connection stands.
@@ -241,7 +249,7 @@ impl Connector for RedisBus {
     }
 
     async fn open(&self) -> Result<(), String> {
-        let link = client::open_listening(&self.redis).await?;
+        let link = client::open_listening(&self.redis, &self.password).await?;
         let client = link.client().clone();
         let hearing = {
             let (shared, messages) = (Arc::clone(&self.shared), client.message_rx());

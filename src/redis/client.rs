@@ -21,6 +21,7 @@ use futures::FutureExt as _;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::password::{Password, Shown};
 use super::unverified::Unverified;
 
 /// From the first packet to an open connection.
@@ -48,7 +49,7 @@ pub struct RedisSettings {
     pub servers: Vec<Endpoint>,
     /// How many servers there are.
     pub layout: Layout,
-    /// Password, if one is asked for.
+    /// Password, if one is asked for; another may take its place while clients are open.
     pub password: Option<Secret>,
     /// Encryption, if the server wants it.
     pub tls: Option<TlsSettings>,
@@ -154,12 +155,12 @@ impl<C: ClientLike> Link<C> {
     }
 }
 
-/// Opens a client.
+/// Opens a client that shows `password`, whatever it is whenever a connection is made.
 ///
 /// # Errors
 /// A text without secrets: a certificate file cannot be used, or the server cannot be reached or lets nobody in.
-pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Link, String> {
-    let client = builder(settings, what_for)?.build().map_err(|error| told(&error))?;
+pub(crate) async fn open(settings: &RedisSettings, password: &Password, what_for: Use) -> Result<Link, String> {
+    let client = builder(settings, password, what_for)?.build().map_err(|error| told(&error))?;
     Link::connect(client).await
 }
 
@@ -167,16 +168,21 @@ pub(crate) async fn open(settings: &RedisSettings, what_for: Use) -> Result<Link
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) async fn open_listening(settings: &RedisSettings) -> Result<Link<SubscriberClient>, String> {
-    let client = builder(settings, Use::Messages)?.build_subscriber_client().map_err(|error| told(&error))?;
+pub(crate) async fn open_listening(
+    settings: &RedisSettings,
+    password: &Password,
+) -> Result<Link<SubscriberClient>, String> {
+    let client = builder(settings, password, Use::Messages)?.build_subscriber_client().map_err(|error| told(&error))?;
     Link::connect(client).await
 }
 
-fn builder(settings: &RedisSettings, what_for: Use) -> Result<Builder, String> {
+fn builder(settings: &RedisSettings, password: &Password, what_for: Use) -> Result<Builder, String> {
     let config = Config { server: server(settings)?, tls: tls(settings)?, ..Config::default() };
     let config = Config {
-        username: matches!(settings.layout, Layout::Sentinel(_)).then(|| DEFAULT_USER.to_owned()),
-        password: settings.password.as_ref().map(|it| it.reveal().to_owned()),
+        credential_provider: Some(Arc::new(Shown {
+            user: matches!(settings.layout, Layout::Sentinel(_)).then(|| DEFAULT_USER.to_owned()),
+            password: password.clone(),
+        })),
         // Since Redis 6 one connection can carry both answers and messages.
         version: if what_for == Use::Messages { RespVersion::RESP3 } else { RespVersion::RESP2 },
         ..config

@@ -39,7 +39,7 @@ pub use entry::{Action, Entry, EntryError, MAX_USER_DATA_BYTES, read};
 pub use reports::ReportBoard;
 
 use super::nodes::NodeBoard;
-use crate::redis::{Link, RedisSettings, Use, open, told};
+use crate::redis::{Link, Password, RedisSettings, Use, open, told};
 use crate::testing::{self, Rule};
 use entry::{Fields, instant};
 use failure::failed;
@@ -61,6 +61,8 @@ pub const QUIET: Duration = Duration::from_secs(60);
 const QUESTION_LIFE: Duration = Duration::from_secs(120);
 /// Questions whose entries are remembered to be taken away; those beyond go when their time is over.
 const MAX_QUESTIONS: usize = 1_000;
+/// What a probe has written is of use to nobody; it stays for so long.
+const PROBE_LIFE_MS: i64 = 60_000;
 /// Entries of questions that one question takes away at most.
 const MAX_TAKEN_AWAY: usize = 100;
 
@@ -79,6 +81,7 @@ pub struct StreamSettings {
 /// The adapter.
 pub struct OrsStream {
     redis: RedisSettings,
+    password: Password,
     quiet: Duration,
     keys: Keys,
     client: ArcSwapOption<Opened>,
@@ -103,6 +106,7 @@ impl OrsStream {
     pub fn new(settings: &StreamSettings, reports: Arc<ReportBoard>, clock: Arc<dyn Clock>) -> Self {
         Self {
             redis: settings.redis.clone(),
+            password: Password::new(settings.redis.password.clone()),
             quiet: settings.quiet,
             keys: Keys::new(&settings.stream),
             client: ArcSwapOption::empty(),
@@ -118,6 +122,11 @@ impl OrsStream {
     #[must_use]
     pub fn among(self, nodes: Arc<NodeBoard>) -> Self {
         Self { nodes: Some(nodes), ..self }
+    }
+
+    /// The password of the voice Redis, which may be replaced.
+    pub fn password(&self) -> Password {
+        self.password.clone()
     }
 
     /// Says where signals are to go: the base URL of the internal listener. The first word counts.
@@ -170,6 +179,14 @@ impl OrsStream {
         if questions.len() < MAX_QUESTIONS {
             questions.push_back((Instant::now(), id));
         }
+    }
+
+    /// Does what a hand-over needs: runs a script that writes beside the stream.
+    async fn writes(&self) -> Result<(), String> {
+        let keys = vec![self.keys.stream().to_owned(), self.keys.probe()];
+        let arguments = vec![instant(self.clock.now()).into(), PROBE_LIFE_MS.into()];
+        let length: Result<i64, _> = self.run(&scripts::PROBE, keys, arguments).await;
+        length.map(drop).map_err(|error| error.to_string())
     }
 
     async fn asks(&self) -> Result<(), String> {
@@ -283,7 +300,7 @@ impl Connector for OrsStream {
     }
 
     async fn open(&self) -> Result<(), String> {
-        let link = open(&self.redis, Use::Commands).await?;
+        let link = open(&self.redis, &self.password, Use::Commands).await?;
         let connected_at = Arc::new(Mutex::new(Instant::now()));
         let noted = Arc::clone(&connected_at);
         // Ends with the client.
@@ -317,6 +334,6 @@ impl Probe for OrsStream {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.asks().await
+        self.writes().await
     }
 }

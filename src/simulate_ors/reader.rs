@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Addresses;
-use crate::redis::{self, Use, told};
+use crate::redis::{self, Password, Use, told};
 use crate::routing::ors_stream::{self, Action, StreamSettings};
 use crate::routing::simulator::Simulator;
 
@@ -59,7 +59,8 @@ impl Reader {
     pub(super) async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let read = async {
-                let link = redis::open(&self.settings.redis, Use::BlockingReads).await?;
+                let password = Password::new(self.settings.redis.password.clone());
+                let link = redis::open(&self.settings.redis, &password, Use::BlockingReads).await?;
                 let ended = self.read(link.client()).await;
                 link.quit().await;
                 ended

@@ -8,6 +8,7 @@ use domain::callback::{Reply, Signal, SignalEvent, StepError};
 use domain::ids::{CallbackId, TenantId};
 use domain::ports::{Inbox, SignalError, Unserved};
 use http::StatusCode;
+use reqwest::Certificate;
 use serde::Serialize;
 
 use super::addresses::Addresses;
@@ -27,12 +28,18 @@ pub(super) struct Poster {
 }
 
 impl Poster {
-    /// `token` is what the service's internal listener asks for, if it asks.
-    pub(super) fn new(addresses: Arc<Addresses>, token: Option<&str>) -> reqwest::Result<Self> {
+    /// `token` is what the service's internal listener asks for, if it asks. Its certificate, if it speaks TLS, may come
+    /// from one of `authorities`.
+    pub(super) fn new(
+        addresses: Arc<Addresses>,
+        token: Option<&str>,
+        authorities: Vec<Certificate>,
+    ) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .pool_max_idle_per_host(IDLE)
+            .tls_certs_merge(authorities)
             .no_proxy()
             .build()?;
         Ok(Self { addresses, client, token: token.map(str::to_owned) })

@@ -7,6 +7,7 @@ pub(super) mod notices;
 pub(super) mod recount;
 pub(super) mod tenants;
 pub(super) mod user_data;
+pub(super) mod users;
 
 use std::slice;
 
@@ -29,13 +30,14 @@ use notices::NoticeCommand;
 use recount::{MoveRow, Moves, Naming};
 use tenants::Apply;
 use user_data::ReplaceUserData;
+use users::UserCommand;
 
 /// One command of the combiner.
 pub(in crate::stores) enum Command {
     Book(Box<Book>),
     Save(Box<Change>),
     Park { tenant: TenantId, id: CallbackId, reason: String, at: DateTime<Utc> },
-    Unpark { tenant: TenantId, id: CallbackId, at: DateTime<Utc> },
+    Unpark { tenant: TenantId, id: CallbackId, at: DateTime<Utc>, actor: String },
     Own(Own),
     Remove(Remove),
     MoveSlots(Moves),
@@ -50,6 +52,14 @@ pub(in crate::stores) enum Command {
     RevokeKey { tenant: TenantId, id: ApiKeyId, at: DateTime<Utc> },
     CallIn(Box<CallInCommand>),
     ReplaceUserData(Box<ReplaceUserData>),
+    User(UserCommand),
+    ReplaceRootKey(Box<ReplaceRootKey>),
+}
+
+/// Replaces what is kept of the root key, if it is still as it was read.
+pub(in crate::stores) struct ReplaceRootKey {
+    pub(in crate::stores) before: Vec<u8>,
+    pub(in crate::stores) after: Vec<u8>,
 }
 
 /// A booking whose texts are packed already: the writer is one thread, callers are many.
@@ -162,6 +172,8 @@ impl combiner::Command for Command {
             | Self::Holds(_)
             | Self::Apply(_)
             | Self::AddKey(_)
+            | Self::User(_)
+            | Self::ReplaceRootKey(_)
             | Self::RevokeKey { .. } => &[],
         }
     }
@@ -178,11 +190,13 @@ impl combiner::Command for Command {
             Self::Notices(command) => command.tenant(),
             Self::Privacy(command) => command.tenant(),
             Self::Holds(command) => command.tenant(),
+            Self::User(command) => command.tenant(),
             Self::Own(_)
             | Self::Remove(_)
             | Self::MoveSlots(_)
             | Self::NameGrids(_)
             | Self::Forget(_)
+            | Self::ReplaceRootKey(_)
             | Self::Shrink => None,
         }
     }
@@ -207,7 +221,10 @@ impl combiner::Command for Command {
             Self::AddKey(_) => size_of::<ApiKey>(),
             Self::CallIn(command) => command.bytes(),
             Self::ReplaceUserData(replace) => replace.bytes(),
-            Self::Unpark { .. } | Self::Shrink | Self::RevokeKey { .. } => 0,
+            Self::User(command) => command.bytes(),
+            Self::ReplaceRootKey(replace) => replace.before.len() + replace.after.len(),
+            Self::Unpark { actor, .. } => actor.len(),
+            Self::Shrink | Self::RevokeKey { .. } => 0,
         };
         size_of::<Self>() + own
     }
@@ -224,6 +241,7 @@ impl combiner::Command for Command {
             Self::Privacy(command) => command.background_rows(),
             Self::Holds(command) => command.background_rows(),
             Self::CallIn(command) => command.background_rows(),
+            Self::User(command) => command.background_rows(),
             _ => 0,
         }
     }

@@ -23,6 +23,7 @@ mod recount;
 mod search;
 mod settings;
 mod tenants;
+mod users;
 mod writes;
 
 use std::io;
@@ -52,6 +53,7 @@ pub(super) use recount::{RecountReads, SlotRow};
 pub(super) use search::SearchReads;
 pub(super) use settings::SettingsReads;
 pub(super) use tenants::TenantReads;
+pub(super) use users::UserReads;
 use writes::Writes;
 
 /// Callbacks, settings and nodes in one database.
@@ -143,6 +145,7 @@ pub(super) trait Reads:
     + TenantReads
     + ExplainReads
     + SearchReads
+    + UserReads
     + 'static
 {
 }

@@ -33,6 +33,7 @@ mod settings;
 mod statement;
 mod tenants;
 mod tls;
+mod users;
 mod view;
 mod writer;
 
@@ -48,8 +49,8 @@ use domain::ports::{Observer, StoreError};
 
 use super::combiner::Limits;
 use super::database::{Answer, Database, DatabaseStore, Writers};
-pub use connect::Address;
 use connect::Dialer;
+pub use connect::{Address, Login};
 use keeper::Keeper;
 use names::Names;
 pub use open::OpenError;
@@ -134,6 +135,11 @@ impl PostgresStore {
         let keeper = Keeper::new(dialer.clone());
         let database = Postgres { readers, keeper, dialer, faults };
         Self::start(database, writer, limits, options.observer, migrated).map_err(OpenError::Threads)
+    }
+
+    /// In whose name connections are made.
+    pub fn login(&self) -> Login {
+        self.database.dialer.login()
     }
 
     /// Makes the next COMMIT look as if nobody could say what became of it. For tests.

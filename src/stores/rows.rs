@@ -4,6 +4,7 @@ mod call_ins;
 pub(super) mod notices;
 mod receipts;
 pub(in crate::stores) mod settings;
+pub(in crate::stores) mod users;
 
 use chrono::{DateTime, Utc};
 use domain::callback::{Callback, Cause, Devices, Fate, HandOff, Originated, Reason, State};

@@ -31,6 +31,7 @@ mod search;
 mod settings;
 mod statement;
 mod tenants;
+mod users;
 mod writer;
 
 use std::path::Path;

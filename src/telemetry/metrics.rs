@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use domain::alarm::AlarmKind;
 use domain::event::{ActorKind, BusEnd, Event};
 use domain::notices::Channel;
 use domain::ports::{Observer, Owed};
@@ -30,27 +31,13 @@ use instruments::Instruments;
 pub use instruments::{METRICS, Metric, Presence, Type, markdown};
 
 /// A start that is later than this is counted as `MONITOR_LAGGING_BEHIND`.
-const LAGGING: Duration = Duration::from_secs(60);
+pub(super) const LAGGING: Duration = Duration::from_secs(60);
 
 /// Series of one instrument; what goes beyond is summed up in one series that says so. Tenants times routes.
 const MAX_SERIES: usize = 20_000;
 
 /// The tenant of requests whose key was not recognised.
 const NO_TENANT: &str = "none";
-
-/// Values of the product's tolerance gauges, which its alert rules compare with increases over 2 minutes
-/// (the proxy's: 10). Only the proxy's is published; the others are ours.
-const TOLERANCES: Tolerances =
-    Tolerances { http_400: 100.0, http_401: 100.0, http_404: 100.0, http_500: 10.0, proxy: 5.0, content_length: 10.0 };
-
-struct Tolerances {
-    http_400: f64,
-    http_401: f64,
-    http_404: f64,
-    http_500: f64,
-    proxy: f64,
-    content_length: f64,
-}
 
 /// Why metrics cannot be kept.
 #[derive(Debug, Error)]
@@ -169,12 +156,18 @@ impl Metrics {
             KeyValue::new("node", self.settings.node.clone()),
         ];
         to.build_info.record(1.0, &about);
-        to.http_400_tolerance.record(TOLERANCES.http_400, &[]);
-        to.http_401_tolerance.record(TOLERANCES.http_401, &[]);
-        to.http_404_tolerance.record(TOLERANCES.http_404, &[]);
-        to.http_500_tolerance.record(TOLERANCES.http_500, &[]);
-        to.rbac_create_vq_proxy_error_tolerance.record(TOLERANCES.proxy, &[]);
-        to.invalid_content_length_tolerance.record(TOLERANCES.content_length, &[]);
+        // The product's alert rules compare these with increases over 2 minutes (the proxy's: 10), as the types of
+        // alarms do. Only the proxy's is published; the others are ours.
+        for (gauge, kind) in [
+            (&to.http_400_tolerance, AlarmKind::Http400),
+            (&to.http_401_tolerance, AlarmKind::Http401),
+            (&to.http_404_tolerance, AlarmKind::Http404),
+            (&to.http_500_tolerance, AlarmKind::Http500),
+            (&to.rbac_create_vq_proxy_error_tolerance, AlarmKind::ProxyError),
+            (&to.invalid_content_length_tolerance, AlarmKind::InvalidContentLength),
+        ] {
+            gauge.record(kind.rule().tolerance.max.into(), &[]);
+        }
         to.shed_requests.add(0, &[]);
         to.purged_callbacks.add(0, &[]);
         for end in BusEnd::ALL {

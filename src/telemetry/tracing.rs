@@ -6,6 +6,7 @@
 //! when it traces), only our own packages follow the configured level: all others are held at WARN, and at INFO
 //! under TRACE.
 
+mod level;
 mod lines;
 mod otlp;
 mod writer;
@@ -14,6 +15,7 @@ mod writer;
 mod tests;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -25,14 +27,20 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::clients::http::{SetupError, authorities};
 use crate::config::{Level, LogFormat, Url};
+pub use level::{LONGEST, LevelNow, LevelSwitch, NotApplied};
 use lines::{Lines, Style};
 use writer::Writer;
 
 /// Targets of our own packages. The integration tests are among them, so that they are heard as well.
 const OWN_TARGETS: [&str; 4] = ["ges", "actors", "domain", "it"];
+
+/// What it tells comes back as errors as well, and of a listener strangers would decide how much that is.
+const SILENT_TARGET: &str = "rustls::";
 
 /// How long the end of the process waits for the collector of traces.
 const COLLECTOR_DEADLINE: Duration = Duration::from_secs(3);
@@ -46,6 +54,9 @@ pub enum TracingError {
     /// The exporter of traces could not be made.
     #[error("cannot set up traces for GES_OTLP_ENDPOINT")]
     Otlp(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// A file of certificate authorities, which the collector may be verified by.
+    #[error(transparent)]
+    Authorities(#[from] SetupError),
     /// Something else listens to tracing in this process.
     #[error("cannot install the log: {0}")]
     Taken(#[from] tracing_subscriber::util::TryInitError),
@@ -66,12 +77,15 @@ pub struct TracingSettings {
     pub node: String,
     /// Base URL of the collector of traces.
     pub otlp_endpoint: Option<Url>,
+    /// PEM files of certificate authorities that the collector may be verified by, beside the system's.
+    pub ca_files: Vec<PathBuf>,
 }
 
 /// Keeps the log going; dropping it writes out what is still queued.
 #[must_use = "dropping it ends the log"]
 pub struct Guard {
     writer: Writer,
+    level: Arc<LevelSwitch>,
     traces: Option<SdkTracerProvider>,
 }
 
@@ -79,6 +93,11 @@ impl Guard {
     /// Log lines that could not be written so far: the queue was full, or standard output failed.
     pub fn failures(&self) -> Arc<AtomicU64> {
         self.writer.failures()
+    }
+
+    /// Switches the level while the log goes on.
+    pub fn level(&self) -> Arc<LevelSwitch> {
+        self.level.clone()
     }
 
     /// Sends the last traces, for at most 3 s, and writes out the last lines.
@@ -116,12 +135,20 @@ pub fn build<W: io::Write + Send + 'static>(
         LogFormat::Json => Style::Json { node: settings.node.clone() },
         LogFormat::Text => Style::Text { colour: settings.colour },
     };
-    let lines = Lines::new(style, settings.max_len_bytes, writer.queue()).with_filter(lines_filter(settings.level));
-    let traces = settings.otlp_endpoint.as_ref().map(|url| otlp::provider(url, &settings.node)).transpose();
-    let traces = traces.map_err(TracingError::Otlp)?;
+    let (filter, filters) = reload::Layer::new(lines_filter(settings.level));
+    let lines = Lines::new(style, settings.max_len_bytes, writer.queue()).with_filter(filter);
+    let apply = move |level| filters.reload(lines_filter(level)).map_err(|_| NotApplied);
+    let level = Arc::new(LevelSwitch::new(settings.level, apply));
+    let traces = match &settings.otlp_endpoint {
+        Some(url) => {
+            let authorities = authorities(&settings.ca_files)?;
+            Some(otlp::provider(url, &settings.node, authorities).map_err(TracingError::Otlp)?)
+        }
+        None => None,
+    };
     let spans =
         traces.as_ref().map(|provider| otlp::layer(provider).with_filter(own(LevelFilter::INFO, LevelFilter::OFF)));
-    Ok((tracing_subscriber::registry().with(lines).with(spans), Guard { writer, traces }))
+    Ok((tracing_subscriber::registry().with(lines).with(spans), Guard { writer, level, traces }))
 }
 
 /// Our own packages at the wanted level, libraries held back.
@@ -134,7 +161,7 @@ fn lines_filter(level: Level) -> Targets {
         Level::Trace => LevelFilter::TRACE,
     };
     let libraries = if level == Level::Trace { LevelFilter::INFO } else { wanted.min(LevelFilter::WARN) };
-    own(wanted, libraries)
+    own(wanted, libraries).with_target(SILENT_TARGET, LevelFilter::OFF)
 }
 
 fn own(wanted: LevelFilter, others: LevelFilter) -> Targets {

@@ -140,7 +140,7 @@ fn assert_page(name: &str) {
     for part in [cause, check, act] {
         assert!(part.contains("\n- "), "{name}: an empty part");
     }
-    for link in page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+    for link in page.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
         assert!(Path::new(PAGES).join(link).exists(), "{name}: {link} leads nowhere");
     }
 }

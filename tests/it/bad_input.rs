@@ -126,11 +126,26 @@ fn a_newer_database_is_refused_and_kept() {
     let folder = used_folder();
     let file = folder.data().join("ges.db");
     let mut connection = SqliteConnection::establish(&file.display().to_string()).unwrap();
-    connection.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')").unwrap();
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000');
+        UPDATE installation SET needs = '99991231000000'";
+    connection.batch_execute(newer).unwrap();
     drop(connection);
     let before = contents(&folder.data());
     assert_one_clear_line(&serve(&folder, &Options::default()), &["ges.db", "newer"]);
     assert_untouched(&before, &folder);
+}
+
+/// A shared database may come back, and is waited for; a file does not.
+#[test]
+fn a_file_that_takes_no_key_ends_the_start() {
+    let folder = Folder::embedded();
+    assert!(run_to_end(&folder, &Options::default(), &["migrate"]).status.success());
+    let mut connection = SqliteConnection::establish(&folder.data().join("ges.db").display().to_string()).unwrap();
+    let refusing = "CREATE TRIGGER refusing BEFORE UPDATE OF root_key ON installation
+        BEGIN SELECT RAISE(ABORT, 'nothing is written here'); END";
+    connection.batch_execute(refusing).unwrap();
+    drop(connection);
+    assert_one_clear_line(&serve(&folder, &Options::default()), &["root key", "nothing is written here"]);
 }
 
 #[test]

@@ -117,6 +117,23 @@ fn cases() -> Vec<Value> {
             "ingressext": {"enabled": true, "hosts": ["outside.example.com"]}}}}),
         ),
         set(
+            "tls",
+            json!({"ges": {
+            "tls": {"secretName": "ges-tls"},
+            "tests": {"apiKeySecret": {"name": "key"}, "serviceName": "support", "callInGroup": "mobile"},
+            "ingress": {"ingressext": {"enabled": true, "hosts": ["outside.example.com"]}},
+            "monitoring": {"prometheus": {"enabled": true}}}}),
+        ),
+        set(
+            "tls-of-a-public-authority",
+            json!({"ges": {
+            "tls": {"secretName": "ges-tls", "caKey": "", "serverName": "ges.example.com"},
+            "ingress": {"ingressext": {
+                "enabled": true, "hosts": ["outside.example.com"],
+                "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "GRPCS"}}},
+            "monitoring": {"prometheus": {"enabled": true, "use_service_monitor": false}}}}),
+        ),
+        set(
             "operator",
             json!({"ges": {"monitoring": {"prometheus": {"alerts": {"enabled": true, "kind": "PrometheusRule"}}}}}),
         ),

@@ -10,16 +10,9 @@ fn the_page_lists_every_setting_as_the_code_has_it() {
 }
 
 #[test]
-fn every_reserved_name_is_on_the_page() {
-    let names: Vec<_> = config::RESERVED.iter().map(|(name, _)| format!("`{name}`")).collect();
-    documents::assert_holds("configuration.md", "reserved", &format!("\n{}\n\n", names.join(", ")));
-}
-
-#[test]
 fn names_are_unique_and_keys_of_the_file_too() {
     let settings = config::settings();
-    let reserved = config::RESERVED.iter().map(|(name, _)| *name);
-    let names: Vec<_> = settings.iter().map(|setting| setting.name).chain(reserved).collect();
+    let names: Vec<_> = settings.iter().map(|setting| setting.name).collect();
     for keys in
         [names.iter().map(ToString::to_string).collect::<Vec<_>>(), names.iter().map(|n| config::file_key(n)).collect()]
     {

@@ -8,10 +8,9 @@ use crate::alerts::{self, promtool};
 
 /// What rules and boards ask of others: Prometheus itself and kube-state-metrics.
 const OTHERS: [&str; 3] = ["ALERTS", "kube_pod_container_status_ready", "kube_pod_container_status_restarts_total"];
-/// Rules of the product that wait for a connection to GWS (and, the last, for ever): nothing exports these metrics yet, so
-/// they cannot fire. What gets published has to leave this list.
-const NOT_YET: [&str; 4] =
-    ["GWS_SERVER_ERROR", "GWS_INCORRECT_CLIENT_CREDENTIALS", "RBAC_CREATE_VQ_PROXY_ERROR", "NEXUS_ACCESS_FAILURE"];
+/// Rules of the product that wait for ever: nothing exports these metrics, so they cannot fire. What gets published has to
+/// leave this list.
+const NOT_YET: [&str; 1] = ["NEXUS_ACCESS_FAILURE"];
 
 fn repository(path: &str) -> PathBuf {
     Path::new(".").join(path)

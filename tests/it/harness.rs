@@ -10,6 +10,7 @@ pub(crate) mod database_search;
 pub(crate) mod fcm;
 pub(crate) mod gws;
 pub(crate) mod http;
+pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod nodes;
@@ -27,6 +28,7 @@ pub(crate) mod sentinels;
 pub(crate) mod service;
 pub(crate) mod stand_in;
 pub(crate) mod tenants;
+pub(crate) mod tls;
 
 /// Milliseconds since 1970 by the clock on the wall, as the database and the journal count them.
 pub(crate) fn now_ms() -> i64 {

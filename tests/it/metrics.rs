@@ -75,6 +75,9 @@ fn every_event() -> Vec<Event> {
         Event::CaptchaAsked { tenant: "demo".into(), end: CaptchaEnd::Refused },
         Event::BusEnded { end: BusEnd::Received, count: 2 },
         Event::CalledOut { to: Outward::Webhook, end: CallEnd::Perhaps, took },
+        Event::GwsFailed,
+        Event::GwsClientRefused,
+        Event::VirtualQueuesNotRead,
         Event::LookupFailed,
         Event::Promised { tenant: "demo".into(), queue: QueueName::new("support").unwrap(), promise: Promise::Late },
         Event::SignalAnswered { event: "accepted", took },
@@ -98,6 +101,7 @@ fn every_event() -> Vec<Event> {
             Event::Shed | Event::SlotFull { .. } | Event::Committed { .. } | Event::Purged { .. } => {}
             Event::CaptchaAsked { .. } | Event::CalledOut { .. } | Event::BusEnded { .. } => {}
             Event::LookupFailed | Event::Promised { .. } => {}
+            Event::GwsFailed | Event::GwsClientRefused | Event::VirtualQueuesNotRead => {}
             Event::SignalAnswered { .. } | Event::Swept { .. } | Event::Beaten { .. } | Event::Woken { .. } => {}
         }
     }
@@ -201,6 +205,9 @@ fn facts_arrive_under_their_numbers() {
         ("ges_callbacks_purged_total", 5.0),
         ("rbac_create_vq_proxy_error_tolerance", 5.0),
         ("DNS_FAILURE", 1.0),
+        ("GWS_SERVER_ERROR", 1.0),
+        ("GWS_INCORRECT_CLIENT_CREDENTIALS", 1.0),
+        ("RBAC_CREATE_VQ_PROXY_ERROR", 1.0),
         (r#"ges_promises_total{queue="support",result="late",tenant="demo"}"#, 1.0),
         (r#"ges_promises_total{queue="support",result="missed",tenant="demo"}"#, 0.0),
         (r#"ges_signal_lag_seconds_count{event="accepted"}"#, 1.0),

@@ -273,7 +273,7 @@ fn plant(data: &Path, count: u8) {
             from: callback.state,
             expected_version: callback.version,
             expected_owner: None,
-            saving: Saving { cause: Cause::Looked, implied: Vec::new(), give_back: None, take: None },
+            saving: Saving { cause: Cause::Looked, implied: Vec::new(), give_back: None, take: None, actor: None },
             slot_capacity: 1,
             grid: Grid::default(),
             at: now,

@@ -17,6 +17,7 @@ mod notice_records;
 mod notices;
 mod postgres;
 mod recounts;
+mod root_key;
 mod search;
 mod settings;
 mod speed;
@@ -24,6 +25,7 @@ mod sqlite;
 mod steps;
 mod tenants;
 mod user_data;
+mod users;
 mod work;
 
 /// Runs every test of the contract against the fixtures of every store.
@@ -87,6 +89,8 @@ contract! {
         equal_tokens_in_one_batch_go_once, a_booking_is_found_by_its_key, old_tokens_are_forgotten;
     settings: tenants_come_back, keys_come_back, changes_raise_the_epoch, a_hash_is_kept_once,
         nodes_replace_their_older_selves, heartbeats_count;
+    root_key: is_replaced_as_it_was_read, outlives_its_master_keys,
+        is_the_master_key_where_older_programs_made_keys_of_it;
     tenants: documents_come_back_with_their_revision, a_booking_alone_makes_no_document,
         what_is_there_has_to_be_as_expected, of_two_at_once_one_wins, several_change_together_or_not_at_all,
         what_says_the_same_is_no_change, history_is_kept_and_bounded, keys_change_with_the_document,
@@ -106,4 +110,6 @@ contract! {
     search: finds_what_is_wanted_and_nothing_else, gives_callbacks_back_whole, a_long_table_is_looked_through_in_parts;
     user_data: is_replaced_as_it_was_read, of_nobody_is_not_found, is_never_lost_between_writers,
         goes_with_its_callback, active_callbacks_are_counted_by_queue;
+    users: sessions_come_back_whole, of_one_user_so_many_sessions_are_left, uses_and_groups_are_written_down,
+        accounts_are_kept_once, an_account_that_changes_ends_its_sessions, sessions_of_nobody_are_purged;
 }

@@ -18,13 +18,14 @@ use super::{State, TenantFacts, TenantMsg};
 use crate::mailbox::Address;
 use crate::node::Node;
 use crate::scheduler::SchedulerMsg;
-use crate::session::CONFLICTS;
 use crate::task;
 
 pub(crate) type RescheduleReply = oneshot::Sender<Result<(), RescheduleError>>;
 
 /// All reads and writes of one move together. Below the desk's deadline, so that the caller hears of it.
 const DEADLINE: Duration = Duration::from_secs(7);
+/// Tries without a pause between them.
+const AT_ONCE: u32 = 4;
 
 /// A move that was judged.
 struct Draft {
@@ -74,9 +75,9 @@ async fn reschedule(
     id: CallbackId,
     desired_time: DateTime<Utc>,
 ) -> Result<Option<Moved>, RescheduleError> {
-    for tried in 0..CONFLICTS as u32 + GRID_TRIES {
+    for tried in 0..AT_ONCE + GRID_TRIES {
         // Who lost a race tries again at once; what goes on for longer is a count by other slots.
-        if tried >= CONFLICTS as u32 {
+        if tried >= AT_ONCE {
             sleep(GRID_PAUSE).await;
         }
         let before = read(node, facts, id).await?;

@@ -107,7 +107,7 @@ async fn the_third_failure_parks_it_with_a_reason() {
         // An operator takes it up again when the cause is gone.
         service.world.faults.heal();
         service.world.routing.answer(service.inbox.clone(), FakeRouting::whole_call());
-        service.world.store.unpark(tenant_id(), victim, service.now()).await.unwrap();
+        service.world.store.unpark(tenant_id(), victim, service.now(), "api").await.unwrap();
         until("asked after", seconds(300), || {
             service.world.routing.pinged().iter().flatten().any(|asked| asked.id == victim)
         })

@@ -1,6 +1,6 @@
 //! Two nodes on one store: what one of them writes or is told beside the owner, with and without a way between them.
 
-use actors::testing::{World, plain_queue, tenant, tenant_id, until};
+use actors::testing::{Fault, Op, World, plain_queue, tenant, tenant_id, until};
 use domain::callback::{Live, Reason, Reply, SignalEvent};
 use domain::ids::CallbackId;
 use domain::ports::Hint;
@@ -70,6 +70,17 @@ async fn the_end_is_known_to_the_owner_who_tells_routing() {
     assert!(began.elapsed() < std::time::Duration::from_millis(500), "{:?}: not by the sweep", began.elapsed());
     owner.until_ended(id, Reason::CANCELLED).await;
     owner.until_sessions(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_not_turned_away_because_others_save_first_again_and_again() {
+    let (owner, other) = two_nodes(plain_queue()).await;
+    for node in [&other, &owner] {
+        let id = owner.accepted().await;
+        owner.world.faults.next_for(Op::Save, id, Fault::Conflict, 12);
+        node.cancel(id).await.unwrap();
+        owner.until_ended(id, Reason::CANCELLED).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! What has to be done outside because of a step.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::state::State;
@@ -59,6 +61,8 @@ pub struct Saving {
     pub give_back: Option<DateTime<Utc>>,
     /// A slot to take.
     pub take: Option<DateTime<Utc>>,
+    /// Who wants it, where the audit log has to name a person.
+    pub actor: Option<Arc<str>>,
 }
 
 /// What an input's sender is told.

@@ -14,9 +14,9 @@ impl Callback {
             }
             State::Completed => Err(StepError::NotCancellable(self.state)),
             State::Scheduled | State::Queued | State::Routing => {
-                let cause = match by {
+                let cause = match &by {
                     Canceller::Api => Cause::CancelledByApi,
-                    Canceller::Admin => Cause::CancelledByAdmin,
+                    Canceller::Admin | Canceller::User(_) => Cause::CancelledByAdmin,
                     Canceller::Agent => Cause::CancelledByAgent,
                     Canceller::Replacement => Cause::Replaced,
                 };
@@ -24,6 +24,7 @@ impl Callback {
                 let mut effects = self.complete(by.reason(), cause, self.attempt > 0, now);
                 if let Some(Effect::Save(saving)) = effects.first_mut() {
                     saving.give_back = give_back;
+                    saving.actor = by.actor();
                 }
                 effects.insert(1, Effect::Reply(Reply::Done));
                 Ok(effects)

@@ -1,5 +1,7 @@
 //! What can happen to a callback.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 
 use super::state::Reason;
@@ -103,12 +105,14 @@ pub enum Fate {
 }
 
 /// Who cancels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Canceller {
     /// The customer, through the public API.
     Api,
-    /// A person in the admin UI.
+    /// A person in the office, nobody knows who.
     Admin,
+    /// A person in the office, as the audit log names it.
+    User(Arc<str>),
     /// An agent, through routing.
     Agent,
     /// The customer, by booking anew where the queue keeps one callback of a number.
@@ -116,11 +120,16 @@ pub enum Canceller {
 }
 
 impl Canceller {
+    /// Whom the audit log names, where it knows.
+    pub fn actor(&self) -> Option<Arc<str>> {
+        if let Self::User(name) = self { Some(Arc::clone(name)) } else { None }
+    }
+
     /// The reason that the callback ends with.
-    pub const fn reason(self) -> Reason {
+    pub const fn reason(&self) -> Reason {
         match self {
             Self::Api | Self::Replacement => Reason::CANCELLED,
-            Self::Admin => Reason::CANCELLED_BY_ADMIN,
+            Self::Admin | Self::User(_) => Reason::CANCELLED_BY_ADMIN,
             Self::Agent => Reason::CANCELLED_BY_AGENT,
         }
     }

@@ -347,7 +347,7 @@ impl Callback {
 
     fn saving(&mut self, cause: Cause) -> Saving {
         self.version += 1;
-        Saving { cause, implied: Vec::new(), give_back: None, take: None }
+        Saving { cause, implied: Vec::new(), give_back: None, take: None, actor: None }
     }
 
     /// Sets when somebody must look next, never later than the end of the callback's life.

@@ -19,6 +19,14 @@ pub enum Outward {
     Ors,
     /// A probe of a node of routing.
     RoutingProbe,
+    /// The authentication service of GWS, for the service's own client.
+    GwsAuth,
+    /// The environment service of GWS, which lists contact centres.
+    GwsEnvironment,
+    /// The configuration service of GWS, which knows users.
+    GwsConfiguration,
+    /// The provider of users.
+    Identity,
 }
 
 impl Outward {
@@ -33,6 +41,26 @@ impl Outward {
             Self::Webhook => "webhook",
             Self::Ors => "ors",
             Self::RoutingProbe => "routing-probe",
+            Self::Identity => "identity",
+            Self::GwsAuth => "gws-auth",
+            Self::GwsEnvironment => "gws-env",
+            Self::GwsConfiguration => "gws-config",
+        }
+    }
+
+    /// Whether it is a part of Genesys Web Services.
+    pub const fn is_gws(self) -> bool {
+        match self {
+            Self::Statistics | Self::StatisticsAuth | Self::GwsAuth | Self::GwsEnvironment | Self::GwsConfiguration => {
+                true
+            }
+            Self::Captcha
+            | Self::Push
+            | Self::PushAuth
+            | Self::Webhook
+            | Self::Ors
+            | Self::RoutingProbe
+            | Self::Identity => false,
         }
     }
 }

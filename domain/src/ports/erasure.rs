@@ -129,11 +129,11 @@ pub struct NewEntry {
     pub at: DateTime<Utc>,
     /// What was done.
     pub act: Act,
-    /// The way in; no person.
+    /// The way in, or `user:` and a user's name.
     pub actor: String,
-    /// What it was done to; no personal data.
+    /// What it was done to; no customer's data.
     pub subject: String,
-    /// What else there is to say; no personal data.
+    /// What else there is to say; no customer's data.
     pub details: String,
 }
 

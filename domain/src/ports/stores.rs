@@ -285,8 +285,8 @@ pub trait CallbackStore: Send + Sync {
     /// Sets a callback aside: nobody works on it unasked until it is taken up again.
     async fn park(&self, tenant: TenantId, id: CallbackId, reason: &str, at: DateTime<Utc>) -> Result<(), SaveError>;
 
-    /// Makes a parked callback due at `at`.
-    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError>;
+    /// Makes a parked callback due at `at`. `actor` stands in the audit log.
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>, actor: &str) -> Result<(), SaveError>;
 
     /// What is parked, oldest first.
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError>;

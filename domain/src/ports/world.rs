@@ -1,5 +1,7 @@
 //! The rest of the world: routing, the door's key ring, observer, clock, probes and connectors.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
@@ -160,4 +162,9 @@ pub trait Connector: Send + Sync {
 
     /// Closes it. Never fails: what cannot be closed is dropped.
     async fn close(&self);
+
+    /// The pause until an open client wants to be looked after again.
+    fn pause(&self) -> Duration {
+        Duration::from_secs(15)
+    }
 }

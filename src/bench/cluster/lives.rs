@@ -1,6 +1,7 @@
 //! What callbacks cost in their whole lives: commands to both Redis servers, bytes of database, and how many updates
 //! touched no index.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::table::{Table, number};
@@ -12,7 +13,9 @@ use super::servers::Servers;
 /// Immediate callbacks in the full run.
 const CALLBACKS: u64 = 10_000;
 /// Parts of them; the database is vacuumed after each, as it does by itself.
-const PARTS: u64 = 4;
+const PARTS: u64 = 8;
+/// Of these, how many make the pages that are used again and again; what the others add is what callbacks leave behind.
+const PARTS_BEFORE: u64 = 4;
 /// How long a part may take until its callbacks have ended.
 const ENDED_WITHIN: Duration = Duration::from_secs(300);
 const ENDED: &str = "SELECT count(*) FROM callbacks WHERE state = 4 AND wake_at IS NULL";
@@ -51,13 +54,15 @@ async fn lives(bed: &Bed, part: u64, table: &mut Table, figures: &mut Figures) -
     let (own, voice) = (bed.servers.own.calls().await?, bed.servers.voice.calls().await?);
     let commits = bed.database.commits().await?;
     let (mut first, mut last) = (0.0, 0.0);
+    let mut sizes_before = BTreeMap::new();
     for round in 0..PARTS {
         Bed::book_now(&bed.externals(), part).await?;
         bed.until("callbacks have ended", ENDED, part * (round + 1), ENDED_WITHIN).await?;
         bed.database.run("VACUUM").await?;
         last = bed.database.bytes().await?;
-        if round == 0 {
+        if round + 1 == PARTS_BEFORE {
             first = last;
+            sizes_before = bed.database.sizes().await?.into_iter().collect();
         }
     }
     let callbacks = (part * PARTS) as f64;
@@ -69,7 +74,8 @@ async fn lives(bed: &Bed, part: u64, table: &mut Table, figures: &mut Figures) -
         figures.note_unused(Row::RedisImmediate);
     }
     figures.note(Row::VoiceRedis, voice.all() as f64 / callbacks);
-    figures.note(Row::Finished, (last - first) / (part * (PARTS - 1)) as f64);
+    let grown_by = (part * (PARTS - PARTS_BEFORE)) as f64;
+    figures.note(Row::Finished, (last - first) / grown_by);
     let versions = bed.database.number("SELECT count(*) FROM history").await? as f64;
     table.row(["callbacks".to_owned(), number(callbacks)]);
     table.row(["own Redis".to_owned(), own.text()]);
@@ -80,6 +86,12 @@ async fn lives(bed: &Bed, part: u64, table: &mut Table, figures: &mut Figures) -
     table.row(["voice Redis".to_owned(), voice.text()]);
     table.row(["versions of each".to_owned(), number(versions / callbacks)]);
     table.row(["transactions per callback".to_owned(), number((bed.database.commits().await? - commits) / callbacks)]);
+    for (name, bytes) in bed.database.sizes().await? {
+        let grown = bytes - sizes_before.get(&name).copied().unwrap_or_default();
+        if grown > 0.0 {
+            table.row([format!("bytes of one in {name}"), number(grown / grown_by)]);
+        }
+    }
     Ok(())
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Counts {
     database_cpu: f64,
     load_cpu: f64,
     wal_bytes: f64,
+    /// Of the sessions of all nodes.
+    session_waits: f64,
     processors: Processors,
 }
 
@@ -52,6 +54,7 @@ impl Counts {
             counts.node_cpu += node.cpu_seconds()?;
         }
         counts.wal_bytes = bed.database.wal_bytes().await?;
+        counts.session_waits = bed.database.waits().await?;
         // The server is on this machine, and the parent of each of its sessions.
         let session = bed.database.number("SELECT pg_backend_pid()::bigint").await?;
         counts.database_cpu = Process::seconds_of_family(Process::read(&session.to_string())?.parent)?;
@@ -75,6 +78,7 @@ impl Counts {
             database_cpu: self.database_cpu + times * other.database_cpu,
             load_cpu: self.load_cpu + times * other.load_cpu,
             wal_bytes: self.wal_bytes + times * other.wal_bytes,
+            session_waits: self.session_waits + times * other.session_waits,
             processors: self.processors.plus(other.processors, times),
         }
     }
@@ -202,7 +206,11 @@ impl Profile {
             format!("{} / {in_batches}", number(counts.batch_seconds * 1000.0 / counts.batches.max(1.0))),
             format!("{none} / {one} / {more}"),
             format!("{runs} / {flushes} / {for_node} / {waits}"),
-            number(counts.batches_waited / counts.waits.max(1.0)),
+            format!(
+                "{} / {}",
+                number(counts.session_waits / counts.batches.max(1.0)),
+                number(counts.batches_waited / counts.waits.max(1.0))
+            ),
             [counts.node_cpu, counts.database_cpu, counts.load_cpu].map(per_thousand).join(" / "),
             format!("{busy} / {waiting} / {idle}"),
             number(counts.wal_bytes / self.creates.max(1.0)),
@@ -222,7 +230,7 @@ pub(super) fn print(profiles: &[(Profile, f64, f64)]) {
         "ms of a batch in the node, to the answer to its commit / % of the node's time",
         "% of time with no / one / two batches in the server",
         "of these %: statements run / log is flushed / node is waited for / locks, pages",
-        "batches that the oldest create of a batch waited for",
+        "a batch: round trips and flushes, about / batches that its oldest create waited for",
         "CPU s/1000 creates: nodes / PostgreSQL / load",
         "% of the processors: busy / waiting for disk / idle",
         "WAL bytes per create",
@@ -255,12 +263,14 @@ mod tests {
             database_cpu: 0.25,
             load_cpu: 0.125,
             wal_bytes: 1e6,
+            session_waits: 120.0,
             processors: Processors { busy: 3.0, waiting: 1.0, idle: 0.0 },
         };
         profile.add(250.0, 0.5, counts, looks);
         profile.add(250.0, 0.5, Counts::default(), Looks::default());
         let lines = profile.lines(500.0, 1000.0);
-        let expected = ["2000 / 1000", "100 / 50", "25 / 50 / 25", "50 / 25 / 25 / 0", "1.50", "1.00 / 0.500 / 0.250"];
+        let expected =
+            ["2000 / 1000", "100 / 50", "25 / 50 / 25", "50 / 25 / 25 / 0", "12.00 / 1.50", "1.00 / 0.500 / 0.250"];
         assert_eq!(lines[..6], expected);
         assert_eq!(lines[6..], ["75 / 25 / 0", "2000"]);
         assert_eq!((counts.mean_batch(), counts.node_cpu_per_thousand(500.0)), (50.0, 1.0));

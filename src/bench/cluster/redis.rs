@@ -92,9 +92,9 @@ impl Redis {
         Ok(Calls::read(&self.ask("INFO commandstats").await?))
     }
 
-    /// Bytes that it uses.
+    /// Bytes of what it keeps, without what it needs for itself and for connections: those vary by some tens of kilobytes.
     pub(super) async fn memory(self) -> Result<f64, BenchError> {
-        self.number("memory", "used_memory").await
+        self.number("memory", "used_memory_dataset").await
     }
 
     /// Whether anybody but the bench has a connection to it.

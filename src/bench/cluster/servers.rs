@@ -7,6 +7,7 @@ use domain::ports::{Booked, Booking, CallbackStore as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_postgres::{Client, NoTls, Statement};
 
+use super::super::processes::Process;
 use super::super::{BenchError, seed};
 use super::redis::Redis;
 use crate::master_key::MasterKey;
@@ -90,7 +91,7 @@ impl Database {
         let address = servers.address(&name);
         let store = PostgresStore::open(PostgresOptions::command(address.clone())).await;
         let store = store.map_err(|error| failed(&error))?;
-        seed::put_shared(&store, &MasterKey::new(MASTER_KEY)).await?;
+        seed::put_shared(&store, MasterKey::new(MASTER_KEY)).await?;
         let client = connect(&address).await?;
         Ok(Self { address, client, store })
     }
@@ -113,10 +114,10 @@ impl Database {
         Ok(self.number(text).await? as f64)
     }
 
-    /// The largest tables and indexes, each with its bytes.
-    pub(super) async fn largest(&self) -> Result<Vec<(String, f64)>, BenchError> {
+    /// Tables and indexes with their bytes, the largest first.
+    pub(super) async fn sizes(&self) -> Result<Vec<(String, f64)>, BenchError> {
         let text = "SELECT relname::text, pg_relation_size(oid) FROM pg_class
-            WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 8";
+            WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC";
         let rows = self.client.query(text, &[]).await.map_err(|error| failed(&error))?;
         let one = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)? as f64));
         rows.iter().map(one).collect::<Result<_, tokio_postgres::Error>>().map_err(|error| failed(&error))
@@ -131,6 +132,16 @@ impl Database {
     /// Bytes of write-ahead log that the whole server has written.
     pub(super) async fn wal_bytes(&self) -> Result<f64, BenchError> {
         Ok(self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await? as f64)
+    }
+
+    /// How often the nodes' sessions have waited: about once for each statement that came and for each flush of the log.
+    pub(super) async fn waits(&self) -> Result<f64, BenchError> {
+        let text = "SELECT pid::bigint FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'ges'";
+        let rows = self.client.query(text, &[]).await.map_err(|error| failed(&error))?;
+        let processes = rows.iter().filter_map(|row| row.try_get::<_, i64>(0).ok());
+        // One that has ended meanwhile has no part in the load.
+        Ok(processes.filter_map(|it| Process::waits(&it.to_string()).ok()).sum::<u64>() as f64)
     }
 
     /// Somebody who looks at what the nodes' sessions do.

@@ -2,6 +2,7 @@
 //! once by however many need one.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use domain::secret::Secret;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::Owner;
 use crate::clients::http::Answer;
 use crate::clients::shared::Shared;
 
@@ -40,7 +40,10 @@ impl Token {
     fn new(text: String, life: Duration) -> Self {
         let now = Instant::now();
         let life = life.min(LONGEST_LIFE);
-        Self { text: Secret::new(text), renew_at: now + life / 5 * 4, ends_at: now + life.saturating_sub(MARGIN) }
+        let usable = life.saturating_sub(MARGIN);
+        // Between 70 and 80 of 100 parts of it, so that nodes which got theirs together part.
+        let renew_in = usable * 7 / 10 + usable / 10 * u32::from(any_byte()) / 255;
+        Self { text: Secret::new(text), renew_at: now + renew_in, ends_at: now + usable }
     }
 
     pub(super) fn text(&self) -> &str {
@@ -63,20 +66,21 @@ impl Known {
     }
 }
 
-/// The tokens of all tenants.
-#[derive(Default)]
-pub(super) struct Tokens {
-    known: Arc<Mutex<HashMap<Owner, Known>>>,
-    fetching: Shared<Owner, Result<Token, StatisticsError>>,
+/// Tokens by whose they are.
+pub(super) struct Tokens<K> {
+    known: Arc<Mutex<HashMap<K, Known>>>,
+    fetching: Shared<K, Result<Token, StatisticsError>>,
 }
 
-impl Tokens {
+impl<K> Default for Tokens<K> {
+    fn default() -> Self {
+        Self { known: Arc::default(), fetching: Shared::default() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static> Tokens<K> {
     /// A token that is good, by `fetch` if there is none.
-    pub(super) async fn get<F>(
-        &self,
-        owner: &Owner,
-        fetch: impl FnOnce(Owner) -> F + Send,
-    ) -> Result<Token, StatisticsError>
+    pub(super) async fn get<F>(&self, owner: &K, fetch: impl FnOnce(K) -> F + Send) -> Result<Token, StatisticsError>
     where
         F: Future<Output = Result<Token, StatisticsError>> + Send + 'static,
     {
@@ -99,22 +103,49 @@ impl Tokens {
     }
 
     /// Forgets a token that was refused, unless there is a newer one already.
-    pub(super) fn reject(&self, owner: &Owner, token: &Token) {
+    pub(super) fn reject(&self, owner: &K, token: &Token) {
         let mut known = lock(&self.known);
         if matches!(known.get(owner), Some(Known::Good(kept)) if kept.text == token.text) {
             known.remove(owner);
         }
     }
+
+    /// Forgets the token of somebody. That credentials were refused is not forgotten.
+    pub(super) fn forget(&self, owner: &K) {
+        let mut known = lock(&self.known);
+        if matches!(known.get(owner), Some(Known::Good(_))) {
+            known.remove(owner);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        lock(&self.known).clear();
+    }
+
+    /// How long until another token is asked for; none if there is no good one.
+    pub(super) fn renewed_in(&self, owner: &K) -> Option<Duration> {
+        let now = Instant::now();
+        match lock(&self.known).get(owner) {
+            Some(Known::Good(token)) if token.ends_at > now => Some(token.renew_at.saturating_duration_since(now)),
+            _ => None,
+        }
+    }
 }
 
-fn lock(known: &Mutex<HashMap<Owner, Known>>) -> std::sync::MutexGuard<'_, HashMap<Owner, Known>> {
+/// Any number, different each time.
+fn any_byte() -> u8 {
+    RandomState::new().build_hasher().finish().to_le_bytes()[0]
+}
+
+fn lock<K>(known: &Mutex<HashMap<K, Known>>) -> std::sync::MutexGuard<'_, HashMap<K, Known>> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn fetch_and_keep<F>(
-    known: Arc<Mutex<HashMap<Owner, Known>>>,
-    owner: Owner,
-    fetch: impl FnOnce(Owner) -> F,
+fn fetch_and_keep<K: Clone + Eq + Hash + Send + 'static, F>(
+    known: Arc<Mutex<HashMap<K, Known>>>,
+    owner: K,
+    fetch: impl FnOnce(K) -> F,
 ) -> impl Future<Output = Result<Token, StatisticsError>> + Send + 'static
 where
     F: Future<Output = Result<Token, StatisticsError>> + Send + 'static,
@@ -183,6 +214,7 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     use super::*;
+    use crate::clients::gws::Owner;
 
     fn owner(number: usize) -> Owner {
         let settings = GwsSettings {
@@ -202,7 +234,7 @@ mod tests {
     }
 
     impl Mint {
-        async fn get(&self, tokens: &Tokens, number: usize, life: u64) -> Result<String, StatisticsError> {
+        async fn get(&self, tokens: &Tokens<Owner>, number: usize, life: u64) -> Result<String, StatisticsError> {
             let fetched = self.fetched.clone();
             let fetch = move |_| async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -247,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refused_credentials_rest_and_outages_do_not() {
-        let tokens = Tokens::default();
+        let tokens = Tokens::<Owner>::default();
         let asked = AtomicUsize::new(0);
         let ask = async |error: StatisticsError| {
             let fetch = |_| {

@@ -254,7 +254,8 @@ async fn private_authorities_are_trusted_and_others_are_not() {
     }
 }
 
-async fn tls_server() -> SocketAddr {
+/// Shows the certificate of the fixtures, which is good for `localhost`.
+pub(crate) fn tls_acceptor() -> tokio_rustls::TlsAcceptor {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -262,7 +263,11 @@ async fn tls_server() -> SocketAddr {
     let chain = CertificateDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/server.key")).unwrap();
     let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    tokio_rustls::TlsAcceptor::from(Arc::new(config))
+}
+
+async fn tls_server() -> SocketAddr {
+    let acceptor = tls_acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -9,7 +9,7 @@ use domain::keys::Scope;
 use super::callbacks::idempotency;
 use super::schemas::call_in::{CallInData, CallInRequestParams, CallInResponse};
 use super::schemas::{ErrorResponse, IdempotencyRefusals, Refusals, Throttling, example_status};
-use super::{Entered, enter};
+use super::{Entered, enter_anew};
 use crate::front_door::error::Problem;
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
@@ -62,7 +62,7 @@ use crate::front_door::wire::call_in::new_call_in;
     ),
 )]
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallInsWrite).await?;
+    let Entered { context, caller, headers, body } = enter_anew(&shared, request, Scope::CallInsWrite).await?;
     let idempotency = idempotency(&headers, &body.bytes)?;
     let new = new_call_in(&body.bytes, idempotency)?;
     // The text of the request is no longer needed while the request is being kept.

@@ -15,7 +15,7 @@ use super::schemas::{
     CreateCallbackRequest, CreateCallbackResponse, GetCallbackResponse, IdempotencyRefusals, Refusals, Throttling,
     example_status,
 };
-use super::{Entered, enter};
+use super::{Entered, enter, enter_anew};
 use crate::front_door::error::Problem;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
@@ -93,7 +93,7 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
     ),
 )]
 pub(crate) async fn create(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
+    let Entered { context, caller, headers, body } = enter_anew(&shared, request, Scope::CallbacksWrite).await?;
     let new = read_booking(&shared, caller.tenant, &headers, &body.bytes)?;
     let has_key = new.idempotency.is_some();
     // The text of the request is no longer needed while the booking is being kept.

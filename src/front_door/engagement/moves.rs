@@ -16,7 +16,7 @@ use super::schemas::moves::{
 use super::schemas::{
     CallbackRefusals, CreateCallbackResponse, IdempotencyRefusals, Refusals, Throttling, example_status,
 };
-use super::{Entered, enter};
+use super::{Entered, enter, enter_anew};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::router::Shared;
 use crate::front_door::wire::time::Stamp;
@@ -62,7 +62,7 @@ use crate::front_door::{rates, reply};
     ),
 )]
 pub(crate) async fn hold(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
+    let Entered { context, caller, headers, body } = enter_anew(&shared, request, Scope::CallbacksWrite).await?;
     let idempotency = idempotency(&headers, &body.bytes)?;
     let new = moves::new_hold(&body.bytes, idempotency)?;
     let held = shared.door.moves.hold(caller.tenant, new).await;
@@ -134,7 +134,7 @@ pub(crate) async fn release(State(shared): State<Arc<Shared>>, request: Request)
     ),
 )]
 pub(crate) async fn reschedule(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let Entered { context, caller, body, .. } = enter(&shared, request, Scope::CallbacksWrite).await?;
+    let Entered { context, caller, body, .. } = enter_anew(&shared, request, Scope::CallbacksWrite).await?;
     let (id, desired_time) = moves::reschedule(&body.bytes)?;
     shared.door.moves.reschedule(caller.tenant, id, desired_time).await?;
     Ok(reply::success(context.corr_id(), Rescheduled { id, desired_time: Stamp(desired_time) }))
@@ -180,7 +180,7 @@ pub(crate) async fn reschedule(State(shared): State<Arc<Shared>>, request: Reque
     ),
 )]
 pub(crate) async fn recreate(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let Entered { context, caller, headers, body } = enter(&shared, request, Scope::CallbacksWrite).await?;
+    let Entered { context, caller, headers, body } = enter_anew(&shared, request, Scope::CallbacksWrite).await?;
     let idempotency = idempotency(&headers, &body.bytes)?.map(apart_from_create);
     let (id, again) = moves::recreation(&body.bytes, idempotency)?;
     let again = Recreation { counted_headers: rates::counted(&shared, caller.tenant, &headers), ..again };

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, Response as Described};
 use utoipa::{IntoResponses, ToSchema};
 
-use super::entry::{BodyRefusals, WorkRefusals};
+use super::entry::{BodyRefusals, MACHINE, WorkRefusals};
 use crate::front_door::engagement::schemas::{ErrorResponse, ErrorStatus, SuccessStatus};
 use crate::front_door::error::{Kind, Problem};
 use crate::front_door::guard::Context;
@@ -149,8 +149,8 @@ pub(super) fn json(bytes: &[u8]) -> Result<Node, Problem> {
     })
 }
 
-/// How changes over HTTP are made.
-pub(super) const ORDER: Order<'static> = Order { actor: "api", source: &NoSource, ask_providers: true };
+/// How changes over HTTP are made that no user makes.
+pub(super) const ORDER: Order<'static> = Order { actor: MACHINE, source: &NoSource, ask_providers: true };
 
 /// Which revisions a change may find.
 pub(super) enum Expected {

@@ -11,7 +11,7 @@ use domain::queue::SlotMinutes;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::admin::{AskRefusals, ChangeRefusals, Expected, ORDER, tagged};
+use super::admin::{AskRefusals, ChangeRefusals, Expected, tagged};
 use super::entry::Asked;
 use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::engagement::schemas::SuccessStatus;
@@ -120,7 +120,7 @@ pub(crate) async fn preview(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let (name, length) = (rule(name)?, length(query.as_deref())?);
-    let order = Order { ask_providers: false, ..ORDER };
+    let order = Order { ask_providers: false, ..asked.who.order() };
     let planned = shared.door.provisioning.plan_conversion(asked.tenant, &name, length, &order).await?;
     let revision = planned.revision;
     Ok(tagged(reply::success(asked.context.corr_id(), told(planned, None)), revision))
@@ -145,7 +145,7 @@ pub(crate) async fn convert(
     let (name, length) = (rule(name)?, length(query.as_deref())?);
     let expected = Expected::of(&asked.headers)?;
     let provisioning = &shared.door.provisioning;
-    let planned = provisioning.plan_conversion(asked.tenant, &name, length, &ORDER).await?;
+    let planned = provisioning.plan_conversion(asked.tenant, &name, length, &asked.who.order()).await?;
     expected.check(Some(planned.revision))?;
     let applied = provisioning.apply(vec![planned.plan.clone()]).await?;
     let revision = applied.first().map_or(planned.revision, |applied| applied.revision);

@@ -11,8 +11,8 @@ use domain::secret::CredentialKind;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::admin::{AnyDocument, AskRefusals, ChangeRefusals, ORDER, stored};
-use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals, admit, named_tenant, tenant};
+use super::admin::{AnyDocument, AskRefusals, ChangeRefusals, stored};
+use super::entry::{Asked, BodyRefusals, TenantRefusals, Who, WorkRefusals, admit, named_tenant, tenant};
 use super::parameters::TenantHeader;
 use crate::front_door::body::{self, Media};
 use crate::front_door::engagement::schemas::SuccessStatus;
@@ -205,7 +205,7 @@ pub(crate) async fn remove(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    forget(&shared, &asked.context, asked.tenant, of_one(path)?).await
+    forget(&shared, (&asked.context, asked.tenant, &asked.who), of_one(path)?).await
 }
 
 /// Remove a credential, and the reference to it if the document can do without.
@@ -224,7 +224,7 @@ pub(crate) async fn remove_named(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    forget(&shared, &asked.context, asked.tenant, of_two(path)?).await
+    forget(&shared, (&asked.context, asked.tenant, &asked.who), of_two(path)?).await
 }
 
 async fn seal(shared: &Shared, mut asked: Asked, at: (CredentialKind, String)) -> Result<Response, Problem> {
@@ -234,7 +234,8 @@ async fn seal(shared: &Shared, mut asked: Asked, at: (CredentialKind, String)) -
     let value: serde_json::Value = serde_json::from_slice(&body.bytes).map_err(malformed)?;
     let secret = secret_of_body(kind, &value).map_err(|rule| Problem::bad("The body", rule))?;
     let provisioning: &Provisioning = &shared.door.provisioning;
-    let (plan, fingerprint) = provisioning.plan_credential(asked.tenant, kind, &name, &secret, &ORDER).await?;
+    let (plan, fingerprint) =
+        provisioning.plan_credential(asked.tenant, kind, &name, &secret, &asked.who.order()).await?;
     let remarks = plan.remarks.clone();
     provisioning.apply(vec![plan]).await?;
     Ok(reply::success(asked.context.corr_id(), Sealed { fingerprint: Some(fingerprint), remarks }))
@@ -242,12 +243,11 @@ async fn seal(shared: &Shared, mut asked: Asked, at: (CredentialKind, String)) -
 
 async fn forget(
     shared: &Shared,
-    context: &Context,
-    tenant: TenantId,
+    (context, tenant, who): (&Context, TenantId, &Who),
     (kind, name): (CredentialKind, String),
 ) -> Result<Response, Problem> {
     let provisioning = &shared.door.provisioning;
-    let plan = provisioning.plan_without_credential(tenant, kind, &name, &ORDER).await;
+    let plan = provisioning.plan_without_credential(tenant, kind, &name, &who.order()).await;
     let plan = plan.map_err(|error| match error {
         CredentialError::InUse(path) => {
             Problem::new(Kind::Conflict, format!("The settings need it at {path}: change them first."))

@@ -7,23 +7,32 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
+use domain::access::Permission;
+use domain::callback::Canceller;
 use domain::document::Node;
-use domain::ids::TenantId;
+use domain::ids::{CallbackId, QueueName, TenantId};
+use domain::ports::Unserved;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use utoipa::IntoResponses;
 
+use super::admin::ORDER;
 use crate::front_door::body::{self, Media, Whole};
 use crate::front_door::engagement::context;
 use crate::front_door::engagement::schemas::ErrorResponse;
 use crate::front_door::error::{Kind, Problem};
+use crate::front_door::gate::Visitor;
 use crate::front_door::guard::Context;
-use crate::front_door::router::Shared;
+use crate::front_door::router::{Shared, Side};
 use crate::front_door::wire::parse_id;
+use crate::provisioning::Order;
 
 /// The header that names the tenant.
 pub(super) const TENANT: &str = "contactcenterid";
+
+/// Who acts where no user does.
+pub(super) const MACHINE: &str = "api";
 
 /// Refusals of the internal operations.
 #[derive(IntoResponses)]
@@ -74,6 +83,8 @@ pub(super) struct Asked {
     /// Name of the tenant.
     pub(super) name: Arc<str>,
     pub(super) headers: HeaderMap,
+    /// Who asks.
+    pub(super) who: Who,
     body: Body,
 }
 
@@ -83,7 +94,8 @@ impl Asked {
         let (context, parts, body) = admit(shared, request)?;
         let tenant = tenant(shared, &context, &parts.headers)?;
         let name = shared.door.keys.tenant_name(tenant).unwrap_or_default();
-        Ok(Self { context, tenant, name, headers: parts.headers, body })
+        let who = Who::of(&parts.extensions);
+        Ok(Self { context, tenant, name, headers: parts.headers, who, body })
     }
 
     /// The same with the JSON that came along.
@@ -106,11 +118,72 @@ impl Asked {
     }
 }
 
+/// Who asks: a user, or somebody who may reach the internal listener.
+pub(super) struct Who(Option<Arc<Visitor>>);
+
+impl Who {
+    /// Whom the gate has let in.
+    pub(super) fn of(extensions: &http::Extensions) -> Self {
+        Self(extensions.get::<Arc<Visitor>>().cloned())
+    }
+
+    /// Who acts, as the audit log tells it.
+    pub(super) fn actor(&self) -> &str {
+        self.0.as_ref().map_or(MACHINE, |visitor| &visitor.actor)
+    }
+
+    /// Who cancels for a person in the office.
+    pub(super) fn canceller(&self) -> Canceller {
+        self.0.as_ref().map_or(Canceller::Admin, |visitor| Canceller::User(visitor.actor.as_str().into()))
+    }
+
+    /// How changes of settings are made.
+    pub(super) fn order(&self) -> Order<'_> {
+        Order { actor: self.actor(), ..ORDER }
+    }
+
+    /// The queues to which the user is limited; none if to no queues.
+    pub(super) fn limited_to(&self) -> Option<Vec<QueueName>> {
+        self.0.as_ref().and_then(|visitor| visitor.limited_to())
+    }
+
+    /// Whether a queue, by its name or an alias, is there for whoever asks.
+    pub(super) fn sees(&self, queue: &str) -> bool {
+        self.0.as_ref().is_none_or(|visitor| visitor.sees(queue))
+    }
+
+    /// Whoever asks must be allowed this beside what the operation asks for. Requests without a session are trusted.
+    pub(super) fn needs(&self, shared: &Shared, permission: Permission) -> Result<(), Problem> {
+        let lacks = self.0.as_ref().is_some_and(|visitor| !visitor.may(permission));
+        if shared.side == Side::External && lacks {
+            let rule = format!("The user lacks the permission {}.", permission.name());
+            return Err(Problem::new(Kind::Forbidden, rule));
+        }
+        Ok(())
+    }
+
+    /// A callback of a queue that is not there for whoever asks is not there either.
+    pub(super) async fn must_see(&self, shared: &Shared, tenant: TenantId, id: CallbackId) -> Result<(), Problem> {
+        if self.limited_to().is_none() {
+            return Ok(());
+        }
+        let found = shared.door.flow.callback(tenant, id).await?;
+        if self.sees(found.callback.queue.as_str()) { Ok(()) } else { Err(Unserved::NotFound.into()) }
+    }
+}
+
 /// The first check of every operation, and the only one of those that are about no tenant: the token.
 pub(super) fn admit(shared: &Shared, request: Request) -> Result<(Context, Parts, Body), Problem> {
     let (mut parts, body) = request.into_parts();
     let context = context(&mut parts.extensions)?;
-    check_token(shared, &parts.headers)?;
+    match shared.side {
+        Side::Internal => check_token(shared, &parts.headers)?,
+        // The gate lets nobody else through; that is not to be relied on.
+        Side::External if parts.extensions.get::<Arc<Visitor>>().is_none() => {
+            return Err(Problem::new(Kind::NotFound, "There is nothing at this path."));
+        }
+        Side::External => {}
+    }
     Ok((context, parts, body))
 }
 

@@ -54,8 +54,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
 pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
     let read = asked.body(&shared, Media::Json).await;
-    let Asked { context, tenant, headers, .. } = asked;
-    let new = match read.and_then(|body| read_booking(&shared, tenant, &headers, &body.bytes)) {
+    let Asked { context, tenant, headers, who, .. } = asked;
+    let mut new = match read.and_then(|body| read_booking(&shared, tenant, &headers, &body.bytes)) {
         Ok(new) => new,
         // A booking would get the same answer. What is the fault of this very request is not explained but refused.
         Err(problem) if matches!(problem.kind, Kind::BadParameter | Kind::TooLong | Kind::WrongType) => {
@@ -65,6 +65,10 @@ pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request)
         Err(problem) => return Err(problem),
     };
     let has_key = new.idempotency.is_some();
+    if !who.sees(&new.service_name) {
+        // A queue that is not there for the user is explained as one that is not there at all.
+        new.service_name.clear();
+    }
     let explained = shared.door.explain.explain(tenant, new).await?;
     let refused = explained.explanation.verdict.clone().err();
     let problem = refused.map(|refused| Problem::submit(refused, has_key, explained.at));
@@ -99,7 +103,9 @@ pub(crate) async fn story(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let story = shared.door.explain.story(tenant, path_id(id)?).await?;
-    Ok(reply::success(context.corr_id(), Life::from(&story)))
+    let asked = Asked::enter(&shared, request)?;
+    let id = path_id(id)?;
+    asked.who.must_see(&shared, asked.tenant, id).await?;
+    let story = shared.door.explain.story(asked.tenant, id).await?;
+    Ok(reply::success(asked.context.corr_id(), Life::from(&story)))
 }

@@ -7,7 +7,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use domain::callback::{Callback, Options, State as CallbackState};
 use domain::ids::CallbackId;
-use domain::ports::{Details, FlowView};
+use domain::ports::{Details, FlowView, Unserved, WatermarkError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -146,9 +146,12 @@ pub(crate) async fn callback(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let view = shared.door.flow.callback(tenant, path_id(id)?).await?;
-    Ok(reply::success(context.corr_id(), shown(view)?))
+    let asked = Asked::enter(&shared, request)?;
+    let view = shared.door.flow.callback(asked.tenant, path_id(id)?).await?;
+    if !asked.who.sees(view.callback.queue.as_str()) {
+        return Err(Unserved::NotFound.into());
+    }
+    Ok(reply::success(asked.context.corr_id(), shown(view)?))
 }
 
 /// Attach data to a callback.
@@ -197,12 +200,15 @@ pub(crate) async fn watermark(
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
+    let asked = Asked::enter(&shared, request)?;
     let Ok(Path(name)) = name else {
         return Err(Problem::new(Kind::NotFound, "The name in the path names no queue."));
     };
-    let watermark = shared.door.flow.watermark(tenant, &name).await?;
+    if !asked.who.sees(&name) {
+        return Err(WatermarkError::UnknownQueue.into());
+    }
+    let watermark = shared.door.flow.watermark(asked.tenant, &name).await?;
     let (waiting, routing) = (watermark.active.waiting, watermark.active.routing);
     let data = WatermarkData { queue: watermark.queue.into(), active: waiting + routing, waiting, routing };
-    Ok(reply::success(context.corr_id(), data))
+    Ok(reply::success(asked.context.corr_id(), data))
 }

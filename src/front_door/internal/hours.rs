@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
 use domain::hours::Status;
+use domain::ports::AvailabilityError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,8 +73,13 @@ pub(crate) async fn status(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let calendar = calendar(&shared, tenant, &segment("name", name)?)?;
+    let asked = Asked::enter(&shared, request)?;
+    let name = segment("name", name)?;
+    // A calendar alone says nothing of queues, but its name may be that of one.
+    if !asked.who.sees(&name) {
+        return Err(AvailabilityError::UnknownQueue.into());
+    }
+    let calendar = calendar(&shared, asked.tenant, &name)?;
     let at = asked_instant(&shared, Query::new(query.as_deref()), "at")?;
     let status = calendar.status(at);
     let (state, closes_at, opens_at) = match status {
@@ -83,5 +89,8 @@ pub(crate) async fn status(
         Status::ClosedUnknown => ("closed-unknown", None, None),
     };
     let timezone = calendar.zone().name();
-    Ok(reply::success(context.corr_id(), HoursStatus { state, open: status.is_open(), closes_at, opens_at, timezone }))
+    Ok(reply::success(
+        asked.context.corr_id(),
+        HoursStatus { state, open: status.is_open(), closes_at, opens_at, timezone },
+    ))
 }

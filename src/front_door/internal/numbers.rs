@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use domain::number_rules::{NumberRefusal, NumberVerdict};
+use domain::access::routes::Whole;
+use domain::number_rules::{JudgedBy, NumberRefusal, NumberVerdict};
+use domain::ports::NumberDeskError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::entry::{Asked, BodyRefusals, TenantRefusals, WorkRefusals};
 use super::parameters::TenantHeader;
 use crate::front_door::engagement::schemas::SuccessStatus;
-use crate::front_door::error::Problem;
+use crate::front_door::error::{Kind, Problem};
 use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::numbers::question;
@@ -75,7 +77,7 @@ pub(crate) struct NumberTestResponse {
 
 /// Say which number rule decides about a number.
 ///
-/// Nothing is booked and nothing is kept.
+/// Nothing is booked and nothing is kept. Users who are limited to lines of business name a queue of theirs, or none.
 #[utoipa::path(
     post, path = "/ges/v1/number-rules/test", tag = "Internal", operation_id = "testNumber",
     params(TenantHeader),
@@ -88,8 +90,18 @@ pub(crate) struct NumberTestResponse {
     ),
 )]
 pub(crate) async fn test(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
-    let verdict = shared.door.numbers.judge_number(tenant, &question(&body.bytes)?)?;
+    let (Asked { context, tenant, who, .. }, body) = Asked::with_json(&shared, request).await?;
+    let question = question(&body.bytes)?;
+    match &question.by {
+        JudgedBy::Queue(queue) if !who.sees(queue) => return Err(NumberDeskError::UnknownQueue.into()),
+        JudgedBy::Rule(_) if who.limited_to().is_some() => {
+            let why = Whole::Rules.reason();
+            let rule = format!("A rule is for users who are not limited to lines of business: {why}; name a queue.");
+            return Err(Problem::new(Kind::Forbidden, rule));
+        }
+        JudgedBy::Queue(_) | JudgedBy::Rule(_) | JudgedBy::Defaults => {}
+    }
+    let verdict = shared.door.numbers.judge_number(tenant, &question)?;
     Ok(reply::success(context.corr_id(), shown(verdict)))
 }
 

@@ -23,9 +23,6 @@ use crate::front_door::wire::privacy::{erase as read_erase, export as read_expor
 use crate::front_door::wire::query::Query;
 use crate::privacy::{AuditDocument, ExportDocument, PrivacyError, ReceiptDocument};
 
-/// Who acts over this listener, as the audit log tells it.
-const ACTOR: &str = "api";
-
 /// Largest number of an entry that can be named: what a double holds exactly.
 const MAX_SEQ: i64 = 9_007_199_254_740_992;
 
@@ -161,7 +158,7 @@ pub(crate) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
     let body = asked.body(&shared, Media::Json).await?;
     let (phone, cursor) = read_export(&body.bytes)?;
     drop(body);
-    let document = shared.door.privacy.export(asked.tenant, phone, cursor.as_deref(), ACTOR).await?;
+    let document = shared.door.privacy.export(asked.tenant, phone, cursor.as_deref(), asked.who.actor()).await?;
     Ok(reply::success(asked.context.corr_id(), document))
 }
 
@@ -187,8 +184,8 @@ pub(crate) async fn erase(State(shared): State<Arc<Shared>>, request: Request) -
     let body = asked.body(&shared, Media::Json).await?;
     let (phone, unfinished) = read_erase(&body.bytes)?;
     drop(body);
-    let (privacy, tenant) = (shared.door.privacy.clone(), asked.tenant);
-    let work = async move { privacy.erase(tenant, phone, unfinished, ACTOR).await };
+    let (privacy, tenant, actor) = (shared.door.privacy.clone(), asked.tenant, asked.who.actor().to_owned());
+    let work = async move { privacy.erase(tenant, phone, unfinished, &actor).await };
     let done = tokio::spawn(work.in_current_span()).await;
     let receipt = done.map_err(|_| Problem::new(Kind::Failed, "The service failed on this request."))??;
     Ok(reply::success(asked.context.corr_id(), ReceiptDocument::from(receipt)))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use domain::access::Permission;
 use domain::callback::Callback;
 use domain::ids::CallbackId;
 use domain::ports::{Found, SearchError};
@@ -181,13 +182,26 @@ fn entry(callback: Callback, shows_numbers: bool) -> FoundEntry {
     ),
 )]
 pub(crate) async fn search(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (Asked { context, tenant, .. }, body) = Asked::with_json(&shared, request).await?;
-    let SearchRequest { named, search, shows_numbers } = wire::search(&body.bytes)?;
-    let found = shared.door.search.search(tenant, named, search).await;
+    let (asked, body) = Asked::with_json(&shared, request).await?;
+    let SearchRequest { mut named, search, shows_numbers } = wire::search(&body.bytes)?;
+    if shows_numbers {
+        asked.who.needs(&shared, Permission::CallbacksExport)?;
+    }
+    if let Some(seen) = asked.who.limited_to() {
+        let anywhere = named.queues.is_empty();
+        let all = || seen.iter().map(ToString::to_string).collect();
+        named.queues =
+            if anywhere { all() } else { named.queues.into_iter().filter(|name| asked.who.sees(name)).collect() };
+        if named.queues.is_empty() {
+            // No queue at all would mean every queue.
+            return Ok(reply::success(asked.context.corr_id(), FoundList { callbacks: Vec::new(), next_cursor: None }));
+        }
+    }
+    let found = shared.door.search.search(asked.tenant, named, search).await;
     let Found { callbacks, next } = found.map_err(|error| match error {
         SearchError::NotANumber => Problem::bad("phoneNumber", "must be a phone number"),
         SearchError::Unserved(unserved) => unserved.into(),
     })?;
     let callbacks = callbacks.into_iter().map(|callback| entry(callback, shows_numbers)).collect();
-    Ok(reply::success(context.corr_id(), FoundList { callbacks, next_cursor: next }))
+    Ok(reply::success(asked.context.corr_id(), FoundList { callbacks, next_cursor: next }))
 }

@@ -10,7 +10,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admin::{AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, tagged};
+use super::admin::{AskRefusals, ChangeRefusals, ChangesResponse, Expected, apply, tagged};
 use super::entry::{Asked, WorkRefusals, admit};
 use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::Media;
@@ -40,7 +40,8 @@ pub(crate) struct RefreshedResponse {
 
 /// Read the settings of all queues as a table.
 ///
-/// A row per queue, a column per setting. No cell is taken for a formula by a spreadsheet.
+/// A row per queue, a column per setting. No cell is taken for a formula by a spreadsheet. Users who are limited to lines of
+/// business get the rows of their queues.
 #[utoipa::path(
     get, path = "/ges/v1/callback-settings", tag = "Settings",
     params(TenantHeader),
@@ -48,7 +49,8 @@ pub(crate) struct RefreshedResponse {
 )]
 pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
-    let (revision, table) = shared.door.provisioning.export_csv(asked.tenant).await.map_err(|error| match error {
+    let table = shared.door.provisioning.export_csv(asked.tenant, |queue| asked.who.sees(queue)).await;
+    let (revision, table) = table.map_err(|error| match error {
         CsvError::Document(error) => error.into(),
         CsvError::Write => Problem::new(Kind::Failed, "The table could not be written."),
     })?;
@@ -74,7 +76,7 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
     let expected = Expected::of(&asked.headers)?;
     let body = asked.body(&shared, Media::Csv).await?;
     let table = std::str::from_utf8(&body.bytes).map_err(|_| Problem::bad("The table", "must be UTF-8"))?;
-    let plan = shared.door.provisioning.plan_csv(asked.tenant, table, &ORDER).await?;
+    let plan = shared.door.provisioning.plan_csv(asked.tenant, table, &asked.who.order()).await?;
     expected.check(plan.revision)?;
     apply(&shared, &asked.context, plan).await
 }

@@ -13,9 +13,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::admin::{
-    AnyDocument, AskRefusals, ChangeRefusals, ChangesResponse, Expected, ORDER, apply, changes, json, stored, tagged,
+    AnyDocument, AskRefusals, ChangeRefusals, ChangesResponse, Expected, apply, changes, json, stored, tagged,
 };
-use super::entry::{Asked, WorkRefusals, admit, named_tenant};
+use super::entry::{Asked, Who, WorkRefusals, admit, named_tenant};
 use super::parameters::{IfMatch, TenantHeader};
 use crate::front_door::body::{self, Media};
 use crate::front_door::engagement::schemas::SuccessStatus;
@@ -25,6 +25,7 @@ use crate::front_door::reply;
 use crate::front_door::router::Shared;
 use crate::front_door::wire::query::Query;
 use crate::front_door::wire::time::Stamp;
+use crate::provisioning::ProvisioningError;
 
 /// Entries of a list unless asked otherwise, and at most.
 const USUAL_ENTRIES: u32 = 20;
@@ -40,6 +41,16 @@ struct TenantEntry {
     revision: u64,
     /// How many queues it has.
     queues: usize,
+    /// `withdrawn` while its contact centre is known to be no more: nothing new is taken.
+    standing: Standing,
+}
+
+/// Whether a tenant takes requests.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Served,
+    Withdrawn,
 }
 
 /// Every tenant.
@@ -105,6 +116,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
         name: it.name,
         revision: it.revision,
         queues: it.queues,
+        standing: if shared.door.keys.is_withdrawn(it.id) { Standing::Withdrawn } else { Standing::Served },
     };
     Ok(reply::success(context.corr_id(), TenantList { tenants: tenants.into_iter().map(entry).collect() }))
 }
@@ -148,15 +160,16 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
         context.belongs_to(name);
     }
     let body = body::read_as(&shared, &context, &parts.headers, body, Media::Json).await?;
-    let provisioning = &shared.door.provisioning;
+    let (provisioning, who) = (&shared.door.provisioning, Who::of(&parts.extensions));
+    let order = who.order();
     if is_new(&parts.headers) {
-        let plan = provisioning.plan_of(TenantId::from_name(named), named, json(&body.bytes)?, &ORDER).await?;
+        let plan = provisioning.plan_of(TenantId::from_name(named), named, json(&body.bytes)?, &order).await?;
         let absent = plan.revision.is_none() && known.is_none();
         return if absent { apply(&shared, &context, plan).await } else { Err(exists()) };
     }
     let Some((tenant, name)) = known else { return Err(unknown_tenant()) };
     let expected = Expected::of(&parts.headers)?;
-    let plan = provisioning.plan_of(tenant, &name, json(&body.bytes)?, &ORDER).await?;
+    let plan = provisioning.plan_of(tenant, &name, json(&body.bytes)?, &order).await?;
     expected.check(plan.revision)?;
     apply(&shared, &context, plan).await
 }
@@ -183,7 +196,7 @@ fn unknown_tenant() -> Problem {
 pub(crate) async fn validate(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
     let mut asked = Asked::enter(&shared, request)?;
     let root = asked.json(&shared).await?;
-    let order = crate::provisioning::Order { ask_providers: false, ..ORDER };
+    let order = crate::provisioning::Order { ask_providers: false, ..asked.who.order() };
     let plan = shared.door.provisioning.plan_of(asked.tenant, &asked.name, root, &order).await?;
     Ok(reply::success(asked.context.corr_id(), changes(&plan, None)))
 }
@@ -265,6 +278,10 @@ pub(crate) async fn read_part(
 ) -> Result<Response, Problem> {
     let asked = Asked::enter(&shared, request)?;
     let (section, name) = part(path)?;
+    // What is not of the user's lines is not there; the other sections are not for users who are limited.
+    if !asked.who.sees(&name) {
+        return Err(ProvisioningError::UnknownEntry.into());
+    }
     let (revision, entry) = shared.door.provisioning.entry(asked.tenant, &section, &name).await?;
     Ok(tagged(reply::plain(StatusCode::OK, &entry), revision))
 }
@@ -285,7 +302,7 @@ pub(crate) async fn write_part(
     let part = part(path)?;
     let expected = Expected::of(&asked.headers)?;
     let entry = asked.json(&shared).await?;
-    change_part(&shared, &asked.context, asked.tenant, &expected, part, Some(entry)).await
+    change_part(&shared, (&asked.context, asked.tenant, &asked.who), &expected, part, Some(entry)).await
 }
 
 /// Remove one entry of a document.
@@ -302,18 +319,17 @@ pub(crate) async fn remove_part(
     let asked = Asked::enter(&shared, request)?;
     let part = part(path)?;
     let expected = Expected::of(&asked.headers)?;
-    change_part(&shared, &asked.context, asked.tenant, &expected, part, None).await
+    change_part(&shared, (&asked.context, asked.tenant, &asked.who), &expected, part, None).await
 }
 
 async fn change_part(
     shared: &Shared,
-    context: &Context,
-    tenant: TenantId,
+    (context, tenant, who): (&Context, TenantId, &Who),
     expected: &Expected,
     (section, name): (String, String),
     entry: Option<Node>,
 ) -> Result<Response, Problem> {
-    let plan = shared.door.provisioning.plan_entry(tenant, &section, &name, entry, &ORDER).await?;
+    let plan = shared.door.provisioning.plan_entry(tenant, &section, &name, entry, &who.order()).await?;
     expected.check(plan.revision)?;
     apply(shared, context, plan).await
 }

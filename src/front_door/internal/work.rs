@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use domain::callback::{Canceller, Reply, StepError};
+use domain::callback::{Reply, StepError};
 use domain::ids::CallbackId;
 use domain::ports::{CancelError, SignalError};
 use serde::Serialize;
@@ -182,10 +182,11 @@ pub(crate) async fn unpark(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let id = path_id(id)?;
-    shared.door.parking.unpark(tenant, id).await?;
-    Ok(reply::success(context.corr_id(), CallbackRef { id }))
+    let asked = Asked::enter(&shared, request)?;
+    let (id, tenant) = (path_id(id)?, asked.tenant);
+    asked.who.must_see(&shared, asked.tenant, id).await?;
+    shared.door.parking.unpark(tenant, id, asked.who.actor()).await?;
+    Ok(reply::success(asked.context.corr_id(), CallbackRef { id }))
 }
 
 /// Cancel a callback for a person in the office: it ends with the reason CANCELLED_BY_ADMIN.
@@ -205,13 +206,14 @@ pub(crate) async fn cancel(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
-    let id = path_id(id)?;
-    shared.door.desk.cancel(tenant, id, Canceller::Admin).await.map_err(|error| match error {
+    let asked = Asked::enter(&shared, request)?;
+    let (id, tenant) = (path_id(id)?, asked.tenant);
+    asked.who.must_see(&shared, asked.tenant, id).await?;
+    shared.door.desk.cancel(tenant, id, asked.who.canceller()).await.map_err(|error| match error {
         CancelError::NotCancellable(state) => {
             Problem::new(Kind::Conflict, format!("A callback in state {state} cannot be cancelled."))
         }
         CancelError::Unserved(unserved) => unserved.into(),
     })?;
-    Ok(reply::success(context.corr_id(), CallbackRef { id }))
+    Ok(reply::success(asked.context.corr_id(), CallbackRef { id }))
 }

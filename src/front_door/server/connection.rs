@@ -1,5 +1,5 @@
-//! One connection from its first byte to its end: HTTP/1.1 or HTTP/2 with prior knowledge, watched by a timer
-//! of our own.
+//! One connection from its first byte to its end: TLS, if the listener speaks it, and HTTP/1.1 or HTTP/2 as it was agreed
+//! on there or with prior knowledge, watched by a timer of our own.
 //!
 //! hyper's head timeout begins only when the version is known, and knows nothing of HTTP/2. So the service
 //! counts requests in a [`Pulse`], and a timer beside the connection closes it when nothing has been asked of
@@ -20,10 +20,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::front_door::peers::Peer;
 use crate::front_door::settings::DoorLimits;
 
 /// Requests that one HTTP/2 connection may have open.
@@ -36,7 +39,11 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What holds for a connection.
 pub(super) struct Terms {
+    /// When it was accepted.
+    pub(super) began: Instant,
     pub(super) limits: DoorLimits,
+    /// Its other end.
+    pub(super) peer: Peer,
     /// Once it is cancelled, every answer is the last of its connection.
     pub(super) leaving: CancellationToken,
     pub(super) drain: CancellationToken,
@@ -83,22 +90,44 @@ impl Drop for Beat {
     }
 }
 
+/// As [`serve`], after a handshake that has to be over within the time for the first request. Whoever does not make one
+/// gets nothing: a scanner, a client without TLS, one that does not trust us.
+pub(super) async fn serve_encrypted(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    listener: &'static str,
+    router: Router,
+    terms: Terms,
+) {
+    let handshake = timeout_at(terms.began + terms.limits.first_request, tls.accept(stream));
+    let met = tokio::select! {
+        met = handshake => met,
+        () = terms.drain.cancelled() => return,
+    };
+    match met {
+        Ok(Ok(stream)) => serve(stream, router, terms).await,
+        Ok(Err(error)) => tracing::debug!(listener, %error, "a connection began with no handshake of TLS"),
+        Err(_) => tracing::debug!(listener, "a handshake of TLS was not over in time"),
+    }
+}
+
 /// Serves a connection until it ends, is idle for too long, or the drain has let it finish. `stream` may be
-/// anything that carries bytes: a TLS listener hands in its stream after the handshake.
+/// anything that carries bytes.
 pub(super) async fn serve<S>(stream: S, router: Router, terms: Terms)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Terms { limits, leaving, drain } = terms;
+    let Terms { began, limits, peer, leaving, drain } = terms;
     let pulse = Arc::new(Pulse {
-        born: Instant::now(),
+        born: began,
         begun: AtomicUsize::new(0),
         in_flight: AtomicUsize::new(0),
         last_end_ms: AtomicU64::new(0),
     });
     let counted = Arc::clone(&pulse);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let beat = counted.begin();
+        request.extensions_mut().insert(peer);
         // HTTP/2 has no such header; its clients are told by a frame when the connection ends.
         let is_http1 = request.version() <= Version::HTTP_11;
         let answer = router.clone().oneshot(request);

@@ -1,5 +1,7 @@
 //! The listeners over real sockets: what slow, silent, oversized and too many clients get, and how a drain ends.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

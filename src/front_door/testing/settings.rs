@@ -20,9 +20,9 @@ use super::{Fake, House, KEY, at, door, settings};
 use crate::blinds::KeyedBlinds;
 use crate::front_door::router::Side;
 use crate::front_door::{DoorLimits, DoorSettings, hash_key};
-use crate::master_key::MasterKey;
 use crate::privacy::{DeskEnder, Privacy};
 use crate::provisioning::{Provisioning, Sealer};
+use crate::root_key::RootKey;
 use crate::stores::sqlite::{SqliteOptions, SqliteStore};
 
 /// A store that cannot be reached.
@@ -145,7 +145,7 @@ where
 }
 
 fn over<S: SettingsStore + TenantStore + 'static>(store: Arc<S>, clock: Arc<dyn Clock>) -> Arc<Provisioning> {
-    let sealer = Sealer::new(&MasterKey::new([1; 32])).unwrap();
+    let sealer = Sealer::new(&RootKey::new([1; 32])).unwrap();
     Arc::new(Provisioning::new(store.clone(), store, clock, sealer, super::SUB_KEY))
 }
 

@@ -68,10 +68,16 @@ fn reached(kind: Kind) -> Reached {
         | Kind::ClosesSoon
         | Kind::HoldGone
         | Kind::SlotUnlikely => Reached::Explained,
-        Kind::NoKey | Kind::Forbidden | Kind::WrongMethod | Kind::TooSlow | Kind::Failed | Kind::Busy => {
-            Reached::Caller
-        }
+        Kind::NoKey
+        | Kind::Forbidden
+        | Kind::WrongMethod
+        | Kind::TooSlow
+        | Kind::Withdrawn
+        | Kind::Failed
+        | Kind::Busy => Reached::Caller,
         Kind::NoToken
+        | Kind::NoSession
+        | Kind::TooManyGuesses
         | Kind::NoCredentials
         | Kind::NotFound
         | Kind::Conflict

@@ -250,6 +250,11 @@ fn every_operation_says_by_what_it_admits_a_caller_but_those_that_anybody_may_as
         "/ges/v1/health/live",
         "/ges/v1/health/ready",
         "/ges/v1/schemas/tenant",
+        "/ges/v1/session",
+        "/ges/v1/session",
+        "/ges/v1/session",
+        "/ges/v1/session/callback",
+        "/ges/v1/session/login",
         "/metrics",
     ];
     assert_eq!(open_to_all, expected);

@@ -106,6 +106,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("queues.007", &[r#"{"paused": true, "priority": -5}"#]),
     ("queues.true", &[r#"{"displayNumber": "+1"}"#]),
     ("callInGroups.mobile", &[r#"{"numbers": ["+14165550100", "+18005550199"]}"#]),
+    ("contactCenterId", &[r#""9350e2fc-a1dd-4c65-8d40-1f75a2e080dd""#]),
     ("corsOrigins", &["[]", r#"["https://example.com"]"#]),
     ("limits", &["{}", r#"{"burst": 7}"#]),
 ];

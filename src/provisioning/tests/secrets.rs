@@ -242,6 +242,6 @@ async fn the_vault_remembers_until_it_is_told_to_forget() {
     assert_eq!(clear, Err(SecretError::NotSealed));
     // Another master key opens nothing.
     office.apply(&captcha("web", "{env: KEY}")).await;
-    let other = Vault::new(office.store.clone(), Sealer::new(&MasterKey::new([2; 32])).unwrap());
+    let other = Vault::new(office.store.clone(), Sealer::new(&RootKey::new([2; 32])).unwrap());
     assert_eq!(other.reveal(id, &SecretRef::Sealed(fingerprint)).await, Err(SecretError::Unreadable));
 }

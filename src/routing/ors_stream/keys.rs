@@ -20,6 +20,11 @@ impl Keys {
         &self.stream
     }
 
+    /// What probes write.
+    pub(super) fn probe(&self) -> String {
+        format!("{{{}}}:cb:probe", self.stream)
+    }
+
     /// The register of a callback: `attempt entry-id notAfter` of the highest attempt that entered, or `closed`.
     pub(super) fn register(&self, callback: CallbackId) -> String {
         format!("{{{}}}:cb:{callback}", self.stream)

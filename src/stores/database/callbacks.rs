@@ -87,8 +87,8 @@ impl<D: Database> CallbackStore for DatabaseStore<D> {
         self.writes.save(Command::Park { tenant, id, reason: reason.to_owned(), at }).await
     }
 
-    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError> {
-        self.writes.save(Command::Unpark { tenant, id, at }).await
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>, actor: &str) -> Result<(), SaveError> {
+        self.writes.save(Command::Unpark { tenant, id, at, actor: actor.to_owned() }).await
     }
 
     async fn parked(&self, limit: usize) -> Result<Vec<Parked>, StoreError> {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::ports::StoreError;
 
 use super::callback_reads::PastUse;
+use super::users::tidy_sessions;
 use super::{AuditReads as _, CallInReads as _, CallbackReads as _, Database, DatabaseStore};
 use crate::stores::call_ins::MAX_TIDY_STEPS;
 use crate::stores::command::call_ins::CallInCommand;
@@ -30,6 +31,7 @@ pub(super) async fn purge<D: Database>(
     forget_past(store, at).await?;
     tidy_call_ins(store, desired_before, at).await?;
     tidy_acts(store, at).await?;
+    tidy_sessions(store, at).await?;
     shrink(store).await?;
     Ok(removed)
 }

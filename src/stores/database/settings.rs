@@ -1,4 +1,4 @@
-//! The port for tenants and API keys.
+//! The port for tenants and API keys, and the root key behind these.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -8,8 +8,9 @@ use domain::ports::{ApplyError, SettingsStore, StoreError};
 use domain::tenant::{Tenant, TenantDocument};
 
 use super::{Database, DatabaseStore, id_bytes};
+use crate::root_key::RootKeyStore;
 use crate::stores::command::tenants::Apply;
-use crate::stores::command::{Command, Outcome};
+use crate::stores::command::{Command, Outcome, ReplaceRootKey};
 use crate::stores::rows::settings::{KeyRow, api_key, tenant, tenant_id};
 
 /// Statements about tenants and their keys, and the question that is made of them.
@@ -23,6 +24,9 @@ pub(in crate::stores) trait SettingsReads: Send {
 
     /// The id of the tenant whose a key is.
     async fn tenant_of_key_row(&mut self, id: &[u8]) -> Result<Option<(Vec<u8>,)>, StoreError>;
+
+    /// As it is sealed.
+    async fn root_key_row(&mut self) -> Result<Option<(Vec<u8>,)>, StoreError>;
 
     async fn tenant_of_key(&mut self, id: ApiKeyId) -> Result<Option<TenantId>, StoreError> {
         let found = self.tenant_of_key_row(id_bytes(&id.as_uuid())).await?;
@@ -60,5 +64,18 @@ impl<D: Database> SettingsStore for DatabaseStore<D> {
         let Some(tenant) = owner else { return Ok(false) };
         let outcome = self.writes.submit(Command::RevokeKey { tenant, id, at }).await?;
         Ok(matches!(outcome, Outcome::Revoked(true)))
+    }
+}
+
+#[async_trait]
+impl<D: Database> RootKeyStore for DatabaseStore<D> {
+    async fn sealed_root_key(&self) -> Result<Vec<u8>, StoreError> {
+        let found = self.database.read(None, |reader| reader.root_key_row()).await?;
+        Ok(found.map(|(sealed,)| sealed).unwrap_or_default())
+    }
+
+    async fn replace_root_key(&self, before: Vec<u8>, after: Vec<u8>) -> Result<bool, StoreError> {
+        let command = Command::ReplaceRootKey(Box::new(ReplaceRootKey { before, after }));
+        Ok(matches!(self.writes.submit(command).await?, Outcome::Count(1)))
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use domain::secret::Secret;
 use rustls::ClientConfig;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
@@ -53,10 +55,30 @@ impl fmt::Debug for Address {
     }
 }
 
+/// Who we are to the database. Connections that are open stay what they are; the next ones are made as the new one.
+#[derive(Clone)]
+pub struct Login(Arc<ArcSwap<(String, Option<Secret>)>>);
+
+impl Login {
+    /// Connections are made in this name from now on.
+    pub fn replace(&self, user: &str, password: Option<&Secret>) {
+        self.0.store(Arc::new((user.to_owned(), password.cloned())));
+    }
+
+    fn show(&self, config: &mut Config) {
+        let (user, password) = &**self.0.load();
+        config.user(user);
+        if let Some(password) = password {
+            config.password(password.reveal());
+        }
+    }
+}
+
 /// Makes connections to one database.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Dialer {
     config: Config,
+    login: Login,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -67,7 +89,6 @@ impl Dialer {
             .host(&address.host)
             .port(address.port)
             .dbname(&address.database)
-            .user(&address.user)
             .application_name("ges")
             .ssl_mode(if address.tls.is_some() { SslMode::Require } else { SslMode::Disable })
             // A server that only follows another one is none that we can use.
@@ -77,10 +98,14 @@ impl Dialer {
             .keepalives_idle(Duration::from_secs(5))
             .keepalives_interval(Duration::from_secs(1))
             .keepalives_retries(3);
-        if let Some(password) = &address.password {
-            config.password(password);
-        }
-        Self { config, tls: address.tls.clone() }
+        let password = address.password.clone().map(Secret::new);
+        let login = Login(Arc::new(ArcSwap::from_pointee((address.user.clone(), password))));
+        Self { config, login, tls: address.tls.clone() }
+    }
+
+    /// Who it is that dials.
+    pub(super) fn login(&self) -> Login {
+        self.login.clone()
     }
 
     /// A connection as the service uses it.
@@ -102,15 +127,17 @@ impl Dialer {
 
     /// A connection without limits, for what may take its time.
     pub(super) async fn bare(&self) -> Result<Client, SqlError> {
+        let mut config = self.config.clone();
+        self.login.show(&mut config);
         match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(|error| unreached(&error))?;
+                let (client, connection) = config.connect(NoTls).await.map_err(|error| unreached(&error))?;
                 tokio::spawn(drive(connection));
                 Ok(client)
             }
             Some(tls) => {
                 let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
-                let (client, connection) = self.config.connect(tls).await.map_err(|error| unreached(&error))?;
+                let (client, connection) = config.connect(tls).await.map_err(|error| unreached(&error))?;
                 tokio::spawn(drive(connection));
                 Ok(client)
             }

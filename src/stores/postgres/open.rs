@@ -14,6 +14,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::connect::Dialer;
 use super::errors::SqlError;
+use crate::stores::schema;
 
 /// The steps of the schema.
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -46,7 +47,7 @@ pub enum OpenError {
     /// Nobody answers there, or they do not let us in. It may be tried again.
     #[error("cannot open the database: {0}")]
     Connect(String),
-    /// A newer program has used it.
+    /// A newer program has changed it such that older ones cannot use it any more.
     #[error("the database is newer than this program: it has the unknown migration {migration}")]
     Newer {
         /// The first step that is not known.
@@ -116,10 +117,12 @@ async fn pending(client: &Client) -> Result<Vec<String>, OpenError> {
     }
     let applied = column(client, "SELECT version FROM __diesel_schema_migrations ORDER BY version").await?;
     let applied: BTreeSet<String> = applied.into_iter().collect();
-    if let Some(unknown) = applied.difference(&known).next() {
-        return Err(OpenError::Newer { migration: unknown.clone() });
-    }
-    Ok(known.difference(&applied).cloned().collect())
+    let needs = if applied.contains(schema::SAYS_WHAT_IT_NEEDS) {
+        column(client, "SELECT needs FROM installation").await?.pop()
+    } else {
+        None
+    };
+    schema::pending(&known, &applied, needs.as_deref()).map_err(|migration| OpenError::Newer { migration })
 }
 
 /// Brings the schema up to date, one node at a time; the steps that were taken.

@@ -1,4 +1,4 @@
-//! What readers are asked about tenants and API keys.
+//! What readers are asked about tenants, API keys and the root key.
 
 use async_trait::async_trait;
 use domain::ports::StoreError;
@@ -14,6 +14,7 @@ statements! {
     ListKeys = "SELECT k.id, t.id, k.hash, k.label, k.scopes, k.created_at, k.revoked_at
         FROM api_keys k JOIN tenants t ON t.key = k.tenant ORDER BY k.created_at, k.id";
     TenantOfKey = "SELECT t.id FROM api_keys k JOIN tenants t ON t.key = k.tenant WHERE k.id = ?";
+    RootKeyRow = "SELECT root_key FROM installation";
 }
 
 #[async_trait]
@@ -28,5 +29,9 @@ impl SettingsReads for Reader {
 
     async fn tenant_of_key_row(&mut self, id: &[u8]) -> Result<Option<(Vec<u8>,)>, StoreError> {
         self.first::<TenantOfKey, _>(&[id.into()]).await
+    }
+
+    async fn root_key_row(&mut self) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<RootKeyRow, _>(&[]).await
     }
 }

@@ -17,6 +17,7 @@ pub(super) mod steps;
 mod tenants;
 mod upkeep;
 mod user_data;
+mod users;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use super::keys::Keys;
 use super::locks::Locks;
 use super::names::Names;
 use super::reading::Manner;
-use super::statement::{Connection, statements};
+use super::statement::{Connection, execute, statements};
 use super::view::View;
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 use crate::stores::command::{Book, Command, Outcome};
@@ -51,6 +52,7 @@ const UNCOMMITTED_MS: u64 = 300;
 
 statements! {
     RaiseEpoch = "UPDATE installation SET epoch = epoch + 1";
+    PutRootKey = "UPDATE installation SET root_key = ? WHERE root_key = ?";
 }
 
 /// Runs batches on its own connection and on its own thread, so that it needs nobody else's to go on.
@@ -372,7 +374,12 @@ impl Batch<'_> {
             Command::Apply(all) => self.declare_apply(all, locks),
             Command::AddKey(key) => self.declare_settings(key.tenant, locks),
             Command::RevokeKey { tenant, .. } => self.declare_settings(*tenant, locks),
-            Command::Own(_) | Command::Remove(_) | Command::Forget(_) | Command::Shrink => {}
+            Command::User(command) => self.declare_user(command, locks),
+            Command::Own(_)
+            | Command::Remove(_)
+            | Command::Forget(_)
+            | Command::ReplaceRootKey(_)
+            | Command::Shrink => {}
         }
         Ok(())
     }
@@ -381,7 +388,9 @@ impl Batch<'_> {
     async fn apply(&mut self, command: &Command) -> Sql<Outcome> {
         match command {
             Command::Park { tenant, id, reason, at } => self.park(*tenant, *id, reason, *at).await.map(Outcome::Saved),
-            Command::Unpark { tenant, id, at } => self.unpark(*tenant, *id, *at).await.map(Outcome::Saved),
+            Command::Unpark { tenant, id, at, actor } => {
+                self.unpark(*tenant, *id, *at, actor).await.map(Outcome::Saved)
+            }
             Command::Own(own) => self.own(own).await.map(Outcome::Each),
             Command::Remove(remove) => self.remove(remove).await.map(Outcome::Each),
             Command::MoveSlots(moves) => self.move_slots(moves).await.map(Outcome::Each),
@@ -395,6 +404,11 @@ impl Batch<'_> {
             Command::Holds(command) => self.holds(command).await,
             Command::CallIn(command) => self.call_in(command).await.map(Outcome::CallIn),
             Command::ReplaceUserData(replace) => self.replace_user_data(replace).await.map(Outcome::Replaced),
+            Command::User(command) => self.user(command).await.map(Outcome::Count),
+            Command::ReplaceRootKey(replace) => {
+                let binds = [replace.after.as_slice().into(), replace.before.as_slice().into()];
+                execute::<PutRootKey>(self.connection, &binds).await.map(Outcome::Count)
+            }
             // There are no pages to give back: vacuum does that by itself.
             Command::Shrink => Ok(Outcome::Done),
             Command::Book(_) | Command::Save(_) => Err(SqlError::Refused("a step does not go by itself")),

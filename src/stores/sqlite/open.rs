@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::Mode;
 use super::erasure::Files;
 use super::statement::{first, rows, statements};
+use crate::stores::schema;
 
 /// The steps that this program knows.
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -74,7 +75,7 @@ pub enum OpenError {
         /// What SQLite says.
         what: String,
     },
-    /// A newer program has used it.
+    /// A newer program has changed it such that older ones cannot use it any more.
     #[error("the database `{}` is newer than this program: it has the unknown migration {migration}", path.display())]
     Newer {
         /// The file.
@@ -115,6 +116,7 @@ statements! {
     SchemaVersion -> (BigInt) = "SELECT schema_version FROM pragma_schema_version";
     Tables -> (Text) = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = '__diesel_schema_migrations'";
     Applied -> (Text) = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
+    Needs -> (Text) = "SELECT needs FROM installation";
     Synchronous -> (BigInt) = "SELECT synchronous FROM pragma_synchronous";
     JournalMode -> (Text) = "SELECT journal_mode FROM pragma_journal_mode";
 }
@@ -217,10 +219,14 @@ impl Folder {
             rows::<Applied, _>(&mut connection, &[]).map_err(|error| self.corrupt(&error))?
         };
         let applied: BTreeSet<String> = applied.into_iter().map(|(version,)| version).collect();
-        if let Some(unknown) = applied.difference(&known).next() {
-            return Err(OpenError::Newer { path: self.database.clone(), migration: unknown.clone() });
-        }
-        Ok(known.difference(&applied).cloned().collect())
+        let needs: Option<(String,)> = if applied.contains(schema::SAYS_WHAT_IT_NEEDS) {
+            first::<Needs, _>(&mut connection, &[]).map_err(|error| self.corrupt(&error))?
+        } else {
+            None
+        };
+        let needs = needs.as_ref().map(|(needs,)| needs.as_str());
+        let newer = |migration| OpenError::Newer { path: self.database.clone(), migration };
+        schema::pending(&known, &applied, needs).map_err(newer)
     }
 
     fn known_migrations(&self) -> Result<BTreeSet<String>, OpenError> {

@@ -1,4 +1,4 @@
-//! What readers are asked about tenants and API keys.
+//! What readers are asked about tenants, API keys and the root key.
 
 use async_trait::async_trait;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -16,6 +16,7 @@ statements! {
         "SELECT k.id, t.id, k.hash, k.label, k.scopes, k.created_at, k.revoked_at
         FROM api_keys k JOIN tenants t ON t.key = k.tenant ORDER BY k.created_at, k.id";
     TenantOfKey -> (Binary) = "SELECT t.id FROM api_keys k JOIN tenants t ON t.key = k.tenant WHERE k.id = ?";
+    RootKeyRow -> (Binary) = "SELECT root_key FROM installation";
 }
 
 #[async_trait]
@@ -30,5 +31,9 @@ impl SettingsReads for Reader {
 
     async fn tenant_of_key_row(&mut self, id: &[u8]) -> Result<Option<(Vec<u8>,)>, StoreError> {
         self.first::<TenantOfKey, _>(&[id.into()])
+    }
+
+    async fn root_key_row(&mut self) -> Result<Option<(Vec<u8>,)>, StoreError> {
+        self.first::<RootKeyRow, _>(&[])
     }
 }

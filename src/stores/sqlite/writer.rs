@@ -17,6 +17,7 @@ mod saving;
 mod tenants;
 mod upkeep;
 mod user_data;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ statements! {
     AddHistory = "INSERT INTO history (callback, version, at, cause, state, implied, attempt)
         VALUES (?, ?, ?, ?, ?, ?, ?)";
     RaiseEpoch = "UPDATE installation SET epoch = epoch + 1";
+    PutRootKey = "UPDATE installation SET root_key = ? WHERE root_key = ?";
 }
 
 /// Runs batches on its own connection.
@@ -103,7 +105,7 @@ impl Writer {
             Command::Book(book) => self.book(book).map(Outcome::Booked),
             Command::Save(change) => self.save(change).map(Outcome::Saved),
             Command::Park { tenant, id, reason, at } => self.park(*tenant, *id, reason, *at).map(Outcome::Saved),
-            Command::Unpark { tenant, id, at } => self.unpark(*tenant, *id, *at).map(Outcome::Saved),
+            Command::Unpark { tenant, id, at, actor } => self.unpark(*tenant, *id, *at, actor).map(Outcome::Saved),
             Command::Own(own) => self.own(own).map(Outcome::Each),
             Command::Remove(remove) => self.remove(remove).map(Outcome::Each),
             Command::MoveSlots(moves) => self.move_slots(moves).map(Outcome::Each),
@@ -118,6 +120,11 @@ impl Writer {
             Command::Holds(command) => self.holds(command),
             Command::CallIn(command) => self.call_in(command).map(Outcome::CallIn),
             Command::ReplaceUserData(replace) => self.replace_user_data(replace).map(Outcome::Replaced),
+            Command::User(command) => self.user(command).map(Outcome::Count),
+            Command::ReplaceRootKey(replace) => {
+                let binds = [replace.after.as_slice().into(), replace.before.as_slice().into()];
+                execute::<PutRootKey>(&mut self.connection, &binds).map(|rows| Outcome::Count(rows as u64))
+            }
         }
     }
 

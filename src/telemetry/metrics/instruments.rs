@@ -172,6 +172,12 @@ instruments! {
     gws_config_status: gauge "GWS_CONFIG_STATUS" [] Always;
     /// 1 while no URS can be reached; 0 otherwise, also when there is none.
     all_urs_down: gauge "ALL_URS_DOWN" [] Always;
+    /// Calls to GWS that were answered with 5xx or not at all, at addresses of the installation.
+    gws_server_error: count "GWS_SERVER_ERROR" [] FirstEvent;
+    /// Times that GWS gave no token for the service's own client (`AUTHENTICATION-CLIENT-ID`).
+    gws_incorrect_client_credentials: count "GWS_INCORRECT_CLIENT_CREDENTIALS" [] FirstEvent;
+    /// Times that the virtual queues of a contact centre could not be read from the configuration service.
+    rbac_create_vq_proxy_error: count "RBAC_CREATE_VQ_PROXY_ERROR" [] FirstEvent;
     /// Log lines that could not be written.
     logging_failure: count "LOGGING_FAILURE" [] FirstEvent;
     /// Panics caught in an actor or a handler.

@@ -108,6 +108,9 @@ impl Observer for Metrics {
                 to.outward_calls.add(1, &[callee.clone(), KeyValue::new("end", end.name())]);
                 to.outward_call.record(took.as_secs_f64(), &[callee]);
             }
+            Event::GwsFailed => to.gws_server_error.add(1, &[]),
+            Event::GwsClientRefused => to.gws_incorrect_client_credentials.add(1, &[]),
+            Event::VirtualQueuesNotRead => to.rbac_create_vq_proxy_error.add(1, &[]),
             Event::LookupFailed => to.dns_failure.add(1, &[]),
             Event::Promised { tenant, queue, promise } => self.note_promise(&tenant, &queue, promise),
             Event::SignalAnswered { event, took } => {

@@ -1,13 +1,16 @@
 //! Traces for a collector, over HTTP. Only spans of our own packages are sent, so the exporter's own requests
 //! and complaints never become spans again.
 
+use std::thread;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
+use reqwest::Certificate;
+use reqwest::blocking::Client;
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
@@ -18,14 +21,29 @@ use crate::config::Url;
 const EXPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Sends spans in batches from a thread of its own; its queue has a limit (2,048 spans) and drops what is beyond.
-pub(super) fn provider(url: &Url, node: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+/// `authorities` are trusted beside the system's.
+pub(super) fn provider(
+    url: &Url,
+    node: &str,
+    authorities: Vec<Certificate>,
+) -> Result<SdkTracerProvider, ExporterBuildError> {
     let endpoint = format!("{url}/v1/traces");
-    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(EXPORT_DEADLINE).build()?;
+    let http = SpanExporter::builder().with_http().with_http_client(client(authorities)?);
+    let exporter = http.with_endpoint(endpoint).with_timeout(EXPORT_DEADLINE).build()?;
     let about = Resource::builder()
         .with_service_name("ges")
         .with_attribute(KeyValue::new("service.instance.id", node.to_owned()))
         .build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(about).build())
+}
+
+/// A client of the kind that the exporter's thread waits for. It has a runtime of its own, which must not be made where
+/// others wait: so it is made on a thread of its own.
+fn client(authorities: Vec<Certificate>) -> Result<Client, ExporterBuildError> {
+    let make = || Client::builder().timeout(EXPORT_DEADLINE).tls_certs_merge(authorities).build();
+    let failed = |why: String| ExporterBuildError::InternalFailure(format!("the client could not be made: {why}"));
+    let made = thread::spawn(make).join().map_err(|_| failed("it panicked".to_owned()))?;
+    made.map_err(|error| failed(error.to_string()))
 }
 
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, Tracer>

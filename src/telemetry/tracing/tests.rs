@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::*;
+use crate::clients::http::tests::tls_acceptor;
 
 /// Takes lines, so that a test can read them.
 #[derive(Clone, Default)]
@@ -34,7 +35,15 @@ impl io::Write for Broken {
 }
 
 fn settings(level: Level, format: LogFormat) -> TracingSettings {
-    TracingSettings { level, max_len_bytes: 64, format, colour: false, node: "n1".to_owned(), otlp_endpoint: None }
+    TracingSettings {
+        level,
+        max_len_bytes: 64,
+        format,
+        colour: false,
+        node: "n1".to_owned(),
+        otlp_endpoint: None,
+        ca_files: Vec::new(),
+    }
 }
 
 /// What `told` logs, line by line.
@@ -131,6 +140,7 @@ fn libraries_are_held_back_at_every_level() {
             tracing::debug!(target: "actors::session", "own debug");
             tracing::trace!("own trace");
             tracing::warn!(target: "hyper::proto", "library warns");
+            tracing::error!(target: "rustls::msgs::handshake", "a name that a stranger has sent");
             tracing::info!(target: "h2::client", "library informs");
             tracing::debug!(target: "hyper::proto", "library prints a header");
             tracing::trace!(target: "reqwest", "library prints a body");
@@ -159,18 +169,40 @@ fn lines_that_cannot_be_written_are_counted() {
     assert_eq!(failures.load(Ordering::Relaxed), 3);
 }
 
+/// With a collector.
+fn traced(url: &str) -> TracingSettings {
+    let environment = vec![("GES_OTLP_ENDPOINT".into(), url.into())];
+    let loaded = crate::config::Config::load(crate::config::Sources { environment, file: None }).unwrap();
+    TracingSettings { otlp_endpoint: loaded.config.telemetry.otlp_endpoint, ..settings(Level::Info, LogFormat::Json) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_collector_is_verified_by_private_authorities_too() {
+    let (acceptor, listener) = (tls_acceptor(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let hearing = tokio::spawn(async move {
+        let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut line = [0; 16];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut line).await.unwrap();
+        String::from_utf8(line.to_vec()).unwrap()
+    });
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/ca.pem");
+    let settings = TracingSettings { ca_files: vec![ca.into()], ..traced(&url) };
+    let (subscriber, guard) = build(&settings, Sink::default()).unwrap();
+    tracing::subscriber::with_default(subscriber, || tracing::info_span!("request").in_scope(|| {}));
+    tokio::time::timeout(Duration::from_secs(20), guard.shut_down()).await.unwrap();
+    assert_eq!(hearing.await.unwrap(), "POST /v1/traces ");
+    let missing = TracingSettings { ca_files: vec!["none.pem".into()], ..traced(&url) };
+    assert!(matches!(build(&missing, Sink::default()), Err(TracingError::Authorities(_))));
+}
+
 #[test]
 fn a_collector_that_is_not_there_stops_nobody() {
     // Whoever uses TLS in this process needs a provider; a test binary has no `main` that installs it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut settings = settings(Level::Info, LogFormat::Json);
-        let loaded = crate::config::Config::load(crate::config::Sources {
-            environment: vec![("GES_OTLP_ENDPOINT".into(), "http://127.0.0.1:1".into())],
-            file: None,
-        });
-        settings.otlp_endpoint = loaded.unwrap().config.telemetry.otlp_endpoint;
+        let settings = traced("http://127.0.0.1:1");
         let sink = Sink::default();
         let (subscriber, guard) = build(&settings, sink.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
@@ -179,4 +211,23 @@ fn a_collector_that_is_not_there_stops_nobody() {
         tokio::time::timeout(Duration::from_secs(20), guard.shut_down()).await.unwrap();
         assert!(String::from_utf8(sink.0.lock().unwrap().clone()).unwrap().contains("served"));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_level_counts_for_a_while() {
+    let sink = Sink::default();
+    let (subscriber, guard) = build(&settings(Level::Warn, LogFormat::Json), sink.clone()).unwrap();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    tracing::info!("before");
+    guard.level().set(Level::Debug, Duration::from_secs(60), chrono::DateTime::UNIX_EPOCH).unwrap();
+    tracing::debug!("meanwhile");
+    tracing::debug!(target: "hyper::proto", "a library");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    tracing::info!("after");
+    drop(guard);
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let said: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = said.iter().map(|line| line["msg"].as_str().unwrap()).collect();
+    let told = ["the log level is another one for a while", "meanwhile", "the log level is the configured one again"];
+    assert_eq!(said, told);
 }

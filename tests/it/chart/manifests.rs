@@ -223,6 +223,69 @@ fn nodes_are_two_spread_probed_and_drained() {
 }
 
 #[test]
+fn whoever_talks_to_listeners_with_a_certificate_speaks_tls() {
+    let tls = case("tls");
+    let settings = tls.settings();
+    assert_eq!(["GES_TLS_CERT", "GES_TLS_KEY"].map(|name| settings[name].as_str()), ["/tls/tls.crt", "/tls/tls.key"]);
+    let pod = &tls.only("Deployment")["spec"]["template"]["spec"];
+    let node = &pod["containers"][0];
+    let mount = json!({"name": "listener-tls", "mountPath": "/tls", "readOnly": true});
+    assert!(node["volumeMounts"].as_array().unwrap().contains(&mount));
+    let volume = json!({"name": "listener-tls", "secret": {"secretName": "ges-tls"}});
+    assert!(pod["volumes"].as_array().unwrap().contains(&volume));
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        assert_eq!(node[probe]["httpGet"]["scheme"], "HTTPS", "{probe}");
+    }
+    let ports = tls.only("Service")["spec"]["ports"].as_array().unwrap();
+    assert!(ports.len() == 3 && ports.iter().all(|port| port["appProtocol"] == "https"), "{ports:?}");
+    let backend = "nginx.ingress.kubernetes.io/backend-protocol";
+    assert_eq!(tls.only("Ingress")["metadata"]["annotations"], json!({backend: "HTTPS"}));
+    let trust = json!({"serverName": "ges.callback", "ca": {"secret": {"name": "ges-tls", "key": "ca.crt"}}});
+    let endpoint = &tls.only("ServiceMonitor")["spec"]["endpoints"][0];
+    assert_eq!((&endpoint["scheme"], &endpoint["tlsConfig"]), (&json!("https"), &trust));
+    // Tests see the authority and not the key; the migration sees nothing.
+    let items = json!([{"key": "ca.crt", "path": "ca.crt"}]);
+    for test in tls.of_kind("Pod") {
+        let container = &test["spec"]["containers"][0];
+        let variable = |name: &str| {
+            let all = container["env"].as_array().unwrap();
+            all.iter().find(|it| it["name"] == name).unwrap()["value"].clone()
+        };
+        let told = ["BASE", "INTERNAL", "CURL_CA_BUNDLE"].map(variable);
+        assert_eq!(told, ["https://ges.callback:80", "https://ges.callback:8080", "/tls/ca.crt"]);
+        assert_eq!(test["spec"]["volumes"][0]["secret"], json!({"secretName": "ges-tls", "items": items}));
+        assert_eq!(container["volumeMounts"][0]["mountPath"], "/tls");
+    }
+    assert_eq!(tls.of_kind("Pod").len(), 3);
+    assert!(!tls.only("Job").to_string().contains("tls"));
+    assert!(tls.notes.contains("the secret ges-tls, which has to be good for ges.callback"), "{}", tls.notes);
+}
+
+#[test]
+fn a_certificate_of_a_public_authority_needs_no_trust_of_its_own() {
+    let public = case("tls-of-a-public-authority");
+    let annotations = &public.only("Service")["metadata"]["annotations"];
+    assert_eq!(
+        (&annotations["prometheus.io/scheme"], &annotations["prometheus.io/scrape"]),
+        (&json!("https"), &json!("true"))
+    );
+    let own = &public.only("Ingress")["metadata"]["annotations"]["nginx.ingress.kubernetes.io/backend-protocol"];
+    assert_eq!(own, "GRPCS", "what is asked for counts");
+    let test = public.only("Pod");
+    assert_eq!(test["spec"]["containers"][0]["env"][0]["value"], "https://ges.example.com:80");
+    assert!(test["spec"].get("volumes").is_none() && !test.to_string().contains("CURL_CA_BUNDLE"));
+    // Without a certificate nothing of it is there.
+    for name in ["default", "all-on"] {
+        for object in &case(name).objects {
+            let text = object.object.to_string();
+            let told =
+                ["HTTPS", "appProtocol", "listener-tls", "CURL_CA_BUNDLE", "GES_TLS"].map(|it| text.contains(it));
+            assert_eq!(told, [false; 5], "{name}: {}", object.template);
+        }
+    }
+}
+
+#[test]
 fn the_migration_comes_first_and_alone_has_its_owners_credentials() {
     let job = case("all-on").only("Job");
     assert_eq!(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade");

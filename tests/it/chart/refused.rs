@@ -67,12 +67,14 @@ fn mistakes() -> Vec<(&'static str, Value, [&'static str; 2])> {
         ("service", json!({"ges": {"service": {"type": "LoadBalancer"}}}), ["/ges/service/type", "'ClusterIP'"]),
         ("secret in the config map", settings(json!({"GES_MASTER_KEY": "x"})), ["GES_MASTER_KEY", "secret"]),
         ("value of its own", settings(json!({"GES_EXTERNAL_PORT": 1})), ["GES_EXTERNAL_PORT", "value of its own"]),
+        ("certificate", settings(json!({"GES_TLS_CERT": "/x"})), ["GES_TLS_CERT", "value of its own"]),
         ("no setting", settings(json!({"LOG_LEVEL": "INFO"})), ["/ges/configMap/settings", "'LOG_LEVEL' not allowed"]),
         (
             "peer",
             json!({"ges": {"ingress": {"networkPolicies": {"enabled": true, "peers": {"databse": [{}]}}}}}),
             ["databse", "there are clients, engine"],
         ),
+        ("mistyped secret", json!({"ges": {"tls": {"secret": "x"}}}), ["/ges/tls", "'secret' not allowed"]),
         (
             "relative folder",
             json!({"ges": {"secrets": {"configFolders": "secrets"}}}),

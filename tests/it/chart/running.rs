@@ -13,8 +13,10 @@ use super::case;
 use crate::harness::api;
 use crate::harness::postgres::{Server, query, try_query};
 use crate::harness::service::{Folder, Options, Service, run_to_end};
+use crate::harness::tls::Certificates;
 
-const NAMES: [&str; 9] = ["default", "base", "openshift", "gke", "aks", "all-on", "all-off", "guide", "published"];
+const NAMES: [&str; 10] =
+    ["default", "base", "openshift", "gke", "aks", "all-on", "all-off", "guide", "published", "tls"];
 
 fn master_key() -> String {
     STANDARD.encode([7; 32])
@@ -23,7 +25,6 @@ fn master_key() -> String {
 #[test]
 fn every_setting_of_the_config_map_is_known() {
     let known: BTreeSet<&str> = config::settings().iter().map(|setting| setting.name).collect();
-    let known: BTreeSet<&str> = known.into_iter().chain(config::RESERVED.iter().map(|(name, _)| *name)).collect();
     for name in NAMES {
         for setting in case(name).settings().keys() {
             assert!(known.contains(setting.as_str()), "{name}: {setting}");
@@ -39,7 +40,8 @@ fn the_program_takes_the_settings_of_every_case() {
         let mut options = Options::default().with("GES_NODE_NAME", "ges-prod-0").with("GES_MASTER_KEY", master_key());
         for (setting, value) in case(name).settings() {
             // Folders and files that are mounted in the pod only.
-            let there = ["GES_CONFIG_FOLDERS", "GES_CA_FILES"].contains(&setting.as_str());
+            let there =
+                ["GES_CONFIG_FOLDERS", "GES_CA_FILES", "GES_TLS_CERT", "GES_TLS_KEY"].contains(&setting.as_str());
             options = if there { options } else { options.with(&setting, value) };
         }
         let output = run_to_end(&Folder::new(), &options, &["check-config"]);
@@ -87,6 +89,22 @@ fn its_tests_pass_on_a_service_that_works_and_fail_on_one_that_does_not() {
         let (passed, said) = run(template, &service, &[wrong]);
         assert!(!passed, "{template} with {wrong:?}: {said}");
     }
+}
+
+#[test]
+fn its_tests_trust_the_authority_that_they_are_given() {
+    let certificates = Certificates::new();
+    let authority = certificates.authority();
+    let service = Service::start(Options::default().over_tls(certificates.folder(), &authority));
+    let (base, internal) = (format!("https://{}", service.external()), format!("https://{}", service.internal()));
+    let authority = authority.display().to_string();
+    let over_tls = [("BASE", base.as_str()), ("INTERNAL", &internal), ("CURL_CA_BUNDLE", &authority)];
+    for template in ["tests/health-detail.yaml", "tests/create-and-cancel.yaml", "tests/call-in.yaml"] {
+        let (passed, said) = run(template, &service, &over_tls);
+        assert!(passed, "{template}: {said}");
+    }
+    let (passed, said) = run("tests/health-detail.yaml", &service, &over_tls[..2]);
+    assert!(!passed, "a stranger is not believed: {said}");
 }
 
 const ROLES_PAGE: &str = "docs/install-kubernetes.md";

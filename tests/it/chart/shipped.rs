@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use ges::config;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,6 +50,16 @@ fn chart_image_and_program_have_one_version() {
     assert_eq!((&metadata["version"], &metadata["appVersion"]), (&json!(version), &json!(version)));
     let pod = &case("default").only("Deployment")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], format!("ges:{version}"));
+}
+
+#[test]
+fn no_secret_is_taken_into_the_config_map() {
+    let template = fs::read_to_string(Path::new(CHART).join("templates/_settings.tpl")).unwrap();
+    let refused =
+        template.lines().find(|line| line.contains("$secrets := list")).expect("the chart refuses secrets there");
+    for setting in config::settings().iter().filter(|setting| setting.secret) {
+        assert!(refused.contains(&format!("\"{}\"", setting.name)), "{}", setting.name);
+    }
 }
 
 #[test]

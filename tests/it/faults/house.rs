@@ -13,7 +13,8 @@ use domain::ports::SettingsStore as _;
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
 use ges::front_door::hash_key;
-use ges::master_key::{KeyUse, MasterKey};
+use ges::master_key::MasterKey;
+use ges::root_key::{self, KeyUse};
 use ges::stores::postgres::{Address, PostgresOptions, PostgresStore};
 use uuid::Uuid;
 
@@ -73,7 +74,8 @@ fn settle(address: &Address) {
         let store = PostgresStore::open(PostgresOptions::command(address.clone())).await.unwrap();
         let wide = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
         let narrow = QueueSettings { slot_capacity: PLACES, ..wide.clone() };
-        let hashing_key = MasterKey::new(MASTER_KEY).sub_key(KeyUse::KeyHashes);
+        let root = root_key::open(&store, &MasterKey::new(MASTER_KEY).into()).await.unwrap();
+        let hashing_key = root.sub_key(KeyUse::KeyHashes);
         for (name, key) in [("demo", api::KEY), ("second", OTHER_KEY)] {
             let tenant = TenantId::from_name(name);
             let queues = [(api::QUEUE, wide.clone()), (NARROW, narrow.clone())];

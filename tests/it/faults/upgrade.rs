@@ -1,5 +1,5 @@
 //! A rolling upgrade: one node after the other is replaced by the next version, which changes the schema, while clients
-//! go on. Nobody notices.
+//! go on, and then by the version before again. Nobody notices.
 
 use std::time::{Duration, Instant};
 
@@ -21,23 +21,9 @@ const DRAIN_SECONDS: u32 = 3;
 const ANSWERS: u64 = 400;
 const STEPS: &str = "SELECT count(*) FROM __diesel_schema_migrations WHERE version LIKE '2099%'";
 
-#[test]
-fn nodes_are_replaced_by_the_next_version_one_by_one_and_nobody_notices() {
-    let program = testing_build::program();
-    let seed = seed();
-    let mut house = House::start(2, Build::default());
+/// Replaces one node after the other by what the house builds now, under load.
+fn replace_all(house: &mut House, load: &Load) {
     for node in 0..2 {
-        let options = house.options(node).with("GES_DRAIN_SECONDS", DRAIN_SECONDS);
-        house.nodes[node].sigterm();
-        house.nodes[node].respawn_as(options);
-    }
-    house.all_ready();
-    let load = Load::start(4, seed);
-    load.up(house.outside.address());
-    load.wait_for_answers(ANSWERS);
-    house.build = Build::of(program, None);
-    for node in 0..2 {
-        assert_eq!(house.query(STEPS), [node.min(1).to_string()], "the first new node changes the schema");
         house.nodes[node].ask_to_end();
         // As a balancer does: whoever is not ready gets no new connection.
         let inside = house.nodes[node].internal();
@@ -50,9 +36,31 @@ fn nodes_are_replaced_by_the_next_version_one_by_one_and_nobody_notices() {
         let options = house.options(node).with("GES_DRAIN_SECONDS", DRAIN_SECONDS);
         house.nodes[node].respawn_as(options);
         house.all_ready();
+        assert_eq!(house.query(STEPS), ["1"], "the first new node changes the schema, and nobody changes it back");
         load.wait_for_answers(ANSWERS);
     }
-    assert_eq!(house.query(STEPS), ["1"]);
+}
+
+/// There, and back: the step only adds, so the version before can be gone back to.
+#[test]
+fn nodes_are_replaced_by_the_next_version_one_by_one_and_back_and_nobody_notices() {
+    let program = testing_build::program();
+    let seed = seed();
+    let mut house = House::start(2, Build::default());
+    for node in 0..2 {
+        let options = house.options(node).with("GES_DRAIN_SECONDS", DRAIN_SECONDS);
+        house.nodes[node].sigterm();
+        house.nodes[node].respawn_as(options);
+    }
+    house.all_ready();
+    let load = Load::start(4, seed);
+    load.up(house.outside.address());
+    load.wait_for_answers(ANSWERS);
+    assert_eq!(house.query(STEPS), ["0"]);
+    for build in [Build::of(program, None), Build::default()] {
+        house.build = build;
+        replace_all(&mut house, &load);
+    }
     let told = load.stop();
     println!("{} creates confirmed, {} busy, {} lost ({})", told.creations.len(), told.busy, told.lost, told.last_loss);
     if told.busy > 0 {

@@ -9,7 +9,8 @@ use domain::ports::SettingsStore as _;
 use domain::queue::QueueSettings;
 use domain::tenant::TenantDocument;
 use ges::front_door::hash_key;
-use ges::master_key::{KeyUse, MasterKey};
+use ges::master_key::MasterKey;
+use ges::root_key::{self, KeyUse};
 use ges::stores::postgres::{Address, PostgresOptions, PostgresStore};
 
 use super::api;
@@ -37,7 +38,8 @@ pub(crate) fn settle(address: &Address) {
         let settings = QueueSettings { execution_buffer_seconds: 0, ..QueueSettings::unlimited() };
         let document = TenantDocument::with_queues("demo", [(QueueName::new(api::QUEUE).unwrap(), settings)]);
         store.put_tenant(tenant, document).await.unwrap();
-        let hash = hash_key(&MasterKey::new(MASTER_KEY).sub_key(KeyUse::KeyHashes), api::KEY);
+        let root = root_key::open(&store, &MasterKey::new(MASTER_KEY).into()).await.unwrap();
+        let hash = hash_key(&root.sub_key(KeyUse::KeyHashes), api::KEY);
         let scopes = Scope::ALL.to_vec();
         let (id, label, created_at) = (ApiKeyId::generate(), "tests".to_owned(), DateTime::UNIX_EPOCH);
         store.add_key(ApiKey { id, tenant, hash, label, scopes, created_at, revoked_at: None }).await.unwrap();

@@ -109,7 +109,9 @@ fn template(holding: Holding) -> &'static str {
         std::fs::write(place.path().join(NAMED_IN), &name).unwrap();
         let sample = matches!(holding, Holding::SampleTenant).then(sample_tenant);
         with_store(&place.path().join("data"), async |store| {
-            if let Some((document, key)) = sample {
+            if let Some((document, key, root_key)) = sample {
+                // The hash of the key was made of it.
+                assert!(store.replace_root_key(Vec::new(), root_key).await.unwrap());
                 store.put_tenant(key.tenant, document).await.unwrap();
                 store.add_key(key).await.unwrap();
             }
@@ -121,14 +123,15 @@ fn template(holding: Holding) -> &'static str {
     })
 }
 
-/// The sample tenant and its key, as the program itself makes them in the embedded mode.
-fn sample_tenant() -> (TenantDocument, ApiKey) {
+/// The sample tenant, its key, and the root key of that, as the program itself makes them in the embedded mode.
+fn sample_tenant() -> (TenantDocument, ApiKey, Vec<u8>) {
     let options = Options::default().with("GES_MASTER_KEY", STANDARD.encode(MASTER_KEY));
     let mut service = Service::start_in(Folder::embedded(), options);
     service.kill9();
     with_store(&service.folder().data(), async |store| {
         let kept = store.document(TenantId::from_name("demo")).await.unwrap().expect("the sample tenant is made");
         let mut keys = store.keys().await.unwrap();
-        (kept.document, keys.pop().expect("the sample tenant has a key"))
+        let key = keys.pop().expect("the sample tenant has a key");
+        (kept.document, key, store.sealed_root_key().await.unwrap())
     })
 }

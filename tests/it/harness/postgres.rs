@@ -82,6 +82,13 @@ impl Server {
         address("127.0.0.1".to_owned(), self.port, database)
     }
 
+    /// A program that belongs to the server, told where that is.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        let mut tool = Command::new(program(name));
+        tool.args(["--host=127.0.0.1", &format!("--username={USER}"), &format!("--port={}", self.port)]);
+        tool
+    }
+
     /// Where its files are.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -66,6 +66,11 @@ impl Prometheus {
         knows.unwrap_or_else(|| panic!("it did not scrape:\n{}", self.log()));
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::http::Client;
 use super::on_postgres::{self, Holding};
 use super::postgres::Database;
+use super::tls::Encrypted;
 use super::{api, poll};
 
 /// How long the program may take until it is ready. Far above what it needs: the machine may be busy.
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     environment: Vec<(String, String)>,
     /// Another build of the program.
     program: Option<PathBuf>,
+    /// Whose certificate it shows, if it speaks TLS.
+    authority: Option<PathBuf>,
 }
 
 impl Options {
@@ -38,6 +41,13 @@ impl Options {
     pub(crate) fn of_program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_owned());
         self
+    }
+
+    /// Both listeners speak TLS with `tls.crt` and `tls.key` of the folder, which come from the authority in a file.
+    pub(crate) fn over_tls(mut self, folder: &Path, authority: &Path) -> Self {
+        self.authority = Some(authority.to_owned());
+        self.with("GES_TLS_CERT", folder.join("tls.crt").display())
+            .with("GES_TLS_KEY", folder.join("tls.key").display())
     }
 
     /// A contact centre so fast that a callback's whole life takes a moment.
@@ -179,7 +189,13 @@ impl Service {
             self.addresses = self.log().lines().find_map(listening);
         }
         let Some((_, internal)) = self.addresses else { return false };
-        Client::new(internal).get("/ges/v1/health/ready").is_ok_and(|answer| answer.status == 200)
+        const READY: &str = "/ges/v1/health/ready";
+        match &self.options.authority {
+            None => Client::new(internal).get(READY).is_ok_and(|answer| answer.status == 200),
+            Some(authority) => Encrypted::open(internal, authority)
+                .and_then(|mut connection| connection.get(READY))
+                .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")),
+        }
     }
 
     fn wait_until_ready(&mut self) {

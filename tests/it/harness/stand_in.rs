@@ -10,6 +10,7 @@ use super::service::{Folder, Options, command};
 /// A started stand-in for Orchestration.
 pub(crate) struct StandIn {
     folder: Folder,
+    options: Options,
     arguments: Vec<String>,
     starts: u32,
     child: Child,
@@ -27,18 +28,24 @@ impl StandIn {
         let (url, speed, agents) = (redis.url(), speed.to_string(), agents.to_string());
         let arguments = ["simulate-ors", "--redis", &url, "--speed", &speed, "--agents", &agents];
         let arguments: Vec<String> = arguments.iter().chain(more).map(|it| (*it).to_owned()).collect();
-        let child = spawn(&folder, &arguments, 1);
-        Self { folder, arguments, starts: 1, child }
+        let options = Options::default();
+        let child = spawn(&folder, &options, &arguments, 1);
+        Self { folder, options, arguments, starts: 1, child }
     }
 
     /// Starts one that takes sessions over HTTP at a port.
     pub(crate) fn listen(port: u16, speed: u32, agents: u32) -> Self {
+        Self::listen_with(port, speed, agents, Options::default())
+    }
+
+    /// Starts one that takes sessions over HTTP at a port, with settings of the service.
+    pub(crate) fn listen_with(port: u16, speed: u32, agents: u32, options: Options) -> Self {
         let folder = Folder::new();
         let (address, speed, agents) = (format!("127.0.0.1:{port}"), speed.to_string(), agents.to_string());
         let arguments = ["simulate-ors", "--listen", &address, "--speed", &speed, "--agents", &agents];
         let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
-        let child = spawn(&folder, &arguments, 1);
-        Self { folder, arguments, starts: 1, child }
+        let child = spawn(&folder, &options, &arguments, 1);
+        Self { folder, options, arguments, starts: 1, child }
     }
 
     /// Where its journal is.
@@ -55,7 +62,7 @@ impl StandIn {
     /// Starts it again on what it kept.
     pub(crate) fn respawn(&mut self) {
         self.starts += 1;
-        self.child = spawn(&self.folder, &self.arguments, self.starts);
+        self.child = spawn(&self.folder, &self.options, &self.arguments, self.starts);
     }
 
     /// What all runs wrote, to both outputs.
@@ -72,7 +79,7 @@ impl Drop for StandIn {
     }
 }
 
-fn spawn(folder: &Folder, arguments: &[String], run: u32) -> Child {
+fn spawn(folder: &Folder, options: &Options, arguments: &[String], run: u32) -> Child {
     let log = File::create(folder.beside(&format!("stand-in.{run}"))).unwrap();
-    command(folder, &Options::default()).args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    command(folder, options).args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }

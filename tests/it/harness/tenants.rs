@@ -3,10 +3,10 @@
 use chrono::DateTime;
 use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
-use domain::ports::SettingsStore;
 use domain::tenant::TenantDocument;
 use ges::front_door::hash_key;
-use ges::master_key::KeyUse;
+use ges::root_key::{self, KeyUse};
+use ges::stores::Store;
 
 use super::on_postgres::{master_key, with_store};
 use super::service::Folder;
@@ -23,8 +23,9 @@ pub(crate) fn folder(documents: &[TenantDocument]) -> Folder {
     folder
 }
 
-async fn put(store: &dyn SettingsStore, folder: &Folder, documents: &[TenantDocument]) {
-    let hashing_key = master_key(&folder.data()).sub_key(KeyUse::KeyHashes);
+async fn put(store: &dyn Store, folder: &Folder, documents: &[TenantDocument]) {
+    let root = root_key::open(store, &master_key(&folder.data()).into()).await.unwrap();
+    let hashing_key = root.sub_key(KeyUse::KeyHashes);
     for document in documents {
         let name = document.tenant.clone();
         let tenant = TenantId::from_name(&name);

@@ -103,7 +103,7 @@ pub(crate) async fn tells_every_act(start: &Start) {
     let parked = store.keep(immediate(ME, noon())).await;
     store.callbacks.park(tenant(), parked.id, "planted-reason", noon()).await.unwrap();
     store.callbacks.park(tenant(), parked.id, "again", noon()).await.unwrap();
-    store.callbacks.unpark(tenant(), parked.id, noon()).await.unwrap();
+    store.callbacks.unpark(tenant(), parked.id, noon(), "api").await.unwrap();
     let cancelled = change(&store.load(parked.id).await, |callback| {
         callback.state = State::Completed;
         callback.reason = Some(Reason::CANCELLED_BY_ADMIN);

@@ -161,6 +161,6 @@ pub(crate) async fn why_a_callback_is_parked_is_told(start: &Start) {
     own.tenant = stranger();
     store.keep(own).await;
     assert_eq!(told(stranger()).await, None);
-    store.callbacks.unpark(tenant(), callback.id, noon()).await.unwrap();
+    store.callbacks.unpark(tenant(), callback.id, noon(), "api").await.unwrap();
     assert_eq!(told(tenant()).await, None);
 }

@@ -11,8 +11,8 @@ use domain::callback::{Callback, Cause, Idempotency, Options, Saving, Terms};
 use domain::ids::{CallbackId, Incarnation, QueueName, TenantId};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
-    AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, ExplainStore, FlowStore, HoldStore, NodeStore,
-    NoticeStore, PersonalStore, SearchStore, SettingsStore, StoreError, TenantStore,
+    AccountStore, AuditStore, Booked, Booking, CallInStore, CallbackStore, Change, ExplainStore, FlowStore, HoldStore,
+    NodeStore, NoticeStore, PersonalStore, SearchStore, SessionStore, SettingsStore, StoreError, TenantStore,
 };
 use domain::slots::Grid;
 use domain::throttle::BookingLimits;
@@ -41,6 +41,10 @@ pub(crate) struct Fixture {
     pub(crate) tenants: Arc<dyn TenantStore>,
     pub(crate) personal: Arc<dyn PersonalStore>,
     pub(crate) audit: Arc<dyn AuditStore>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    /// All of it.
+    pub(crate) whole: Arc<dyn Store>,
     pub(crate) injector: Box<dyn Injector>,
 }
 
@@ -60,6 +64,9 @@ impl Fixture {
             tenants: store.clone(),
             personal: store.clone(),
             audit: store.clone(),
+            sessions: store.clone(),
+            accounts: store.clone(),
+            whole: store.clone(),
             injector: Box::new(injector),
         }
     }
@@ -327,7 +334,7 @@ pub(crate) fn change(before: &Callback, change: impl FnOnce(&mut Callback)) -> C
 }
 
 pub(crate) fn saving(cause: Cause) -> Saving {
-    Saving { cause, implied: Vec::new(), give_back: None, take: None }
+    Saving { cause, implied: Vec::new(), give_back: None, take: None, actor: None }
 }
 
 impl Fixture {

@@ -68,7 +68,7 @@ pub(crate) async fn need_a_row(start: &Start) {
     let stray = scheduled(noon());
     assert_eq!(store.callbacks.save(change(&stray, |_| ())).await, Err(SaveError::NotFound));
     assert_eq!(store.callbacks.park(tenant(), stray.id, "x", noon()).await, Err(SaveError::NotFound));
-    assert_eq!(store.callbacks.unpark(tenant(), stray.id, noon()).await, Err(SaveError::NotFound));
+    assert_eq!(store.callbacks.unpark(tenant(), stray.id, noon(), "api").await, Err(SaveError::NotFound));
     assert_eq!(store.callbacks.load(tenant(), stray.id).await, Ok(None));
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn cannot_cross_tenants(start: &Start) {
     assert_eq!(store.callbacks.save(theirs).await, Err(SaveError::NotFound));
     assert_eq!(store.callbacks.park(stranger(), callback.id, "x", noon()).await, Err(SaveError::NotFound));
     store.callbacks.park(tenant(), callback.id, "x", noon()).await.unwrap();
-    assert_eq!(store.callbacks.unpark(stranger(), callback.id, noon()).await, Err(SaveError::NotFound));
+    assert_eq!(store.callbacks.unpark(stranger(), callback.id, noon(), "api").await, Err(SaveError::NotFound));
     assert_eq!(store.callbacks.parked(10).await.unwrap().len(), 1);
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn leave_a_history_without_gaps(start: &Start) {
         callback = step.callback;
     }
     store.callbacks.park(tenant(), callback.id, "reason", noon() + minutes(4)).await.unwrap();
-    store.callbacks.unpark(tenant(), callback.id, noon() + minutes(5)).await.unwrap();
+    store.callbacks.unpark(tenant(), callback.id, noon() + minutes(5), "api").await.unwrap();
     let history = store.callbacks.history(tenant(), callback.id, 100).await.unwrap();
     assert_eq!(history.iter().map(|entry| entry.version).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     let causes: Vec<Cause> = history.iter().map(|entry| entry.cause).collect();

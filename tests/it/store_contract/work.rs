@@ -302,10 +302,10 @@ pub(crate) async fn parking_hides_and_unparking_shows(start: &Start) {
     assert_eq!(store.callbacks.take(take(later)).await, Ok(vec![]));
     assert_eq!(store.callbacks.purge(later, later, 10).await, Ok(0));
 
-    store.callbacks.unpark(tenant(), callback.id, later).await.unwrap();
+    store.callbacks.unpark(tenant(), callback.id, later, "api").await.unwrap();
     assert_eq!(store.callbacks.parked(10).await, Ok(vec![]));
     assert_eq!(ids(&store.callbacks.take(take(later)).await.unwrap()), [callback.id]);
-    assert_eq!(store.callbacks.unpark(tenant(), callback.id, later).await, Err(SaveError::NotFound));
+    assert_eq!(store.callbacks.unpark(tenant(), callback.id, later, "api").await, Err(SaveError::NotFound));
 }
 
 pub(crate) async fn a_parked_callback_stays_parked(start: &Start) {

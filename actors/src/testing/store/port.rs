@@ -87,7 +87,7 @@ impl CallbackStore for FakeStore {
             .await?
     }
 
-    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>) -> Result<(), SaveError> {
+    async fn unpark(&self, tenant: TenantId, id: CallbackId, at: DateTime<Utc>, _: &str) -> Result<(), SaveError> {
         self.run(Op::Unpark, Some(id), |tables| tables.set_aside(tenant, id, Cause::Unparked, Some(at), None, at))
             .await?
     }

@@ -83,6 +83,7 @@ impl Batch<'_> {
         whose: TenantId,
         id: CallbackId,
         at: DateTime<Utc>,
+        actor: &str,
     ) -> Sql<Result<(), SaveError>> {
         let uuid = id.as_uuid();
         let row = match self.look(whose, uuid).await? {
@@ -95,7 +96,7 @@ impl Batch<'_> {
         }
         execute::<TakeUp>(self.connection, &[millis(at).into(), bytes.into(), row.tenant.into()]).await?;
         self.add_next_version(uuid, &row, Cause::Unparked, at).await?;
-        self.note_plain((whose, row.tenant), at, Act::CallbackUnparked, BY_OPERATOR, id.to_string()).await?;
+        self.note_plain((whose, row.tenant), at, Act::CallbackUnparked, actor, id.to_string()).await?;
         Ok(Ok(()))
     }
 
@@ -110,6 +111,7 @@ impl Batch<'_> {
     pub(super) async fn note_cancelled(&mut self, change: &Change, key: QueueKey) -> Sql<()> {
         let callback = &change.callback;
         let whose = (callback.tenant, key.tenant);
-        self.note_plain(whose, change.at, Act::CallbackCancelled, BY_OPERATOR, callback.id.to_string()).await
+        let actor = change.saving.actor.as_deref().unwrap_or(BY_OPERATOR);
+        self.note_plain(whose, change.at, Act::CallbackCancelled, actor, callback.id.to_string()).await
     }
 }

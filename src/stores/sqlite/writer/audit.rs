@@ -44,7 +44,7 @@ impl Writer {
         Ok(())
     }
 
-    /// An act that changes nothing else.
+    /// An act that changes nothing else of the tenant.
     pub(super) fn note_alone(&mut self, tenant: TenantId, entry: &NewEntry) -> QueryResult<()> {
         let key = FreshNames::resolve_tenant(&mut self.connection, tenant)?;
         self.note_act(tenant, key, entry.clone())

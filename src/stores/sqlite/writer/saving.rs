@@ -107,7 +107,8 @@ impl Writer {
             && let Some(tenant) = self.names.tenant_unlearned(&mut self.connection, callback.tenant)?
         {
             let whose = (callback.tenant, tenant);
-            self.note_plain(whose, change.at, Act::CallbackCancelled, BY_OPERATOR, callback.id.to_string())?;
+            let actor = change.saving.actor.as_deref().unwrap_or(BY_OPERATOR);
+            self.note_plain(whose, change.at, Act::CallbackCancelled, actor, callback.id.to_string())?;
         }
         if let Some(announcement) = &change.announcement {
             self.announce(callback, &change.saving.implied, announcement, change.at)?;
@@ -216,6 +217,7 @@ impl Writer {
         tenant: TenantId,
         id: CallbackId,
         at: DateTime<Utc>,
+        actor: &str,
     ) -> QueryResult<Result<(), SaveError>> {
         let row = match self.look(tenant, id)? {
             Ok(row) => row,
@@ -232,7 +234,7 @@ impl Writer {
         }
         execute::<TakeUp>(&mut self.connection, &[millis(at).into(), bytes.into(), tenant.into()])?;
         self.add_next_version(bytes, &row, Cause::Unparked, at)?;
-        self.note_plain((whose, tenant), at, Act::CallbackUnparked, BY_OPERATOR, id.to_string())?;
+        self.note_plain((whose, tenant), at, Act::CallbackUnparked, actor, id.to_string())?;
         Ok(Ok(()))
     }
 

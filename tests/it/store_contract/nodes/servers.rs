@@ -76,6 +76,8 @@ async fn nodes_that_start_together_migrate_once() {
     let all = std::fs::read_dir("migrations/postgres").unwrap().count();
     assert_eq!(steps, [0, 0, 0, all]);
     query(&fresh.0, "INSERT INTO __diesel_schema_migrations (version) VALUES ('20991231000000')");
+    assert_eq!(open(&fresh.0, Limits::default()).await.migrated().len(), 0, "what was only added is no hindrance");
+    query(&fresh.0, "UPDATE installation SET needs = '20991231000000'");
     let newer = PostgresStore::open(PostgresOptions::new(fresh.0.clone(), Arc::new(Nobody))).await;
     assert!(matches!(newer, Err(OpenError::Newer { .. })));
 }

@@ -59,11 +59,13 @@ async fn damaged_files_are_refused_untouched() {
 }
 
 #[test]
-fn newer_databases_are_refused_untouched() {
+fn newer_databases_are_refused_untouched_unless_they_leave_room() {
     let folder = TempDir::new().unwrap();
     drop(SqliteStore::open(folder.path(), serve()).unwrap());
     let insert = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
     connect(folder.path()).batch_execute(insert).unwrap();
+    assert_eq!(SqliteStore::open(folder.path(), serve()).map(|store| store.migrated().len()).ok(), Some(0));
+    connect(folder.path()).batch_execute("UPDATE installation SET needs = '29991231000000'").unwrap();
     let file = folder.path().join(DATABASE_FILE);
     let content = fs::read(&file).unwrap();
     let error = error(folder.path());

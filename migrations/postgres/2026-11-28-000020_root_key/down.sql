@@ -1,0 +1,2 @@
+UPDATE installation SET needs = '';
+ALTER TABLE installation DROP COLUMN root_key;

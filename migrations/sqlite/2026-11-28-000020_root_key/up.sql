@@ -1,0 +1,4 @@
+-- The root key, sealed under the master key; empty until somebody needs it. Programs before would make their keys of the
+-- master key itself, and let nobody in: so they are refused.
+ALTER TABLE installation ADD COLUMN root_key BLOB NOT NULL DEFAULT x'';
+UPDATE installation SET needs = '20261128000020';
