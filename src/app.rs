@@ -7,6 +7,7 @@ mod engine;
 mod gws;
 mod health;
 mod keys;
+mod memory;
 mod program;
 mod store;
 mod turns;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use super::memory;
 use crate::bench::{self, BenchOptions};
 use crate::cli::keys::KeyCabinet;
 use crate::cli::users::UserCabinet;
@@ -33,6 +34,7 @@ impl Program for Ges {
         };
         let (external, internal) = (running.external, running.internal);
         ready(Started { external, internal, demo_key: running.demo_key.clone().map(Secret::new) });
+        drop(tokio::task::spawn_blocking(memory::give_back));
         tokio::select! {
             signal = asked => {
                 let signal = heard(signal)?;
