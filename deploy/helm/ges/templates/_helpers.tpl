@@ -69,6 +69,11 @@ annotations:
 {{- include "ges.port" (dict "name" "ges.configMap.env.server.external_port" "value" .Values.ges.configMap.env.server.external_port) -}}
 {{- end -}}
 
+{{/* What a port of the service speaks, for meshes and gateways: the name of the port says http. */}}
+{{- define "ges.appProtocol" -}}
+{{- if .Values.ges.tls.secretName -}}appProtocol: https{{- end -}}
+{{- end -}}
+
 {{/* Ports of URLs in a text, also of `name=url;region;role,…`, separated by commas. */}}
 {{- define "ges.urlPorts" -}}
 {{- $ports := list -}}
@@ -170,7 +175,7 @@ tolerations:
 {{- define "ges.unknown" -}}
 {{- $ges := .Values.ges -}}
 {{- $known := dict
-  "ges" (list $ges (splitList " " "servicename serviceName labels annotations configMap deployment priorityClassName resources migration ingress networkPolicies monitoring prometheus grafana podDisruptionBudget secrets service securityContext tolerations affinity tests hpa image replicas nodeSelector dnsConfig update_strategy topologySpreadConstraints"))
+  "ges" (list $ges (splitList " " "servicename serviceName labels annotations configMap deployment priorityClassName resources migration ingress networkPolicies monitoring prometheus grafana podDisruptionBudget secrets service tls securityContext tolerations affinity tests hpa image replicas nodeSelector dnsConfig update_strategy topologySpreadConstraints"))
   "ges.configMap.env" (list $ges.configMap.env (splitList " " "log server regionAffinity devopsAccessGroups devOpsAccessGroups decrypt_password"))
   "ges.configMap.integrations" (list $ges.configMap.integrations (splitList " " "db redis gws vmcs ors urs"))
   "ges.deployment" (list $ges.deployment (splitList " " "replicas image hpa update_strategy strategy min_ready_seconds minReadySeconds preStopSeconds terminationGracePeriodSeconds serviceAccountName env envFrom dnsPolicy dnsConfig nodeSelector topologySpreadConstraints resources priorityClassName tolerations affinity securityContext"))

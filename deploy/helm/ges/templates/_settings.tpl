@@ -37,6 +37,10 @@
 {{- end -}}
 {{- $all = merge $all (include "ges.databaseSettings" . | fromYaml) -}}
 {{- if include "ges.simulator" . -}}{{- $_ := set $all "GES_DATA_DIR" "/data" -}}{{- end -}}
+{{- if .Values.ges.tls.secretName -}}
+{{- $_ := set $all "GES_TLS_CERT" "/tls/tls.crt" -}}
+{{- $_ := set $all "GES_TLS_KEY" "/tls/tls.key" -}}
+{{- end -}}
 {{- include "ges.checkSettings" .Values.ges.configMap.settings -}}
 {{- $all = mergeOverwrite $all .Values.ges.configMap.settings -}}
 {{- include "ges.filled" $all -}}
@@ -49,8 +53,8 @@
 
 {{/* A config map is read by many; and what has a value of its own is used elsewhere in this chart too. */}}
 {{- define "ges.checkSettings" -}}
-{{- $secrets := list "GES_MASTER_KEY" "GES_DB_USER" "GES_DB_PASSWORD" "GES_INTERNAL_TOKEN" "GES_DEMO_API_KEY" "GES_VOICE_REDIS_ORS_STREAM" "GES_REDIS_CACHEKEY" "GES_AUTHENTICATION_CLIENT_ID" "GES_AUTHENTICATION_CLIENT_PASSWORD" "GES_AUTHENTICATION_CLIENT_SECRET" "GES_DECRYPT_PASSWORD" -}}
-{{- $own := list "GES_NODE_NAME" "GES_DATA_DIR" "GES_CONFIG_FOLDERS" "GES_EXTERNAL_PORT" "GES_INTERNAL_PORT" "GES_DB_HOST" "GES_DB_PORT" "GES_DB_NAME" "GES_DB_SECURE" "GES_VMCS_REDIS_PORT" "GES_ORS_REDIS_LOCATION" "GES_REDIS_PORT" -}}
+{{- $secrets := list "GES_MASTER_KEY" "GES_MASTER_KEY_OLD" "GES_DB_USER" "GES_DB_PASSWORD" "GES_INTERNAL_TOKEN" "GES_DEMO_API_KEY" "GES_VOICE_REDIS_ORS_STREAM" "GES_REDIS_CACHEKEY" "GES_AUTHENTICATION_CLIENT_ID" "GES_AUTHENTICATION_CLIENT_PASSWORD" "GES_AUTHENTICATION_CLIENT_SECRET" "GES_DECRYPT_PASSWORD" "GES_OIDC_CLIENT_SECRET" -}}
+{{- $own := list "GES_NODE_NAME" "GES_DATA_DIR" "GES_CONFIG_FOLDERS" "GES_EXTERNAL_PORT" "GES_INTERNAL_PORT" "GES_DB_HOST" "GES_DB_PORT" "GES_DB_NAME" "GES_DB_SECURE" "GES_VMCS_REDIS_PORT" "GES_ORS_REDIS_LOCATION" "GES_REDIS_PORT" "GES_TLS_CERT" "GES_TLS_KEY" -}}
 {{- range $name := keys . | sortAlpha -}}
 {{- if has $name $secrets -}}{{- fail (printf "ges.configMap.settings.%s: this is a secret; put it into a Secret that is mounted at one of ges.secrets.configFolders" $name) -}}{{- end -}}
 {{- if has $name $own -}}{{- fail (printf "ges.configMap.settings.%s: this chart has a value of its own for it" $name) -}}{{- end -}}

@@ -2,7 +2,10 @@
 {{- define "ges.testPod" -}}
 {{- $root := .root -}}
 {{- $tests := $root.Values.ges.tests -}}
-{{- $service := $root.Values.ges.servicename -}}
+{{- $tls := $root.Values.ges.tls -}}
+{{- $place := printf "http://%s" $root.Values.ges.servicename -}}
+{{- if $tls.secretName -}}{{- $place = printf "https://%s" $tls.serverName -}}{{- end -}}
+{{- $authority := and $tls.secretName $tls.caKey -}}
 apiVersion: v1
 kind: Pod
 metadata:
@@ -32,9 +35,13 @@ spec:
         - {{ $root.Files.Get (printf "tests/%s.sh" .name) | toJson }}
       env:
         - name: BASE
-          value: {{ printf "http://%s:%d" $service (int $root.Values.ges.service.port_external) | quote }}
+          value: {{ printf "%s:%d" $place (int $root.Values.ges.service.port_external) | quote }}
         - name: INTERNAL
-          value: {{ printf "http://%s:%d" $service (int $root.Values.ges.service.port_internal) | quote }}
+          value: {{ printf "%s:%d" $place (int $root.Values.ges.service.port_internal) | quote }}
+        {{- if $authority }}
+        - name: CURL_CA_BUNDLE
+          value: /tls/ca.crt
+        {{- end }}
         {{- if .key }}
         - name: SERVICE
           value: {{ $tests.serviceName | quote }}
@@ -57,4 +64,18 @@ spec:
           memory: 16Mi
       securityContext:
         {{- include "ges.containerSecurity" $root | nindent 8 }}
+      {{- if $authority }}
+      volumeMounts:
+        - name: authority
+          mountPath: /tls
+          readOnly: true
+  volumes:
+    - name: authority
+      secret:
+        secretName: {{ $tls.secretName | quote }}
+        # The key of the listeners is not for tests.
+        items:
+          - key: {{ $tls.caKey | quote }}
+            path: ca.crt
+      {{- end }}
 {{- end -}}
