@@ -257,25 +257,29 @@ pub(crate) fn door() -> (Door, Arc<Fake>) {
     door_of(TenantDocument::with_queues("demo", []))
 }
 
+/// A key of a tenant, which is known by `text`.
+pub(crate) fn api_key(tenant: &str, text: &str, scopes: &[Scope]) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::generate(),
+        tenant: TenantId::from_name(tenant),
+        hash: hash_key(&SUB_KEY, text),
+        label: format!("key of {tenant}"),
+        scopes: scopes.to_vec(),
+        created_at: DateTime::UNIX_EPOCH,
+        revoked_at: None,
+    }
+}
+
 /// As [`door`], for a tenant of these settings.
 fn door_of(document: TenantDocument) -> (Door, Arc<Fake>) {
     let fake = Arc::new(Fake::new());
     let keys = Arc::new(KeyRing::new(SUB_KEY));
     let tenant = document.resolve(TenantId::from_name("demo")).unwrap();
     let neighbour = TenantDocument::with_queues("neighbour", []).resolve(TenantId::from_name("neighbour")).unwrap();
-    let key = |tenant: TenantId, text: &str, scopes: &[Scope]| ApiKey {
-        id: ApiKeyId::generate(),
-        tenant,
-        hash: hash_key(&SUB_KEY, text),
-        label: text.into(),
-        scopes: scopes.to_vec(),
-        created_at: DateTime::UNIX_EPOCH,
-        revoked_at: None,
-    };
     let ring = vec![
-        key(tenant.id, KEY, &Scope::ALL),
-        key(tenant.id, READ_ONLY_KEY, &[Scope::CallbacksRead]),
-        key(neighbour.id, NEIGHBOURS_KEY, &Scope::ALL),
+        api_key("demo", KEY, &Scope::ALL),
+        api_key("demo", READ_ONLY_KEY, &[Scope::CallbacksRead]),
+        api_key("neighbour", NEIGHBOURS_KEY, &Scope::ALL),
     ];
     keys.replace(&[tenant, neighbour], ring);
     let door = Door {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::erasure::Receipt;
 use domain::ids::{ApiKeyId, CallbackId, ErasureId, TenantId};
-use domain::keys::ApiKey;
+use domain::keys::{ApiKey, Scope};
 use domain::numbers::PhoneNumber;
 use domain::ports::{
     Application, Applied, ApplyError, AuditPage, AuditStore, Clock, Credential, EraseError, Erasing, HeldRecords, Kept,
@@ -16,10 +16,10 @@ use domain::ports::{
 use domain::tenant::{Tenant, TenantDocument};
 use tempfile::TempDir;
 
-use super::{Fake, House, KEY, at, door, settings};
+use super::{Fake, House, KEY, api_key, at, door, settings};
 use crate::blinds::KeyedBlinds;
 use crate::front_door::router::Side;
-use crate::front_door::{DoorLimits, DoorSettings, hash_key};
+use crate::front_door::{DoorLimits, DoorSettings};
 use crate::privacy::{DeskEnder, Privacy};
 use crate::provisioning::{Provisioning, Sealer};
 use crate::root_key::RootKey;
@@ -183,16 +183,8 @@ impl Office {
         }
         let (mut door, fake) = door();
         let tenants = store.tenants().await.unwrap();
-        let key = |tenant: &str, text: &str| ApiKey {
-            id: ApiKeyId::generate(),
-            tenant: TenantId::from_name(tenant),
-            hash: hash_key(&super::SUB_KEY, text),
-            label: format!("key of {tenant}"),
-            scopes: domain::keys::Scope::ALL.to_vec(),
-            created_at: DateTime::UNIX_EPOCH,
-            revoked_at: None,
-        };
-        door.keys.replace(&tenants, vec![key("demo", KEY), key("other", "other-key")]);
+        let keys = [("demo", KEY), ("other", "other-key")];
+        door.keys.replace(&tenants, keys.map(|(tenant, text)| api_key(tenant, text, &Scope::ALL)).to_vec());
         door.provisioning = over(store.clone(), fake.clone());
         door.privacy = privacy_over(store.clone(), fake.clone());
         Self { house: House::behind(Side::Internal, settings, (door, fake)), store, _folder: folder }

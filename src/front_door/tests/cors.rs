@@ -1,16 +1,15 @@
 //! Web pages of other origins.
 
 use axum::body::Body;
-use chrono::DateTime;
-use domain::ids::{ApiKeyId, TenantId};
-use domain::keys::{ApiKey, Scope};
+use domain::ids::TenantId;
+use domain::keys::Scope;
 use domain::ports::KeyRing as _;
 use domain::tenant::TenantDocument;
 use http::{Method, Request};
 
+use crate::front_door::DoorLimits;
 use crate::front_door::router::Side;
-use crate::front_door::testing::{Answer, CREATE, House, SUB_KEY, door, settings};
-use crate::front_door::{DoorLimits, hash_key};
+use crate::front_door::testing::{Answer, CREATE, House, api_key, door, settings};
 
 const SHOP: &str = "https://shop.example";
 const BODY: &str = r#"{"serviceName":"support","phoneNumber":"+14165550101"}"#;
@@ -23,16 +22,8 @@ fn house(side: Side, tenants: &[(&str, &[&str])]) -> House {
         let document = TenantDocument { cors_origins, ..TenantDocument::with_queues(name, []) };
         document.resolve(TenantId::from_name(name)).unwrap()
     };
-    let key = |(name, _): &(&str, &[&str])| ApiKey {
-        id: ApiKeyId::generate(),
-        tenant: TenantId::from_name(name),
-        hash: hash_key(&SUB_KEY, name),
-        label: String::new(),
-        scopes: Scope::ALL.to_vec(),
-        created_at: DateTime::UNIX_EPOCH,
-        revoked_at: None,
-    };
-    let (known, keys): (Vec<_>, Vec<_>) = tenants.iter().map(|tenant| (of(tenant), key(tenant))).unzip();
+    let (known, keys): (Vec<_>, Vec<_>) =
+        tenants.iter().map(|tenant| (of(tenant), api_key(tenant.0, tenant.0, &Scope::ALL))).unzip();
     door.keys.replace(&known, keys);
     House::behind(side, settings(DoorLimits::default()), (door, fake))
 }

@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use chrono::DateTime;
 use domain::cors;
-use domain::ids::{ApiKeyId, ContactCenterId, TenantId};
-use domain::keys::{ApiKey, Scope};
+use domain::ids::{ContactCenterId, TenantId};
+use domain::keys::Scope;
 use domain::ports::{ContactCenters, KeyRing as _, Standing};
 use domain::tenant::TenantDocument;
 use http::Request;
 
 use crate::front_door::router::Side;
-use crate::front_door::testing::{House, SUB_KEY, door, settings};
-use crate::front_door::{DoorLimits, KeyRing, hash_key};
+use crate::front_door::testing::{House, SUB_KEY, api_key, door, settings};
+use crate::front_door::{DoorLimits, KeyRing};
 
 const CENTER: &str = "9350e2fc-a1dd-4c65-8d40-1f75a2e080dd";
 const SHOP: &str = "https://shop.example";
@@ -56,16 +55,8 @@ fn house() -> (House, Arc<Centers>) {
         tenant("listing", Some(CENTER), &["https://b.example"]),
         tenant("own", None, &[]),
     ];
-    let key = |name: &str| ApiKey {
-        id: ApiKeyId::generate(),
-        tenant: TenantId::from_name(name),
-        hash: hash_key(&SUB_KEY, name),
-        label: String::new(),
-        scopes: Scope::ALL.to_vec(),
-        created_at: DateTime::UNIX_EPOCH,
-        revoked_at: None,
-    };
-    ring.replace(&tenants, tenants.iter().map(|tenant| key(&tenant.name)).collect());
+    let keys = tenants.iter().map(|tenant| api_key(&tenant.name, &tenant.name, &Scope::ALL));
+    ring.replace(&tenants, keys.collect());
     door.keys = Arc::new(ring);
     (House::behind(Side::External, settings(DoorLimits::default()), (door, fake)), centers)
 }
