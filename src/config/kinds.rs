@@ -26,6 +26,14 @@ pub(super) trait Kind {
     fn allowed(&self) -> String;
 }
 
+/// Values of one kind that are separated by commas; what stands empty between two is passed over. None if a value is
+/// not allowed, or if there are more than `max`.
+pub(super) fn listed<K: Kind>(text: &str, kind: &K, max: usize) -> Option<Vec<K::Value>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let values: Option<Vec<_>> = parts.map(|part| kind.read(part)).collect();
+    values.filter(|values| values.len() <= max)
+}
+
 /// A whole number in a range, written in decimal digits.
 pub(super) struct Whole<T> {
     min: u64,
@@ -173,9 +181,7 @@ impl Kind for Paths {
     type Value = Vec<PathBuf>;
 
     fn read(&self, text: &str) -> Option<Vec<PathBuf>> {
-        let paths: Option<Vec<_>> =
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Folder.read(part)).collect();
-        paths.filter(|paths| paths.len() <= Self::MAX)
+        listed(text, &Folder, Self::MAX)
     }
 
     fn allowed(&self) -> String {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 pub use domain::secret::Secret;
 
-use super::kinds::Kind;
+use super::kinds::{Kind, listed};
 
 /// A secret of 32 bytes. `Debug` shows only that there is one.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,9 +59,7 @@ impl Kind for Base64Keys {
     const SECRET: bool = true;
 
     fn read(&self, text: &str) -> Option<Vec<Key32>> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let keys: Option<Vec<_>> = parts.map(|part| Base64Key.read(part)).collect();
-        keys.filter(|keys| keys.len() <= Self::MAX)
+        listed(text, &Base64Key, Self::MAX)
     }
 
     fn allowed(&self) -> String {

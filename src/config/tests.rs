@@ -101,6 +101,20 @@ fn secrets_never_print() {
     assert_eq!(config.data.demo_api_key.unwrap().reveal(), "planted-demo-api-key");
 }
 
+#[test]
+fn lists_are_read_up_to_their_limit_and_refused_whole() {
+    let files = |text: &str| load(&[("GES_CA_FILES", text)]).map(|loaded| loaded.config.outward.ca_files);
+    assert_eq!(files(" /a, /b,,/c ,").unwrap(), ["/a", "/b", "/c"].map(PathBuf::from));
+    assert_eq!(files(&["/a"; 16].join(",")).unwrap().len(), 16);
+    assert!(files(&["/a"; 17].join(",")).is_err());
+    let keys =
+        |text: &str| load(&[("GES_MASTER_KEY_OLD", text)]).map(|loaded| loaded.config.keys.old_master_keys.len());
+    let key = "cGxhbnRlZC1wbGFudGVkLXBsYW50ZWQtcGxhbnRlZCE=";
+    assert_eq!(keys(&[key; 8].join(" , ")).unwrap(), 8);
+    assert!(keys(&[key; 9].join(",")).is_err());
+    assert!(keys(&format!("{key},short")).is_err());
+}
+
 fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
