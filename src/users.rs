@@ -19,6 +19,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Duration;
 use domain::access::{
     Account, Guesses, Membership, Patience, PlatformGroups, Session, SessionLimits, Sitting, TokenHash, UserName,
@@ -219,7 +221,7 @@ impl Users {
         let address = provider.begin(&trip).await?;
         let text = serde_json::to_vec(&trip).map_err(|_| LogInError::Failed)?;
         let sealed = self.seal.seal(b"trip", &text).map_err(|_| LogInError::Failed)?;
-        Ok((address, Secret::new(hex(&sealed))))
+        Ok((address, Secret::new(URL_SAFE_NO_PAD.encode(sealed))))
     }
 
     /// Takes a user in who has come back: the session, and where to go. `from` is the address that asks, as far as it is
@@ -249,7 +251,7 @@ impl Users {
         tenant: Tenants<'_>,
     ) -> Result<(Opened, String), LogInError> {
         let provider = self.provider.as_ref().ok_or(LogInError::Elsewhere)?;
-        let sealed = unhex(carried).ok_or(LogInError::Wrong)?;
+        let sealed = URL_SAFE_NO_PAD.decode(carried).map_err(|_| LogInError::Wrong)?;
         let text = self.seal.open(b"trip", &sealed).ok_or(LogInError::Wrong)?;
         let trip: Trip = serde_json::from_slice(&text).map_err(|_| LogInError::Wrong)?;
         let in_time = self.stores.clock.now().timestamp_millis() < trip.expires_at;
@@ -363,19 +365,6 @@ impl Users {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind it is whole after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        use fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 impl fmt::Debug for Users {

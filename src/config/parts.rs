@@ -269,10 +269,11 @@ part! {
         /// Requests between head and answer, per listener; over it they get 503 before any work is done. Too
         /// small refuses what could be served, too large lets answers come late instead of not at all.
         requests_in_flight: usize = value("GES_MAX_REQUESTS_IN_FLIGHT", whole::<usize>(1, 100_000), "2048");
-        /// Longest request body in bytes; longer ones get 413. User data of large installations reaches 100 kB.
+        /// Longest request body in bytes; longer ones get 413. User data of large installations reaches 100 kB; more than
+        /// 1 MiB of it is refused whatever this says.
         body_bytes: usize = value("GES_MAX_BODY_BYTES", whole::<usize>(1_024, 16_777_216), "1048576");
-        /// Seconds from the end of a request's head to its answer, body included; then 408 or 503. Below 10 it
-        /// may end before the service's own deadlines and hide an outcome.
+        /// Seconds from the end of a request's head to its answer, body included; then 408, or 500 if its body was read:
+        /// its outcome is not known then. Below 10 it may end before the service's own deadlines and hide an outcome.
         request_timeout: Duration = value("GES_REQUEST_TIMEOUT_SECONDS", Seconds(1, 300), "30");
         /// Seconds for which the service goes on serving after SIGTERM while it says that it is not ready, so
         /// that balancers look elsewhere. SIGINT (Ctrl-C) does not wait. Too small costs callers refused

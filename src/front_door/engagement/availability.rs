@@ -38,7 +38,7 @@ use crate::front_door::wire::query::Query;
         ("startMS" = Option<f64>, Query, description = "Window start, milliseconds since the Unix epoch. Excludes \
             `start`. Older name: `start-ms`.", minimum = 0, maximum = 253_402_300_799_999_f64, multiple_of = 1.0),
         ("numberOfDays" = Option<f64>, Query, description = "Window length in days of 24 hours counted from the window \
-            start. Excludes `end` and `endMS`. Older name: `number-of-days`.", minimum = 0, maximum = 36_500),
+            start. Excludes `end` and `endMS`. Older name: `number-of-days`.", minimum = 0),
         ("end" = Option<String>, Query, description = "Window end, same text forms as `start`. Excludes `endMS` \
             and `numberOfDays`.", pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$", example = "2030-03-05T15:30:00.000Z"),
         ("endMS" = Option<f64>, Query, description = "Window end, milliseconds since the Unix epoch. Excludes `end` \
@@ -46,7 +46,7 @@ use crate::front_door::wire::query::Query;
         ("timezone" = Option<String>, Query, description = "IANA zone of `start` and `end` when those carry no offset \
             of their own, and of `localTime`. UTC when absent.", example = "America/Toronto"),
         ("maxTimeSlots" = Option<f64>, Query, description = "Upper bound on the number of slots with capacity above \
-            zero; slots reported as busy do not count. Older name: `max-time-slots`.", minimum = 1, maximum = 1_000_000, multiple_of = 1.0),
+            zero; slots reported as busy do not count. Older name: `max-time-slots`.", minimum = 1, multiple_of = 1.0),
         ("reportBusy" = Option<bool>, Query, description = "Also list open slots whose capacity is used up. Older name: \
             `report-busy`."),
     ),

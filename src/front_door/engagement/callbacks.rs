@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::schemas::{
     CallbackData, CallbackIdRequest, CallbackRef, CallbackRefusals, CancelCallbackResponse, CreateCallback429Response,
-    CreateCallbackRequest, CreateCallbackResponse, GetCallbackResponse, IdempotencyRefusals, Refusals, Throttling,
-    example_status,
+    CreateCallbackRequest, CreateCallbackResponse, ErrorResponse, GetCallbackResponse, IdempotencyRefusals, Refusals,
+    Throttling, example_status,
 };
 use super::{Entered, enter, enter_anew};
 use crate::front_door::error::Problem;
@@ -76,6 +76,7 @@ pub(crate) const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
                 "status": example_status(),
                 "data": {"id": "0d2c7d5a-6d55-4b0c-8a5e-1f7c2a9b3e10"}
             })),
+        (status = 404, description = "What this `Idempotency-Key` had made has been erased.", body = ErrorResponse),
         IdempotencyRefusals,
         (status = 429, description = "The slot has no place left (then `data.slots` proposes others), or the caller is \
                                       being throttled (then `data` is absent).",

@@ -98,11 +98,19 @@ impl From<CallInListError> for Problem {
 impl From<UserDataError> for Problem {
     fn from(error: UserDataError) -> Self {
         match error {
-            UserDataError::Attach(AttachError::TooLong) => {
+            UserDataError::Attach(error) => error.into(),
+            UserDataError::Unserved(unserved) => unserved.into(),
+        }
+    }
+}
+
+impl From<AttachError> for Problem {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::TooLong => {
                 Self::new(Kind::TooLong, format!("The user data must have at most {MAX_BYTES} bytes in all."))
             }
-            UserDataError::Attach(AttachError::Malformed) => Self::new(Kind::Failed, "What is stored cannot be read."),
-            UserDataError::Unserved(unserved) => unserved.into(),
+            AttachError::Malformed => Self::new(Kind::Failed, "What is stored cannot be read."),
         }
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
+use domain::access::Permission;
 use domain::call_in::{CallIn, Criteria, Criterion, State as CallInState};
 use domain::ids::{CallInId, CallbackId};
+use domain::numbers::PhoneNumber;
 use domain::ports::{CallInPage, Matched};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -61,7 +63,7 @@ pub(crate) struct CallInRecord {
     group_name: String,
     /// Number to dial.
     to_phone_number: String,
-    /// Number that the customer said to call from.
+    /// Number that the customer said to call from. Users without `callbacks.export` see its last two digits only.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     from_phone_number: Option<String>,
@@ -180,17 +182,29 @@ enum CancelRefusals {
     Conflict(ErrorResponse),
 }
 
+/// How callers' numbers are told.
+#[derive(Clone, Copy)]
+enum Numbers {
+    Whole,
+    /// With all but the last two digits hidden.
+    Masked,
+}
+
 fn names(criteria: Criteria) -> Vec<&'static str> {
     criteria.each().map(Criterion::name).collect()
 }
 
-fn record(call_in: CallIn) -> CallInRecord {
+fn record(call_in: CallIn, numbers: Numbers) -> CallInRecord {
+    let shown = |number: PhoneNumber| match numbers {
+        Numbers::Whole => number.e164(),
+        Numbers::Masked => number.to_string(),
+    };
     CallInRecord {
         id: call_in.id,
         state: call_in.state.name(),
         group_name: call_in.group.into(),
         to_phone_number: call_in.number.e164(),
-        from_phone_number: call_in.caller.map(|caller| caller.e164()),
+        from_phone_number: call_in.caller.map(shown),
         callback_service_id: call_in.callback,
         created_at: Stamp(call_in.created_at),
         expires_at: Stamp(call_in.expires_at),
@@ -257,7 +271,7 @@ pub(crate) async fn match_call(State(shared): State<Arc<Shared>>, request: Reque
             matched: true,
             criteria: names(won.call_in.criteria),
             user_data: raw(won.user_data)?,
-            call_in: Some(record(won.call_in)),
+            call_in: Some(record(won.call_in, Numbers::Whole)),
         },
         Matched::Nobody(fitting) => {
             MatchData { matched: false, criteria: names(fitting), call_in: None, user_data: None }
@@ -293,11 +307,13 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Asked { context, tenant, .. } = Asked::enter(&shared, request)?;
+    let Asked { context, tenant, who, .. } = Asked::enter(&shared, request)?;
     let (ani, query) = call_in_query(Query::new(query.as_deref()))?;
     let page = shared.door.call_ins.call_ins(tenant, ani, query).await?;
     let CallInPage { call_ins, next, total, total_is_complete } = page;
-    let requests = call_ins.into_iter().map(record).collect();
+    let whole = who.needs(&shared, Permission::CallbacksExport).is_ok();
+    let numbers = if whole { Numbers::Whole } else { Numbers::Masked };
+    let requests = call_ins.into_iter().map(|call_in| record(call_in, numbers)).collect();
     Ok(reply::success(context.corr_id(), CallInList { requests, total, total_is_complete, next_cursor: next }))
 }
 

@@ -8,6 +8,7 @@ use axum::body::Body;
 use domain::access::routes::{About, Admits, RULES};
 use domain::access::{Account, Membership, Permission};
 use domain::ids::{QueueName, TenantId};
+use domain::ports::CallInPage;
 use domain::queue::QueueSettings;
 use domain::secret::Secret;
 use domain::tenant::TenantDocument;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::front_door::guard::ROUTES;
 use crate::front_door::peers::Peer;
 use crate::front_door::router::Side;
+use crate::front_door::testing::call_in::call_in;
 use crate::front_door::testing::{Answer, House, ID, door, settings};
 use crate::front_door::{DoorLimits, DoorSettings, openapi};
 use crate::users::passwords;
@@ -251,6 +253,7 @@ async fn roles_allow_what_the_table_says() {
     }
     let cancel = format!("/ges/v1/callbacks/{ID}/cancel");
     let whole = json!({"showNumbers": true});
+    *house.fake.call_in.list.lock().unwrap() = Ok(CallInPage { call_ins: vec![call_in()], ..CallInPage::default() });
     for (role, search, cancels, numbers, nodes) in [
         ("administrator", true, true, true, false),
         ("supervisor", true, true, true, false),
@@ -265,6 +268,14 @@ async fn roles_allow_what_the_table_says() {
         assert_eq!(user.ask("POST", &cancel, &Value::Null).await.status, status(cancels), "{role}");
         assert_eq!(user.ask("POST", "/ges/v1/callbacks/search", &whole).await.status, status(numbers), "{role}");
         assert_eq!(user.get("/ges/v1/routing/nodes").await.status, status(nodes), "{role}");
+        // Whoever sees requests to call in and no whole numbers sees their last two digits.
+        let listed = user.get("/ges/v1/call-in/requests").await.json();
+        let expected = match role {
+            "nothing" => Value::Null,
+            _ if numbers => json!("+14165550101"),
+            _ => json!("…01"),
+        };
+        assert_eq!(listed["data"]["requests"][0]["fromPhoneNumber"], expected, "{role}: {listed}");
         assert_eq!(user.get("/ges/v1/schemas/tenant").await.status, 200, "{role}");
         assert_eq!(user.get("/ges/v1/health").await.refusal(), (404, 404), "{role}");
     }

@@ -17,9 +17,10 @@ const ZONE: &[&str] = &["timezone"];
 const MAX_SLOTS: &[&str] = &["maxTimeSlots", "max-time-slots"];
 const REPORT_BUSY: &[&str] = &["reportBusy", "report-busy"];
 
-/// Most days, slots: far more than can be booked.
+/// Most days, slots: far more than can be booked. More are taken for as many: some clients say "all" by the largest number
+/// that they have.
 const MAX_DAYS: f64 = 36_500.0;
-const MAX_MAX_SLOTS: i64 = 1_000_000;
+const MAX_MAX_SLOTS: u32 = 1_000_000;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// What is asked, and the zone in which the client wants to read local times.
@@ -49,12 +50,12 @@ pub(crate) fn asked(service: &str, query: Query<'_>) -> Result<Asked, Problem> {
     {
         return Err(Problem::bad(end_name, "must not be before the start"));
     }
-    let end = match (end, query.number(DAYS, 0.0, MAX_DAYS)?) {
+    let end = match (end, query.number_up_to(DAYS, 0.0, MAX_DAYS)?) {
         (Some(end), _) => End::At(end),
         (None, Some(days)) => End::After(TimeDelta::milliseconds((days * DAY_MS) as i64)),
         (None, None) => End::AtStart,
     };
-    let max_free = query.whole(MAX_SLOTS, 1, MAX_MAX_SLOTS)?.and_then(|slots| usize::try_from(slots).ok());
+    let max_free = query.whole_up_to(MAX_SLOTS, 1, MAX_MAX_SLOTS)?.and_then(|slots| usize::try_from(slots).ok());
     let busy = if query.flag(REPORT_BUSY)?.unwrap_or(false) { Busy::Shown } else { Busy::Hidden };
     Ok(Asked {
         question: Question { service_name: service.to_owned(), start, end, show: Show { max_free, busy } },

@@ -8,6 +8,7 @@ use domain::callback::{Idempotency, NewCallback, OfferType, Options, PushTarget}
 use domain::captcha::CaptchaToken;
 use domain::push::Receiver;
 use domain::secret::Secret;
+use domain::user_data::{AttachError, MAX_BYTES};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::moves::hold_of;
@@ -249,6 +250,8 @@ fn said(member: Loose<'_>, field: &str, max: usize, usual: &str) -> Result<Optio
 pub(super) fn user_data(data: UserData) -> Result<Option<String>, Problem> {
     match data {
         UserData::Absent => Ok(None),
+        // As it is kept: numbers may be longer than they came.
+        UserData::Object(text) if text.len() > MAX_BYTES => Err(AttachError::TooLong.into()),
         UserData::Object(text) => Ok(Some(text).filter(|text| text != "{}")),
         UserData::NotAnObject => Err(Problem::bad("userData", "must be a JSON object, or the JSON text of one")),
         UserData::HasNul => Err(Problem::bad("userData", "must not contain the character U+0000")),

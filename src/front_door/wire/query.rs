@@ -54,14 +54,26 @@ impl<'a> Query<'a> {
         text.ok_or_else(|| Problem::bad(first(names), "is required"))
     }
 
-    /// A number between `min` and `max`, also written as `1.53E+12`.
-    pub(crate) fn number(self, names: &[&str], min: f64, max: f64) -> Result<Option<f64>, Problem> {
-        self.scalar(names).number(first(names), min, max)
-    }
-
     /// A whole number between `min` and `max`, also written as `7.0` or `7e0`.
     pub(crate) fn whole(self, names: &[&str], min: i64, max: i64) -> Result<Option<i64>, Problem> {
         self.scalar(names).whole(first(names), min, max)
+    }
+
+    /// A number of at least `min`, also written as `1.53E+12`; more than `max` counts as `max`.
+    pub(crate) fn number_up_to(self, names: &[&str], min: f64, max: f64) -> Result<Option<f64>, Problem> {
+        self.capped(names, max).number(first(names), min, max)
+    }
+
+    /// As [`Self::whole`], but more than `max` counts as `max`.
+    pub(crate) fn whole_up_to(self, names: &[&str], min: i64, max: u32) -> Result<Option<i64>, Problem> {
+        self.capped(names, max.into()).whole(first(names), min, max.into())
+    }
+
+    fn capped(self, names: &[&str], max: f64) -> Loose<'a> {
+        match self.scalar(names) {
+            Loose::Number(number) => Loose::Number(number.min(max)),
+            other => other,
+        }
     }
 
     /// How many entries of a list are asked for: 1 to `max`, `usual` if nothing is said.
@@ -173,7 +185,7 @@ mod tests {
         for text in ["x", "inf", "NaN", "0x10", "1e999", "1_000", "1,5", "%20"] {
             assert_eq!(told(read(text)), "startMS must be a whole number.", "{text}");
         }
-        let half = Query::new(Some("numberOfDays=0.5")).number(DAYS, 0.0, 14.0).unwrap();
+        let half = Query::new(Some("numberOfDays=0.5")).number_up_to(DAYS, 0.0, 14.0).unwrap();
         assert_eq!(half, Some(0.5));
     }
 
@@ -224,7 +236,7 @@ mod tests {
             let query = Query::new(Some(&raw));
             let names: &[&str] = &["a", "b"];
             let _ = (query.text(names, 9), query.flag(names), query.zone(names), query.epoch_ms(names));
-            let _ = (query.instant(names, Tz::UTC), query.number(names, 0.0, 9.0), query.required_text(names, 9));
+            let _ = (query.instant(names, Tz::UTC), query.number_up_to(names, 0.0, 9.0), query.required_text(names, 9));
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use unicode_ident::{is_xid_continue, is_xid_start};
 
 use super::{Loose, skip};
 
@@ -249,12 +250,13 @@ const RESERVED: [&str; 36] = [
     "with",
 ];
 
-/// Whether a name is a valid JavaScript identifier: a letter, `$` or `_`, then also digits; no reserved word.
+/// Whether a name is a valid JavaScript identifier: a letter, `$` or `_`, then also digits, marks of letters and joiners
+/// (ECMA-262, 12.7); no reserved word. Letters and marks are Unicode's (UAX #31).
 fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();
-    let starts = characters.next().is_some_and(|first| first.is_alphabetic() || matches!(first, '$' | '_'));
+    let starts = characters.next().is_some_and(|first| is_xid_start(first) || matches!(first, '$' | '_'));
     starts
-        && characters.all(|next| next.is_alphanumeric() || matches!(next, '$' | '_' | '\u{200c}' | '\u{200d}'))
+        && characters.all(|next| is_xid_continue(next) || matches!(next, '$' | '\u{200c}' | '\u{200d}'))
         && !RESERVED.contains(&name)
 }
 
@@ -287,6 +289,10 @@ mod tests {
     fn names_that_are_no_identifiers_are_dropped() {
         let json = r#"{"a-b":1,"1a":2,"":3,"a b":4,"class":5,"$x":6,"_y":7,"a1":8,"a.b":{"c":9}}"#;
         assert_eq!(read(json), UserData::Object(r#"{"$x":6,"_y":7,"a1":8}"#.into()));
+        // Names of every script, also with marks of their own, and those that only look like letters.
+        let kept = "{\"\u{e0a}\u{e37}\u{e48}\u{e2d}\":1,\"\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}\":2,\"cafe\u{301}\":3,\"caf\u{e9}\":4}";
+        assert_eq!(read(kept), UserData::Object(kept.into()));
+        assert_eq!(read("{\"m\u{b2}\":1,\"\u{301}a\":2,\"\u{2460}\":3}"), UserData::Object("{}".into()));
     }
 
     #[test]
