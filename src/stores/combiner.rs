@@ -115,6 +115,8 @@ impl Default for Limits {
 impl Limits {
     /// How often a batch that met a lock is run again.
     pub const BUSY_RETRIES: u32 = 3;
+    /// Into how many parts it goes then: whoever needs the lock stands alone soon, and the others do not wait for long.
+    const BUSY_PARTS: usize = 8;
 
     /// Rows of background work in one batch: a quarter.
     pub const fn background_rows(&self) -> usize {
@@ -349,25 +351,27 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
         }
     }
 
-    /// Writes a batch; where its data is at fault, in halves until the culprit stands alone.
+    /// Writes a batch; where its data is at fault, or a lock does not come free, in parts until the culprit stands alone.
     fn write(&mut self, batch: Vec<Entry<C>>) {
         let mut parts = vec![batch];
-        while let Some(mut part) = parts.pop() {
-            let result = self.attempt(&part);
+        // A lock that was waited for so often is not waited for again with every part.
+        let mut retries = Limits::BUSY_RETRIES;
+        while let Some(part) = parts.pop() {
+            let result = self.attempt(&part, retries);
             self.shared.written.note(part.iter().map(|entry| entry.command.tenant()));
             match result {
                 Ok(outcomes) => answer(part, outcomes),
-                Err(BatchError::Data(_)) if part.len() > 1 => {
-                    // Right half below left half on the stack: the order of arrival stays.
-                    let right = part.split_off(part.len() / 2);
-                    parts.extend([right, part]);
+                Err(BatchError::Data(_)) if part.len() > 1 => parts.extend(split(part, 2)),
+                Err(BatchError::Busy(_)) if part.len() > 1 => {
+                    retries = 0;
+                    parts.extend(split(part, Limits::BUSY_PARTS));
                 }
                 Err(error) => refuse(part, &error),
             }
         }
     }
 
-    fn attempt(&mut self, part: &[Entry<C>]) -> Result<Vec<C::Outcome>, BatchError> {
+    fn attempt(&mut self, part: &[Entry<C>], most_retries: u32) -> Result<Vec<C::Outcome>, BatchError> {
         let mut retries = 0;
         loop {
             let began = Instant::now();
@@ -375,7 +379,7 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
             let result = catch_unwind(AssertUnwindSafe(|| self.transactions.run(part)))
                 .unwrap_or_else(|_| Err(BatchError::PerhapsDone("the writer panicked".to_owned())));
             match result {
-                Err(BatchError::Busy(_)) if retries < Limits::BUSY_RETRIES => retries += 1,
+                Err(BatchError::Busy(_)) if retries < most_retries => retries += 1,
                 Ok(outcomes) => {
                     self.note(part.len(), began);
                     return Ok(outcomes);
@@ -392,6 +396,17 @@ impl<C: Command, T: Transactions<C>> Writer<C, T> {
             observer.note(Event::Committed { commands, took: began.elapsed() });
         }
     }
+}
+
+/// Parts of about the same size, the last one first: taken from the end, they are in the order of arrival.
+fn split<C: Command>(mut whole: Vec<Entry<C>>, parts: usize) -> Vec<Vec<Entry<C>>> {
+    let size = whole.len().div_ceil(parts).max(1);
+    let mut split = Vec::with_capacity(parts);
+    while !whole.is_empty() {
+        let begin = (whole.len() - 1) / size * size;
+        split.push(whole.split_off(begin));
+    }
+    split
 }
 
 fn answer<C: Command>(part: Vec<Entry<C>>, outcomes: Vec<C::Outcome>) {

@@ -56,6 +56,8 @@ struct Script {
 
 /// The number of the command that no batch may hold.
 const POISON: u32 = 666;
+/// The number of the command that needs what somebody else has locked.
+const LOCKED: u32 = 668;
 /// The number of the command that makes the database side panic.
 const PANIC: u32 = 667;
 
@@ -66,6 +68,9 @@ impl Transactions<Step> for Script {
         assert!(!numbers.contains(&PANIC), "a panic on request");
         if numbers.contains(&POISON) {
             return Err(BatchError::Data("poison".to_owned()));
+        }
+        if numbers.contains(&LOCKED) {
+            return Err(BatchError::Busy("locked".to_owned()));
         }
         if !self.ends.is_empty() {
             self.ends.remove(0)?;
@@ -166,11 +171,35 @@ async fn a_lock_is_tried_three_times_more() {
     assert_eq!(combiner.submit(foreground(1)).await, Ok(1));
     assert_eq!(batches.try_iter().count(), 4);
     let (combiner, batches) = start(vec![busy(), busy(), busy(), busy(), Ok(())], small());
-    assert_eq!(
-        together(&combiner, vec![foreground(1), foreground(2)]).await,
-        vec![Err(StoreError::NotDone("locked".to_owned())); 2]
-    );
-    assert_eq!(batches.try_iter().count(), 4, "a lock is nobody's fault: never in halves");
+    assert_eq!(combiner.submit(foreground(1)).await, Err(StoreError::NotDone("locked".to_owned())));
+    assert_eq!(batches.try_iter().count(), 4);
+}
+
+#[tokio::test]
+async fn a_lock_that_stays_is_waited_for_by_whoever_needs_it_alone() {
+    let (combiner, batches) = start(vec![], Limits { batch_commands: 20, ..small() });
+    let mut steps: Vec<Step> = (1..=20).map(foreground).collect();
+    steps[3].number = LOCKED;
+    let outcomes = together(&combiner, steps).await;
+    for (number, outcome) in (1..=20).zip(outcomes) {
+        let expected = if number == 4 { Err(StoreError::NotDone("locked".to_owned())) } else { Ok(number) };
+        assert_eq!(outcome, expected);
+    }
+    // Four times the whole, then in eighths.
+    let tried: Vec<Vec<u32>> = batches.try_iter().skip(4).collect();
+    let parts = [
+        vec![1, 2, 3],
+        vec![LOCKED, 5, 6],
+        vec![LOCKED],
+        vec![5],
+        vec![6],
+        vec![7, 8, 9],
+        vec![10, 11, 12],
+        vec![13, 14, 15],
+        vec![16, 17, 18],
+        vec![19, 20],
+    ];
+    assert_eq!(tried, parts, "in the order of arrival, and no part waits again");
 }
 
 #[tokio::test]
