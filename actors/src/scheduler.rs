@@ -259,8 +259,9 @@ async fn claim_all(node: &Node, scheduler: &Address<SchedulerMsg>) -> Result<(),
         };
         let due = timeout(CLAIM_DEADLINE, node.ports.callbacks.claim(claim)).await;
         let due = due.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the claim took too long".into())))?;
-        let last = due.len() < CLAIMED_AT_ONCE;
-        if !due.is_empty() {
+        // Fewer than were asked for may mean that others have claimed beside us.
+        let last = due.is_empty();
+        if !last {
             scheduler.hint(SchedulerMsg::Claimed { due });
         }
         // With nobody left to fire them, or no right to, more is not taken.

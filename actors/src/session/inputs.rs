@@ -80,7 +80,11 @@ impl State {
         if self.callback.as_ref().is_some_and(|callback| callback.needs_place()) {
             self.begin_attempt(me).await
         } else {
-            self.free_place(me, false);
+            // It was found wanting one: somebody else may have taken a step that was not heard of here.
+            self.on_changed(me).await?;
+            if self.callback.as_ref().is_some_and(|callback| !callback.needs_place()) {
+                self.free_place(me, false);
+            }
             Ok(())
         }
     }

@@ -165,7 +165,8 @@ async fn try_step(
         let answer = effects.iter().find_map(answer_in);
         let ours = before.owner == Some(node.me);
         let left = effects.iter().any(Effect::is_work);
-        let effects = if ours { effects } else { after.leave_to_owner(effects, node.now()) };
+        // Of our own it is a session that does the work, as soon as there is room for one.
+        let effects = after.leave_to_owner(effects, node.now());
         let Some(change) = facts.change(node, &before, &after, &effects) else {
             if !ours {
                 node.hear_for_owner(&after, input);
