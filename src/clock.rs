@@ -29,6 +29,11 @@ impl Clock for SystemClock {
 /// what the machine's clock drifts meanwhile is nothing.
 const COUNTS_FOR: Duration = Duration::from_secs(10);
 
+/// By how much this clock may be ahead of what the database says. As long as it is, it stands still; beyond, the database's
+/// own clock was wrong and has been set back, and then this one goes back with it: standing still for as long as that was
+/// wrong would begin nothing meanwhile.
+const STANDS_STILL_US: i64 = 2_000_000;
+
 /// What the database said, counted on by this machine's steady clock.
 ///
 /// When an answer arrives, the database's time is at least what it says. The largest of these lower bounds of the last ten
@@ -60,7 +65,12 @@ impl Clock for DatabaseClock {
     fn now(&self) -> DateTime<Utc> {
         let now_us = self.origin_us.load(Ordering::Relaxed).saturating_add(self.since_began_us());
         let latest = self.latest_us.fetch_max(now_us, Ordering::Relaxed).max(now_us);
-        DateTime::from_timestamp_micros(latest).unwrap_or_default()
+        if latest.saturating_sub(now_us) <= STANDS_STILL_US {
+            return DateTime::from_timestamp_micros(latest).unwrap_or_default();
+        }
+        // Whoever else is here just now has gone back as well, or heard something newer.
+        let _ = self.latest_us.compare_exchange(latest, now_us, Ordering::Relaxed, Ordering::Relaxed);
+        DateTime::from_timestamp_micros(now_us).unwrap_or_default()
     }
 
     fn observe(&self, database_now: DateTime<Utc>) {
@@ -91,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earliest_answers_count_for_ten_seconds_and_time_never_goes_back() {
+    async fn the_earliest_answers_count_for_ten_seconds_and_time_stands_still_rather_than_goes_back() {
         let clock = DatabaseClock::new(at(0));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(clock.now(), at(1_000));
@@ -101,20 +111,36 @@ mod tests {
         // One that says more is believed at once: the first took 250 ms.
         clock.observe(at(1_250));
         assert_eq!(clock.now(), at(1_250));
-        // The database's clock was set back: that is seen when the better answers are old, and time stands still until it
-        // is reached again.
+        // The database's clock was set back by less than two seconds: that is seen when the better answers are old, and time
+        // stands still until it is reached again.
         for second in 2..=11 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            clock.observe(at(second * 1_000 - 5_000));
+            clock.observe(at(second * 1_000 - 1_500));
             assert_eq!(clock.now(), at(second * 1_000 + 250));
         }
-        for second in 12..=16 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            clock.observe(at(second * 1_000 - 5_000));
-            assert_eq!(clock.now(), at(11_250));
-        }
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(clock.now(), at(12_000));
+        clock.observe(at(12_000 - 1_500));
+        assert_eq!(clock.now(), at(11_250));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(clock.now(), at(11_500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_was_far_ahead_for_a_moment_stops_nothing_for_as_long() {
+        let clock = DatabaseClock::new(at(0));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        clock.observe(at(600_000));
+        assert_eq!(clock.now(), at(600_000), "it is believed");
+        for second in 2..=11 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            clock.observe(at(second * 1_000));
+        }
+        assert_eq!(clock.now(), at(609_000 + 1_000), "as long as it may count");
+        for second in 12..=14 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            clock.observe(at(second * 1_000));
+            assert_eq!(clock.now(), at(second * 1_000), "then time goes on from where it is");
+        }
     }
 
     #[test]

@@ -186,7 +186,8 @@ impl State {
         }
         if self.node.is_draining() {
             self.hand_over_unbegun();
-        } else if alive {
+        } else if alive && self.epoch.is_some() {
+            // Before its first heartbeat one that was restarted knows nobody, and would take all others for dead.
             self.work_unasked();
         }
     }
@@ -273,8 +274,9 @@ impl State {
         let node = self.node.clone();
         let living = self.liveness.living(Instant::now());
         node.set_living(living.clone());
-        let limit = self.sweep_limit;
-        let work = async move { MembershipMsg::Swept { swept: sweep::sweep(&node, living, limit).await } };
+        let waiting = self.rounds.is_multiple_of(sweep::ROUNDS_PER_WAITING);
+        let reach = sweep::Reach { living, limit: self.sweep_limit, waiting };
+        let work = async move { MembershipMsg::Swept { swept: sweep::sweep(&node, reach).await } };
         self.me.run(work, MembershipMsg::TaskPanicked);
     }
 

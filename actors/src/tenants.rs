@@ -32,6 +32,14 @@ const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// Pause before settings that could not be read are read again.
 const READ_AGAIN: Duration = Duration::from_secs(2);
 
+/// The settings as they were read.
+pub(crate) struct Read {
+    tenants: Vec<Tenant>,
+    /// Those whose documents are not understood here.
+    others: Vec<TenantId>,
+    keys: Vec<ApiKey>,
+}
+
 /// Messages to the tenants' supervisor.
 pub(crate) enum TenantsMsg {
     /// From scheduler or sweep: somebody has to work on these.
@@ -41,7 +49,7 @@ pub(crate) enum TenantsMsg {
     /// From the desk: read settings and keys, and tell when they are in force. Not answered if they cannot be read.
     Refresh { reply: oneshot::Sender<DateTime<Utc>> },
     /// From its own task: what was read, or why not.
-    SettingsRead { read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError> },
+    SettingsRead { read: Result<Read, StoreError> },
     /// From its own task, in place of its answer.
     TaskPanicked,
     /// From itself: start this tenant again after its pause.
@@ -155,7 +163,10 @@ impl State {
         }
         let node = self.node.clone();
         let work = async move {
-            let both = async { Ok((node.ports.settings.tenants().await?, node.ports.settings.keys().await?)) };
+            let both = async {
+                let (tenants, others) = node.ports.settings.understood_tenants().await?;
+                Ok(Read { tenants, others, keys: node.ports.settings.keys().await? })
+            };
             let read = timeout(READ_DEADLINE, both).await;
             let read = read.unwrap_or_else(|_| Err(StoreError::NotDone("settings were not read in time".into())));
             TenantsMsg::SettingsRead { read }
@@ -168,10 +179,12 @@ impl State {
         self.on_settings_changed();
     }
 
-    async fn on_settings_read(&mut self, read: Result<(Vec<Tenant>, Vec<ApiKey>), StoreError>) -> Result<(), Fault> {
+    async fn on_settings_read(&mut self, read: Result<Read, StoreError>) -> Result<(), Fault> {
         self.reading = false;
         match read {
-            Ok((tenants, keys)) => {
+            Ok(Read { mut tenants, others, keys }) => {
+                // Of these what was known stays in force.
+                tenants.extend(others.iter().filter_map(|id| self.known.get(id)).map(|known| Tenant::clone(known)));
                 // Keys last: whoever is let in finds its tenant.
                 let gone: Vec<_> =
                     self.known.keys().filter(|id| tenants.iter().all(|it| it.id != **id)).copied().collect();

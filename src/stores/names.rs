@@ -1,7 +1,7 @@
 //! Small numbers of tenants and queues, remembered in both directions.
 //!
-//! A number is remembered only once it is committed, and its row is never removed, so what is remembered is
-//! always true. The maps hold one entry per tenant and queue of the installation: their bound is the settings.
+//! A number is remembered only once it is committed, and its row is never removed, so what is remembered is true for as
+//! long as the server is the same: one that stands in for it may have lost the last ones. The maps hold one entry per tenant and queue of the installation: their bound is the settings.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -35,6 +35,11 @@ impl NameMemory {
 
     fn write(&self) -> RwLockWriteGuard<'_, Maps> {
         self.maps.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets everything: the server may be another one.
+    pub(super) fn forget(&self) {
+        *self.write() = Maps::default();
     }
 
     /// Remembers the committed number of a queue and that of its tenant.

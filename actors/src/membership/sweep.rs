@@ -17,6 +17,9 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const SWEPT_AT_ONCE: usize = 2_000;
 /// A row that is overdue by this is taken whoever owns it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
+/// In how many rounds these are once those, too, that wait for a place in the hand-off budget of a living node. Another node
+/// may have a place sooner; but where places are short everywhere, nodes would take them from each other with every round.
+pub(super) const ROUNDS_PER_WAITING: u64 = 10;
 
 /// What a sweep brought back; of what it took, the last batch.
 pub(crate) struct Swept {
@@ -25,13 +28,22 @@ pub(crate) struct Swept {
     pub(super) more: bool,
 }
 
-/// Sweeps once, for at most `limit` callbacks of ours, and tells what it found.
-pub(super) async fn sweep(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swept, StoreError> {
-    let swept = timeout(DEADLINE, find(node, living, limit)).await;
+/// What one sweep looks for.
+pub(super) struct Reach {
+    pub(super) living: Vec<Incarnation>,
+    /// Callbacks of ours at most.
+    pub(super) limit: usize,
+    /// See [`ROUNDS_PER_WAITING`].
+    pub(super) waiting: bool,
+}
+
+/// Sweeps once and tells what it found.
+pub(super) async fn sweep(node: &Node, reach: Reach) -> Result<Swept, StoreError> {
+    let swept = timeout(DEADLINE, find(node, reach)).await;
     swept.unwrap_or_else(|_| Err(StoreError::PerhapsDone("the sweep took too long".into())))
 }
 
-async fn find(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swept, StoreError> {
+async fn find(node: &Node, Reach { living, limit, waiting }: Reach) -> Result<Swept, StoreError> {
     let at = node.now();
     let mut due = node.ports.callbacks.due(node.me, at, limit).await?;
     let more = due.len() >= limit;
@@ -40,8 +52,14 @@ async fn find(node: &Node, living: Vec<Incarnation>, limit: usize) -> Result<Swe
         let ours = due.len();
         let at_most = SWEPT_AT_ONCE.min(seats);
         if at_most > 0 {
-            let take =
-                Take { owner: node.me, living: living.clone(), at, overdue_before: at - OVERDUE, limit: at_most };
+            let take = Take {
+                owner: node.me,
+                living: living.clone(),
+                at,
+                overdue_before: at - OVERDUE,
+                waiting,
+                limit: at_most,
+            };
             due.extend(node.ports.callbacks.take(take).await?);
         }
         let taken = due.len() - ours;

@@ -245,7 +245,8 @@ impl Tables {
             .filter_map(|row| {
                 let due = row.due_by(take.at)?;
                 let looked_after = row.callback.owner.is_some_and(|owner| take.living.contains(&owner));
-                (!looked_after || due.wake_at < take.overdue_before).then_some((due.wake_at, due.id))
+                let is_overdue = due.wake_at < take.overdue_before && (take.waiting || !due.needs_place);
+                (!looked_after || is_overdue).then_some((due.wake_at, due.id))
             })
             .collect();
         found.sort_unstable();

@@ -334,8 +334,14 @@ pub trait CallbackStore: Send + Sync {
 /// Keeps tenants and API keys. Every change raises the epoch.
 #[async_trait]
 pub trait SettingsStore: Send + Sync {
-    /// Every tenant.
+    /// Every tenant. A document that is not understood is [`StoreError::Unreadable`].
     async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+
+    /// Every tenant whose document is understood, and the ids of those whose document is not: one that a newer program has
+    /// written must not hide all others.
+    async fn understood_tenants(&self) -> Result<(Vec<Tenant>, Vec<TenantId>), StoreError> {
+        Ok((self.tenants().await?, Vec::new()))
+    }
 
     /// Keeps the document of a tenant, replacing what was there.
     async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError>;

@@ -194,7 +194,7 @@ pub(in crate::stores) trait CallbackReads: NameReads {
         // A callback was booked to start at most at its desired time, so none that starts before the horizon
         // today has a later `wake_at` than this.
         let found = self.claimable_rows(millis(claim.horizon + longest), CLAIM_MAX_EXAMINED).await?;
-        let mut leads: HashMap<i64, i64> = HashMap::new();
+        let mut leads: HashMap<i64, Option<i64>> = HashMap::new();
         let mut due = Vec::new();
         for row in found {
             if due.len() >= claim.limit {
@@ -203,12 +203,20 @@ pub(in crate::stores) trait CallbackReads: NameReads {
             let lead = match leads.get(&row.2) {
                 Some(lead) => *lead,
                 None => {
-                    let name = self.queue_name(row.2).await?;
-                    let lead = claim.leads.get(&name).map_or(0, |lead| lead.num_milliseconds().max(0));
+                    let lead = match self.queue_name(row.2).await {
+                        Ok(name) => Some(claim.leads.get(&name).map_or(0, |lead| lead.num_milliseconds().max(0))),
+                        // One of them must not hide all others.
+                        Err(StoreError::Unreadable(why)) => {
+                            tracing::error!(why, "scheduled callbacks of a queue are unreadable and were passed over");
+                            None
+                        }
+                        Err(error) => return Err(error),
+                    };
                     leads.insert(row.2, lead);
                     lead
                 }
             };
+            let Some(lead) = lead else { continue };
             let start = row.6.saturating_sub(lead);
             if start < millis(claim.horizon) {
                 due.push((row, start));
@@ -239,7 +247,8 @@ pub(in crate::stores) trait CallbackReads: NameReads {
             // `overdue_before` itself is not overdue yet.
             let until = if alive { overdue.saturating_sub(1).min(at) } else { at };
             let owned = self.due_rows(Some(owner), until, take.limit).await?;
-            found.extend(self.candidates(owned).await);
+            let owned = self.candidates(owned).await;
+            found.extend(owned.into_iter().filter(|it| !alive || take.waiting || !it.due.needs_place));
         }
         found.sort_by_key(|candidate| candidate.due.wake_at);
         found.truncate(take.limit);

@@ -41,6 +41,21 @@ impl<D: Database> SettingsStore for DatabaseStore<D> {
         found.iter().map(|(id, name, settings)| tenant(id, name, settings)).collect()
     }
 
+    async fn understood_tenants(&self) -> Result<(Vec<Tenant>, Vec<TenantId>), StoreError> {
+        let found = self.database.read(None, |reader| reader.tenant_rows()).await?;
+        let (mut tenants, mut others) = (Vec::with_capacity(found.len()), Vec::new());
+        for (id, name, settings) in &found {
+            match tenant(id, name, settings) {
+                Ok(tenant) => tenants.push(tenant),
+                Err(error) => {
+                    tracing::error!(%error, tenant = name, "the document of a tenant is not understood here");
+                    others.push(tenant_id(id)?);
+                }
+            }
+        }
+        Ok((tenants, others))
+    }
+
     async fn put_tenant(&self, id: TenantId, document: TenantDocument) -> Result<(), StoreError> {
         let command = Command::Apply(vec![Apply::new(id, document, "ges")?]);
         match self.writes.submit(command).await? {

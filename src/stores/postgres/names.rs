@@ -25,6 +25,11 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Forgets everything: the server may be another one.
+    pub(super) fn forget(&self) {
+        self.memory.forget();
+    }
+
     /// The number of a tenant, if it is remembered.
     pub(super) fn known_tenant(&self, id: TenantId) -> Option<i64> {
         self.memory.tenant(id)

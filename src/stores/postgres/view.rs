@@ -110,6 +110,8 @@ impl View {
             let over: Vec<(Vec<u8>, i64)> = over;
             places.lapsed = lasting;
             places.booked = (places.booked - i64::try_from(over.len()).unwrap_or_default()).max(0);
+            // A booking of this batch that brings one of them comes too late.
+            self.holds.retain(|(_, hold), _| over.iter().all(|(id, _)| id.as_slice() != hold.as_uuid().as_bytes()));
             gone.extend(over.into_iter().map(|(id, _)| id));
         }
         if capacity == 0 || places.booked >= capacity && !testing::is_broken(Rule::Slots) {
@@ -117,6 +119,14 @@ impl View {
         }
         places.booked += 1;
         Taken::Place
+    }
+
+    /// Hands the place of a hold to the booking that brings it: nobody behind it finds that hold lapsed.
+    pub(super) fn take_hold_over(&mut self, tenant: i64, id: HoldId) {
+        let Some((queue, slot, ..)) = self.holds.remove(&(tenant, id)) else { return };
+        if let Some(places) = self.slots.get_mut(&(queue, slot)) {
+            places.lapsed.retain(|(lapsed, _)| lapsed.as_slice() != id.as_uuid().as_bytes());
+        }
     }
 
     /// Gives a place back.

@@ -40,6 +40,7 @@ use super::statement::{Connection, execute, statements};
 use super::view::View;
 use crate::stores::combiner::{BatchError, Entry, Transactions};
 use crate::stores::command::{Book, Command, Outcome};
+use crate::stores::rows::millis;
 use crate::testing::{self, Rule};
 use audit::Noted;
 use fate::{Identity, Transaction};
@@ -100,6 +101,8 @@ pub(super) struct Batch<'a> {
     made_slots: HashSet<(i64, i64)>,
     /// What its call-ins need not ask twice.
     call_ins: call_ins::Remembered,
+    /// When it began by the database's clock, in milliseconds since 1970.
+    began_ms: i64,
 }
 
 impl Writer {
@@ -145,6 +148,7 @@ impl Desk {
             noted: Vec::new(),
             made_slots: HashSet::new(),
             call_ins: call_ins::Remembered::default(),
+            began_ms: transaction.at_ms,
         };
         let done = tokio::time::timeout(BATCH_DEADLINE, work.run(batch)).await.unwrap_or(Err(SqlError::Late));
         let noted = work.noted;
@@ -183,6 +187,9 @@ impl Desk {
             }
         }
         let mut connection = self.dialer.dial_writer().await?;
+        // A server that stands in for another may not have what was learnt from that one.
+        self.names.forget();
+        self.named.clear();
         Identity::remove_gone(&mut connection).await?;
         let transaction = self.open(&mut connection, batch).await?;
         Ok((connection, transaction))
@@ -333,7 +340,13 @@ impl Batch<'_> {
     ) -> Sql<Result<(), SaveError>> {
         let key = steps::queue_key(self.names, &change.callback)?;
         let mut current = self.current(run, locks).await?;
-        let saved = current.save(change, key);
+        // Nothing begins before its time by the database's own clock, whatever the caller takes for the time.
+        let is_early = change.saving.cause == Cause::Started && millis(change.callback.start_at) > self.began_ms;
+        let saved = if is_early && !testing::is_broken(Rule::Clock) {
+            Err(SaveError::Conflict)
+        } else {
+            current.save(change, key)
+        };
         *run = Some(current);
         Ok(saved)
     }

@@ -121,7 +121,14 @@ pub(crate) async fn background_work_goes_in_quarters(start: &Start) {
         store.keep(scheduled(noon())).await;
     }
     let commits = store.injector.commits();
-    let take = Take { owner: ME, living: vec![ME], at: noon(), overdue_before: noon() - minutes(1), limit: 100 };
+    let take = Take {
+        owner: ME,
+        living: vec![ME],
+        at: noon(),
+        overdue_before: noon() - minutes(1),
+        waiting: true,
+        limit: 100,
+    };
     assert_eq!(store.callbacks.take(take).await.unwrap().len(), 40);
     assert_eq!(store.injector.commits(), commits + 10, "four rows of sixteen at a time");
 }

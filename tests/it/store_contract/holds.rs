@@ -98,6 +98,25 @@ pub(crate) async fn become_a_booking_once(start: &Start) {
     assert_eq!(taken(&store).await, [(0, 1)]);
 }
 
+/// The hold of a full slot ends between a booking that brings it and one that wants its place: whoever comes first gets it.
+pub(crate) async fn are_freed_or_taken_over_in_one_batch(start: &Start) {
+    let store = start(Limits::default());
+    for takes_over_first in [true, false] {
+        let slot = noon() + minutes(if takes_over_first { 5 } else { 10 });
+        let hold = keep_hold(&store, holding(slot, 1)).await;
+        let taker = Booking { booked_at: at(299), ..with_hold(hold, slot) };
+        let other = Booking { booked_at: at(300), ..booking(in_slot(slot)) };
+        let (both, expected) = if takes_over_first {
+            (vec![taker, other], [Ok(Booked::New), Ok(Booked::SlotFull)])
+        } else {
+            (vec![other, taker], [Ok(Booked::New), Ok(Booked::HoldGone)])
+        };
+        assert_eq!(store.book_together(both).await, expected);
+    }
+    assert_eq!(taken(&store).await, [(5, 1), (10, 1)]);
+    assert_eq!(store.injector.rows().holds, 0);
+}
+
 /// Of any number that bring the same hold one gets it, in one batch and in many.
 pub(crate) async fn of_many_takers_one_wins(start: &Start) {
     let store = start(Limits::default());

@@ -72,6 +72,44 @@ async fn takers_from_both_oversell_nothing() {
     assert_eq!(number(&database, "SELECT count(*) FROM callbacks"), 35);
 }
 
+/// A node that takes it for later than it is begins nothing early, for the database has the last word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_begins_before_its_time_by_the_clock_of_the_database() {
+    let (_database, [store, _]) = two().await;
+    let today = chrono::DateTime::from_timestamp_millis(crate::harness::now_ms()).unwrap();
+    for (start_at, expected) in [(today + minutes(1), Err(SaveError::Conflict)), (today - minutes(1), Ok(()))] {
+        let callback = scheduled(start_at);
+        assert_eq!(store.book(booking(callback.clone())).await, Ok(Booked::New));
+        let begun = Change { saving: saving(Cause::Started), ..change(&callback, |it| it.state = State::Queued) };
+        assert_eq!(store.save(begun).await, expected, "{start_at}");
+    }
+}
+
+/// A standby that stood in for its server without the very last of it may lack the number of a queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_of_queues_are_learnt_anew_with_every_connection() {
+    let (database, [store, other]) = two().await;
+    assert_eq!(store.book(booking(in_slot(noon()))).await, Ok(Booked::New));
+    query(&database.0, "TRUNCATE callbacks, history, slots, queue_depths; DELETE FROM queues; DELETE FROM tenants");
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    query(&database.0, others);
+    let kept = in_slot(noon());
+    let mut booked = store.book(booking(kept.clone())).await;
+    while matches!(booked, Err(StoreError::NotDone(_))) {
+        booked = store.book(booking(kept.clone())).await;
+    }
+    assert_eq!(booked, Ok(Booked::New));
+    assert_eq!(number(&database, "SELECT count(*) FROM callbacks c JOIN queues q ON q.key = c.queue"), 1);
+    // One that lacks it all the same hides no other.
+    let lost = scheduled(noon());
+    assert_eq!(store.book(booking(lost.clone())).await, Ok(Booked::New));
+    query(&database.0, &format!("UPDATE callbacks SET queue = 4711 WHERE id = '\\x{}'", lost.id.as_uuid().simple()));
+    let claim = Claim { owner: ME, horizon: noon() + minutes(1), leads: BTreeMap::new(), limit: 50, at: noon() };
+    let claimed = other.claim(claim).await.unwrap();
+    assert_eq!(claimed.iter().map(|due| due.id).collect::<Vec<_>>(), [kept.id]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_keys_from_both_give_one_booking() {
     let (database, stores) = two().await;

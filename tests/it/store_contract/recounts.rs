@@ -116,7 +116,7 @@ pub(crate) async fn leave_the_past_and_the_ended_alone(start: &Start) {
     let ended_one = keep_wanted(&store, noon() + minutes(40), grid(120)).await;
     assert_eq!(store.callbacks.save(ended(&ended_one, Reason::AGENT_CONNECTED)).await, Ok(()));
     let queued = keep_wanted(&store, noon() + minutes(45), grid(120)).await;
-    let mut start_early = change(&queued, |it| it.state = State::Queued);
+    let mut start_early = change(&queued, |it| (it.state, it.start_at) = (State::Queued, DateTime::UNIX_EPOCH));
     start_early.saving = saving(Cause::Started);
     assert_eq!(store.callbacks.save(start_early).await, Ok(()));
     let newer = keep_wanted(&store, noon() + minutes(50), grid(120)).await;

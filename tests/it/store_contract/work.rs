@@ -15,7 +15,7 @@ fn claim(horizon: DateTime<Utc>) -> Claim {
 }
 
 fn take(at: DateTime<Utc>) -> Take {
-    Take { owner: ME, living: vec![ME, OTHER], at, overdue_before: at - minutes(1), limit: 100 }
+    Take { owner: ME, living: vec![ME, OTHER], at, overdue_before: at - minutes(1), waiting: true, limit: 100 }
 }
 
 fn ids(due: &[Due]) -> Vec<CallbackId> {
@@ -147,6 +147,17 @@ pub(crate) async fn overdue_work_is_taken_from_anybody(start: &Start) {
     let taken = store.callbacks.take(take(noon())).await.unwrap();
     assert_eq!(ids(&taken), [overdue.id], "the limit itself is not overdue");
     assert_eq!(store.load(mine.id).await, mine, "mine already");
+}
+
+pub(crate) async fn what_waits_for_a_place_is_left_to_the_living(start: &Start) {
+    let store = start(Limits::default());
+    let waiting = store.keep(immediate(OTHER, noon() - minutes(3))).await;
+    let accepted = store.keep(immediate(OTHER, noon() - minutes(2))).await;
+    store.callbacks.save(change(&accepted, |callback| callback.hand_off = HandOff::Accepted)).await.unwrap();
+    let orphan = store.keep(immediate(DEAD, noon() - minutes(1))).await;
+    let rest = Take { waiting: false, ..take(noon()) };
+    assert_eq!(ids(&store.callbacks.take(rest).await.unwrap()), [accepted.id, orphan.id]);
+    assert_eq!(ids(&store.callbacks.take(take(noon())).await.unwrap()), [waiting.id]);
 }
 
 pub(crate) async fn takes_have_a_limit_and_an_order(start: &Start) {

@@ -32,6 +32,9 @@ pub struct Take {
     pub at: DateTime<Utc>,
     /// Rows due before this are taken whoever owns them.
     pub overdue_before: DateTime<Utc>,
+    /// Whether those of the living that wait for a place in the hand-off budget are among these. They may have to wait for
+    /// long wherever they are.
+    pub waiting: bool,
     /// At most so many, oldest first.
     pub limit: usize,
 }

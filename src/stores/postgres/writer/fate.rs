@@ -26,14 +26,17 @@ const COMMIT: &str = "SELECT 1; COMMIT";
 
 statements! {
     Status = "SELECT txid_status(?::bigint)";
-    // The process may be somebody else's by now: only if it is still in that very transaction.
+    // The process may be somebody else's by now: only if it is still in that very transaction. One that waits for a
+    // synchronous standby is not ended: the server would call committed what nobody but itself has.
     EndIt = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE pid = ? AND backend_xid::text::bigint = ?::bigint % 4294967296";
+        WHERE pid = ? AND backend_xid::text::bigint = ?::bigint % 4294967296 AND wait_event IS DISTINCT FROM 'SyncRep'";
     WriteBatch = "INSERT INTO writers (id, batch, at)
         VALUES (?, ?, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
         ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at
-        RETURNING txid_current(), pg_backend_pid()";
-    LastBatch = "SELECT batch FROM writers WHERE id = ?";
+        RETURNING txid_current(), pg_backend_pid(), at";
+    // A write and no question: it is answered when its own commit, which comes after that of the batch, is as safe as every
+    // commit has to be. Then the batch is so, too, also on the standby that the server waits for.
+    ConfirmBatch = "UPDATE writers SET at = at WHERE id = ? AND batch = ?";
     RemoveGone = "DELETE FROM writers WHERE id IN (SELECT id FROM writers
         WHERE at < floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 86400000
         LIMIT 1000 FOR UPDATE SKIP LOCKED)";
@@ -64,11 +67,11 @@ impl Identity {
         let (writer, batch) = (self.id, self.batches);
         connection.ready::<WriteBatch>().await?;
         let binds = [writer.into(), batch.into()];
-        let begun = try_join(connection.run("BEGIN"), first::<WriteBatch, (i64, i64)>(connection, &binds)).await?;
-        let ((), Some((number, process))) = begun else {
+        let begun = try_join(connection.run("BEGIN"), first::<WriteBatch, (i64, i64, i64)>(connection, &binds)).await?;
+        let ((), Some((number, process, at_ms))) = begun else {
             return Err(SqlError::Unreadable("a transaction has no number".to_owned()));
         };
-        Ok(Transaction { number, process, writer, batch })
+        Ok(Transaction { number, process, writer, batch, at_ms })
     }
 }
 
@@ -80,6 +83,8 @@ pub(super) struct Transaction {
     process: i64,
     writer: i64,
     batch: i64,
+    /// When it began by the database's clock, in milliseconds since 1970.
+    pub(super) at_ms: i64,
 }
 
 impl Transaction {
@@ -123,7 +128,7 @@ impl Transaction {
             Err(error) if error.says_rolled_back() => {}
             Err(error) => return Err(error),
         }
-        let last: Option<(i64,)> = first::<LastBatch, _>(&connection, &[self.writer.into()]).await?;
-        Ok(Some(last == Some((self.batch,))))
+        let binds = [self.writer.into(), self.batch.into()];
+        Ok(Some(execute::<ConfirmBatch>(&connection, &binds).await? > 0))
     }
 }

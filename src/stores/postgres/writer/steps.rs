@@ -166,7 +166,7 @@ impl<'b> Run<'b> {
     fn take_booked_place(&mut self, book: &Book, key: QueueKey) -> Taken {
         match (book.hold, book.callback.slot) {
             (Some(hold), _) => {
-                self.view.holds.remove(&(key.tenant, hold));
+                self.view.take_hold_over(key.tenant, hold);
                 self.gone_holds.push(hold.as_uuid().as_bytes().to_vec());
                 Taken::Place
             }

@@ -62,6 +62,30 @@ async fn a_restarted_server_loses_and_doubles_nothing() {
     assert_eq!(stores[0].check().await, Ok(()));
 }
 
+/// A server that waits in vain for its standby has committed here and says so to nobody: nor do we.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_standby_does_not_have_is_not_confirmed() {
+    let (server, mut standby) = tokio::task::block_in_place(|| {
+        let server = Server::start(&[]);
+        query(&server.address("postgres"), "CREATE DATABASE ges");
+        let standby = server.synchronous_standby();
+        (server, standby)
+    });
+    let store = open(&server.address("ges"), Limits::default()).await;
+    assert_eq!(store.book(with_key(scheduled(noon()), 1, 1)).await, Ok(Booked::New));
+    tokio::task::block_in_place(|| standby.kill());
+    let lonely = with_key(scheduled(noon()), 2, 1);
+    let outcome = store.book(lonely.clone()).await;
+    assert!(matches!(outcome, Err(StoreError::PerhapsDone(_))), "{outcome:?}");
+    tokio::task::block_in_place(|| standby.restart());
+    let deadline = Instant::now() + StdDuration::from_secs(60);
+    let mut again = store.book(Booking { callback: scheduled(noon()), ..lonely.clone() }).await;
+    while again.is_err() && Instant::now() < deadline {
+        again = store.book(Booking { callback: scheduled(noon()), ..lonely.clone() }).await;
+    }
+    assert_eq!(again, Ok(Booked::Existing(lonely.callback.id)), "it was there all the time");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_together_migrate_once() {
     let name = format!("fresh_{}", std::process::id());

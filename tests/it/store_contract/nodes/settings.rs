@@ -7,7 +7,7 @@ use domain::ids::{ApiKeyId, TenantId};
 use domain::keys::{ApiKey, Scope};
 use domain::ports::{
     Application, Applied, ApplyError, AuditStore as _, Booked, Booking, CallbackStore as _, Expected, FlowStore as _,
-    HeldRecords, NewEntry, PersonalStore as _, Replaced, SettingsStore as _, TenantStore as _,
+    HeldRecords, NewEntry, PersonalStore as _, Replaced, SettingsStore as _, StoreError, TenantStore as _,
 };
 use domain::tenant::TenantDocument;
 use ges::stores::audit_digest;
@@ -15,7 +15,7 @@ use ges::stores::audit_digest;
 use super::super::erasure::{COUNTED_AS, customer, erasing, planted};
 use super::super::harness::*;
 use super::super::work::settled;
-use super::{number, two};
+use super::{number, query, two};
 
 fn application(whose: TenantId, expected: Expected, document: TenantDocument) -> Application {
     let actor = "ges".to_owned();
@@ -61,6 +61,26 @@ async fn a_name_goes_once() {
         assert_eq!(outcomes[1], Err(ApplyError::NameTaken));
     }
     assert_eq!(stores[1].tenants().await.unwrap().len(), 20);
+}
+
+/// As a newer program may write it, while this one is still there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_is_not_understood_hides_no_other() {
+    let (database, [store, _]) = two().await;
+    store.put_tenant(tenant(), TenantDocument::with_queues("here", [])).await.unwrap();
+    store.put_tenant(stranger(), TenantDocument::with_queues("newer", [])).await.unwrap();
+    query(
+        &database.0,
+        "UPDATE tenants SET settings = replace(settings::text, '\"tenant\"', '\"tomorrow\":1,\"tenant\"')
+            WHERE name = 'newer'",
+    );
+    let (understood, others) = store.understood_tenants().await.unwrap();
+    assert_eq!(understood.iter().map(|tenant| &*tenant.name).collect::<Vec<_>>(), ["here"]);
+    assert_eq!(others, [stranger()]);
+    assert!(
+        matches!(store.tenants().await, Err(StoreError::Unreadable(_))),
+        "whoever changes it has to know all of it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
