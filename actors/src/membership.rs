@@ -274,7 +274,7 @@ impl State {
         let node = self.node.clone();
         let living = self.liveness.living(Instant::now());
         node.set_living(living.clone());
-        let waiting = self.rounds.is_multiple_of(sweep::ROUNDS_PER_WAITING);
+        let waiting = self.rounds % sweep::ROUNDS_PER_WAITING == sweep::ROUNDS_PER_WAITING - 1;
         let reach = sweep::Reach { living, limit: self.sweep_limit, waiting };
         let work = async move { MembershipMsg::Swept { swept: sweep::sweep(&node, reach).await } };
         self.me.run(work, MembershipMsg::TaskPanicked);

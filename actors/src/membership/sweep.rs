@@ -17,9 +17,10 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const SWEPT_AT_ONCE: usize = 2_000;
 /// A row that is overdue by this is taken whoever owns it.
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
-/// In how many rounds these are once those, too, that wait for a place in the hand-off budget of a living node. Another node
-/// may have a place sooner; but where places are short everywhere, nodes would take them from each other with every round.
-pub(super) const ROUNDS_PER_WAITING: u64 = 10;
+/// In how many rounds these are once those, too, that wait for a place in the hand-off budget of a living node. There they have
+/// a turn, which they lose whenever they are taken: where places are short everywhere, nodes would take them from each other
+/// all the time, and some would never have their turn.
+pub(super) const ROUNDS_PER_WAITING: u64 = 600;
 
 /// What a sweep brought back; of what it took, the last batch.
 pub(crate) struct Swept {

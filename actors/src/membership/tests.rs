@@ -124,8 +124,8 @@ async fn an_overdue_row_is_taken_whoever_owns_it() {
     world.store.insert(Callback { hand_off: HandOff::Accepted, ..world.store.row(accepted).unwrap().callback });
     let stage = Stage::new(world).await;
     let began = Instant::now();
-    // What waits for a place is looked at more rarely, or it would be taken to and fro.
-    for (id, from, until) in [(accepted, 14, 17), (waiting, 19, 23)] {
+    // What waits for a place has its turn where it is.
+    for (id, from, until) in [(accepted, 14, 17), (waiting, 590, 610)] {
         while stage.owner(id) == Some(other) {
             stage.world.nodes.beat_for(other);
             sleep(SECOND).await;
