@@ -1,7 +1,8 @@
 //! Small numbers of tenants and queues, remembered in both directions.
 //!
 //! A number is remembered only once it is committed, and its row is never removed, so what is remembered is true for as
-//! long as the server is the same: one that stands in for it may have lost the last ones. The maps hold one entry per tenant and queue of the installation: their bound is the settings.
+//! long as the server is the same: one that stands in for it may have lost the last ones. The maps hold one entry per tenant
+//! and queue of the installation: their bound is the settings.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

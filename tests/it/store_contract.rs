@@ -56,7 +56,8 @@ contract! {
         leave_a_history_without_gaps, of_one_callback_go_one_per_batch, of_a_newer_row_are_refused;
     work: a_claim_takes_what_starts_before_the_horizon, a_claim_follows_todays_lead, claims_have_a_limit,
         two_claimers_never_share, due_lists_the_owners_work_oldest_first, a_take_needs_a_dead_owner_or_none,
-        overdue_work_is_taken_from_anybody, what_waits_for_a_place_is_left_to_the_living, takes_have_a_limit_and_an_order, a_node_that_ends_hands_its_work_over,
+        overdue_work_is_taken_from_anybody, what_waits_for_a_place_is_left_to_the_living,
+        takes_have_a_limit_and_an_order, a_node_that_ends_hands_its_work_over,
         what_is_handed_over_is_due_as_before, idle_sweeps_write_nothing,
         newer_rows_are_left_alone, parking_hides_and_unparking_shows, a_parked_callback_stays_parked,
         a_purge_takes_only_settled_and_old, a_purge_is_bounded, work_is_counted;
@@ -73,7 +74,8 @@ contract! {
     notice_records: can_be_owed_again, are_listed, old_happenings_go_and_places_stay, are_walled_by_tenant,
         are_counted, devices_come_back, who_ends_for_another_is_told_of;
     holds: count_like_bookings, become_a_booking_once, of_many_takers_one_wins, are_refused_elsewhere, are_given_up,
-        go_by_themselves, hinder_nobody_once_they_are_over, are_freed_or_taken_over_in_one_batch, are_so_many_and_no_more, are_recognised_by_their_key,
+        go_by_themselves, hinder_nobody_once_they_are_over, are_freed_or_taken_over_in_one_batch,
+        are_so_many_and_no_more, are_recognised_by_their_key,
         leave_nothing_of_a_broken_batch, callbacks_move_between_slots_as_far_as_places_go,
         a_move_within_a_slot_knows_its_grid, get_the_slots_of_another_grid, keep_every_place_in_random_changes;
     limits: a_number_waits_so_often, the_newest_that_waits_is_the_answer, the_oldest_that_waits_ends_for_the_new_one,

@@ -110,7 +110,7 @@ impl View {
             let over: Vec<(Vec<u8>, i64)> = over;
             places.lapsed = lasting;
             places.booked = (places.booked - i64::try_from(over.len()).unwrap_or_default()).max(0);
-            // A booking of this batch that brings one of them comes too late.
+            // A booking of this batch that brings one of them comes too late. Most batches bring none.
             self.holds.retain(|(_, hold), _| over.iter().all(|(id, _)| id.as_slice() != hold.as_uuid().as_bytes()));
             gone.extend(over.into_iter().map(|(id, _)| id));
         }
