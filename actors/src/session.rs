@@ -18,6 +18,7 @@ use domain::event::ActorKind;
 use domain::ids::CallbackId;
 use domain::ports::Details;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 
 use crate::live::Grant;
 use crate::mailbox::{Address, Meter, Waiting};
@@ -98,6 +99,10 @@ pub(crate) struct State {
     /// Known from the booking until the first submit; later read from the store.
     details: Option<Box<Details>>,
     timer: Option<TimerKey>,
+    /// When the machine has to be woken, if the timer comes earlier for a look at the row.
+    wanted: Option<Instant>,
+    /// Looks at the row since the attempt was submitted.
+    looks: u8,
     /// Number of the latest wish to be woken.
     wish: u32,
     /// Outward calls that have not been answered.
@@ -130,6 +135,8 @@ impl Actor for SessionActor {
             beginning: Some(Box::new(args.beginning)),
             details: None,
             timer: None,
+            wanted: None,
+            looks: 0,
             wish: 0,
             in_flight: 0,
             placed: false,

@@ -74,6 +74,8 @@ pub(crate) enum TenantMsg {
     PlaceWanted { session: ActorId, id: CallbackId, queue: QueueName },
     /// From a session: its place is free, because the attempt was accepted or came to nothing.
     PlaceFreed { session: ActorId, id: CallbackId, accepted: bool },
+    /// From a session that ends: its attempt was accepted, as another node has written. With the session its place is free.
+    RoutingAccepts { queue: QueueName },
     /// From a session: routing could not be reached, or did not answer. It tries again unless sent to rest.
     OutageSeen { session: ActorId, id: CallbackId },
     /// From itself: start the session of this callback again after its pause.
@@ -162,6 +164,7 @@ impl Actor for TenantActor {
             TenantMsg::Work { due } => state.on_work(due).await,
             TenantMsg::PlaceWanted { session, id, queue } => state.on_place_wanted(session, id, queue).await,
             TenantMsg::PlaceFreed { session, id, accepted } => state.on_session_freed(session, id, accepted).await,
+            TenantMsg::RoutingAccepts { queue } => state.on_routing_accepts(&queue).await,
             TenantMsg::OutageSeen { session, id } => state.on_outage_seen(session, id),
             TenantMsg::Restart { id } => state.on_restart(id).await,
             TenantMsg::ParkEnded { id } => state.children.recovered(id),

@@ -13,6 +13,14 @@ use crate::tenant::TenantMsg;
 /// time and the machine's own jitter (4 to 20 s): within a minute in all.
 const ASK_WITHIN: TimeDelta = TimeDelta::seconds(40);
 
+/// What reading a row again has brought.
+#[derive(PartialEq, Eq)]
+enum Row {
+    AsKnown,
+    /// It was gone on from, or the session ends.
+    News,
+}
+
 impl State {
     pub(super) async fn on_begin(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
         let Some(beginning) = self.beginning.take() else { return Ok(()) };
@@ -105,9 +113,13 @@ impl State {
     /// Goes on as if this session had taken the step that somebody else has taken: a place that is needed no more is
     /// free, and what has to wait waits.
     pub(super) async fn on_changed(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
+        self.read_again(me).await.map(drop)
+    }
+
+    async fn read_again(&mut self, me: &ActorRef<SessionMsg>) -> Result<Row, Fault> {
         let known = self.callback.take();
         if !matches!(self.reload(me).await?, Reloaded::Ours) {
-            return Ok(());
+            return Ok(Row::News);
         }
         let unchanged = |known: &Callback| {
             let same = self.callback.as_ref().is_some_and(|read| read.version == known.version);
@@ -115,16 +127,18 @@ impl State {
         };
         if known.as_deref().is_some_and(unchanged) {
             self.callback = known;
-            return Ok(());
+            return Ok(Row::AsKnown);
         }
         self.follow_hand_off(me);
         let now = self.node.now();
         let waits = |callback: &Callback| callback.needs_place() && callback.wake_at.is_some_and(|at| at > now);
         if self.callback.as_deref().is_some_and(waits) {
             self.follow(None);
-            return self.tick(me, self.node.ping_from()).await;
+            self.tick(me, self.node.ping_from()).await?;
+        } else {
+            self.resume(me).await?;
         }
-        self.resume(me).await
+        Ok(Row::News)
     }
 
     pub(super) async fn on_rest(&mut self, me: &ActorRef<SessionMsg>) -> Result<(), Fault> {
@@ -158,10 +172,16 @@ impl State {
             return Ok(());
         }
         self.timer = None;
+        let wanted = self.wanted.take();
         if self.callback.is_none() {
             return self.reload_and_resume(me).await;
         }
-        self.tick(me, self.node.ping_from()).await
+        let Some(wanted) = wanted else { return self.tick(me, self.node.ping_from()).await };
+        self.looks = self.looks.saturating_add(1);
+        if self.read_again(me).await? == Row::AsKnown {
+            self.wake_at(me, wanted);
+        }
+        Ok(())
     }
 
     async fn tick(&mut self, me: &ActorRef<SessionMsg>, ping_from: DateTime<Utc>) -> Result<(), Fault> {

@@ -16,6 +16,12 @@ use crate::tenant::TenantMsg;
 const ROUTING_DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest pause before a row is read again after an outage.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A row whose attempt holds a place is read again after so long, and later each time after twice as long: another node
+/// may have heard that it was accepted, refused or ended, and its word may not have come through. Whoever is next must
+/// not wait for the place until the attempt would be asked after.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// Doublings of it at most.
+const LOOKS: u8 = 5;
 /// What is added to it at most, so that an outage does not end in a stampede.
 const LOOK_AGAIN_SPREAD: TimeDelta = TimeDelta::seconds(4);
 
@@ -102,6 +108,7 @@ impl State {
     fn submit(&mut self, me: &ActorRef<SessionMsg>, attempt: u32) {
         let Some(callback) = self.callback.clone() else { return };
         self.in_flight = self.in_flight.saturating_add(1);
+        self.looks = 0;
         let known = self.details.take();
         let (node, facts, again) = (self.node.clone(), self.facts.clone(), self.again());
         let work = async move {
@@ -138,9 +145,14 @@ impl State {
         self.meter.address(me).run(work, SessionMsg::TaskPanicked);
     }
 
-    fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
+    /// At `at`, or earlier for a look at the row.
+    pub(super) fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
+        let look = Instant::now() + FIRST_LOOK * (1 << self.looks.min(LOOKS));
+        let is_look = self.placed && self.callback.is_some() && look < at;
+        self.wanted = is_look.then_some(at);
         self.wish = self.wish.wrapping_add(1);
         let what = (self.meter.address(me), self.wish);
+        let at = if is_look { look } else { at };
         self.timer = Some(self.node.timers.set(self.timer.take(), at, what));
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::callback::{Callback, Effect, Input, StepError};
+use domain::callback::{Callback, Effect, HandOff, Input, StepError};
 use domain::ports::{Due, SaveError, StoreError, Unserved};
 use ractor::ActorRef;
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use super::{CONFLICTS, Caller, SessionMsg, State, unserved};
 use crate::restart::Fault;
 use crate::scheduler::SchedulerMsg;
 use crate::task;
+use crate::tenant::TenantMsg;
 use crate::tenant::bystander::{self, due_of};
 
 /// How long a session waits for its own save or read.
@@ -143,7 +144,10 @@ impl State {
                 self.callback = Some(Box::new(callback));
                 Ok(Reloaded::Ours)
             }
-            Ok(Ok(_)) => {
+            Ok(Ok(row)) => {
+                if let Some(row) = row.filter(|row| self.placed && row.hand_off == HandOff::Accepted) {
+                    self.tenant.hint(TenantMsg::RoutingAccepts { queue: row.queue });
+                }
                 self.end(me);
                 Ok(Reloaded::NotOurs)
             }

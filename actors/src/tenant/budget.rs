@@ -26,7 +26,16 @@ impl Budgets {
 
     /// Gives a place back.
     pub(super) fn release(&mut self, queue: &QueueName, tenant: &Tenant, accepted: bool) {
-        self.of(queue, tenant).release(accepted);
+        let budget = self.of(queue, tenant);
+        budget.release();
+        if accepted {
+            budget.double();
+        }
+    }
+
+    /// Routing has accepted an attempt whose place is given back without that word.
+    pub(super) fn accepted(&mut self, queue: &QueueName, tenant: &Tenant) {
+        self.of(queue, tenant).double();
     }
 
     /// Routing was not reached for `id`, which holds a place, or did not answer. True if the place is taken
@@ -125,11 +134,12 @@ impl Budget {
         free
     }
 
-    fn release(&mut self, accepted: bool) {
+    fn release(&mut self) {
         self.held = self.held.saturating_sub(1);
-        if accepted {
-            self.allowed = self.allowed.saturating_mul(2).min(self.limit);
-        }
+    }
+
+    fn double(&mut self) {
+        self.allowed = self.allowed.saturating_mul(2).min(self.limit);
     }
 
     fn next_waiting(&mut self) -> Option<CallbackId> {

@@ -165,6 +165,12 @@ impl State {
         self.call_up(&queue).await;
     }
 
+    /// There may be more places now.
+    pub(super) async fn on_routing_accepts(&mut self, queue: &QueueName) {
+        self.budgets.accepted(queue, &self.facts.current());
+        self.call_up(queue).await;
+    }
+
     /// Routing is out. One attempt of each queue goes on trying; the other places are given back until it is seen
     /// to accept again.
     pub(super) fn on_outage_seen(&mut self, session: ActorId, id: CallbackId) {

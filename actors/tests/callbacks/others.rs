@@ -39,11 +39,11 @@ async fn second_attempt_after(closed: bool) -> std::time::Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_another_node_heard_is_followed_up_after_its_pause() {
-    let told = second_attempt_after(false).await;
-    assert!((seconds(1)..seconds(3)).contains(&told), "{told:?}: not before the pause of a second, and soon after it");
-    let found_out = second_attempt_after(true).await;
-    assert!(found_out > told, "{found_out:?}: without a word it takes longer, and comes all the same");
+async fn a_refusal_that_another_node_heard_is_followed_up_after_its_pause_told_or_not() {
+    for closed in [false, true] {
+        let after = second_attempt_after(closed).await;
+        assert!((seconds(1)..seconds(3)).contains(&after), "{after:?}: not before the pause of a second, and soon after");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,6 +58,51 @@ async fn a_place_is_free_as_soon_as_another_node_has_granted_the_attempt() {
     let began = Instant::now();
     owner.until_entered(2).await;
     assert!(began.elapsed() < seconds(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_way_a_place_is_free_soon_after_another_node_has_granted_refused_or_ended_the_attempt() {
+    for events in [
+        vec![SignalEvent::Accepted],
+        vec![SignalEvent::Failed(None)],
+        vec![SignalEvent::Accepted, SignalEvent::Completed(None)],
+    ] {
+        let (owner, other) = two_nodes(QueueSettings { hand_off_limit: 1, ..plain_queue() }).await;
+        owner.world.bus.close();
+        let first = owner.create().await;
+        owner.until_entered(1).await;
+        let second = owner.create().await;
+        for (seq, event) in (1..).zip(events.clone()) {
+            assert_eq!(other.report(first, 1, seq, event).await, Ok(Reply::Done));
+        }
+        let began = Instant::now();
+        until("the second has the place", SOON, || owner.world.routing.attempts_of(second) == [1]).await;
+        assert!(began.elapsed() < seconds(2), "{events:?}: {:?}", began.elapsed());
+        owner.assert_no_restarts();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_way_a_line_is_served_soon_after_an_outage_though_only_another_node_hears_of_it() {
+    let (owner, other) = two_nodes(QueueSettings { hand_off_limit: 8, ..plain_queue() }).await;
+    owner.world.bus.close();
+    owner.world.faults.set(Op::Start, Fault::NotDone);
+    for _ in 0..30 {
+        owner.create().await;
+    }
+    pass(seconds(10)).await;
+    owner.world.faults.heal();
+    owner.until_entered(1).await;
+    let began = Instant::now();
+    for next in 0..30 {
+        owner.until_entered(next + 1).await;
+        let entered = owner.world.routing.entered()[next].invitation.id;
+        for (seq, event) in [(1, SignalEvent::Accepted), (2, SignalEvent::Completed(None))] {
+            assert_eq!(other.report(entered, 1, seq, event).await, Ok(Reply::Done));
+        }
+    }
+    assert!(began.elapsed() < seconds(15), "{:?}", began.elapsed());
+    owner.assert_no_restarts();
 }
 
 #[tokio::test(start_paused = true)]
