@@ -18,7 +18,7 @@ import time
 
 from drill_faults import FAULTS
 from drill_gws import Gws
-from drill_house import CLUSTER_WITHIN, PROMETHEUS_WITHIN, SHORTER, Clients, Cluster, Prometheus, until
+from drill_house import ASKED_TO_END, CLUSTER_WITHIN, PROMETHEUS_WITHIN, SHORTER, Clients, Cluster, Prometheus, until
 
 # How long after its fault an alert may fire, and after the service is well be cleared: the shortened times, scrapes each
 # second, and what the service takes to notice (a probe each 15 s, twice) and to try again (circuits rest up to a minute).
@@ -275,7 +275,8 @@ def end_in_order(limit):
 
     def ended(number, _):
         ignore_whoever_asks_to_end()
-        sys.exit(f"not done after {limit} s" if number == signal.SIGALRM else 128 + number)
+        ASKED_TO_END.append(f"not done after {limit} s" if number == signal.SIGALRM else 128 + number)
+        sys.exit(ASKED_TO_END[0])
 
     for each in ENDING:
         signal.signal(each, ended)

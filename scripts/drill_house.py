@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+
+from ports import free_port
 
 RULES = "deploy/helm/ges/prometheus/alerts.yaml"
 # By how much every duration of the rules is shortened, and what is left of it at least.
@@ -48,16 +49,16 @@ def shortened(rules):
     return rules
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+# With which status, once somebody has asked. An exception that a signal raises can come to nothing, as in a destructor.
+ASKED_TO_END = []
 
 
 def until(what, seconds, look):
     """Waits until `look` gives something, and gives it back with the seconds that it took."""
     began = time.monotonic()
     while True:
+        if ASKED_TO_END:
+            raise SystemExit(ASKED_TO_END[0])
         found = look()
         if found:
             return found, time.monotonic() - began

@@ -16,7 +16,7 @@ use crate::harness::gws::{CENTERS, OBJECTS, TOKENS};
 use crate::harness::http::Client;
 use crate::harness::outside::Says;
 use crate::harness::service::{Folder, Options, Service, command};
-use crate::harness::{api, database, poll, redis};
+use crate::harness::{api, database, free_port, poll};
 use crate::webhooks::{UNLIMITED, apply, options};
 
 /// How long what was caused may take to be counted. Refusals are tried again after 1 and 5 s.
@@ -179,7 +179,7 @@ fn what_gws_does_is_counted_from_its_first_event_and_stands_in_the_book() {
 
 #[test]
 fn lines_that_cannot_be_written_are_counted() {
-    let (external, internal) = (redis::free_port(), redis::free_port());
+    let (external, internal) = (free_port(), free_port());
     let options = Options::default().with("GES_EXTERNAL_PORT", external).with("GES_INTERNAL_PORT", internal);
     let full = File::options().write(true).open("/dev/full").unwrap();
     let folder = Folder::new();

@@ -48,9 +48,9 @@ fn a_fault_is_noticed_and_forgotten_in_time() {
 fn a_drill_that_is_asked_to_end_heals_what_it_injured_and_leaves_nothing() {
     let folder = tempfile::Builder::new().prefix("ges-test-drill-").tempdir().unwrap();
     let output = folder.path().join("said");
+    let file = fs::File::create(&output).unwrap();
     let mut command = make_drill("database", folder.path());
-    let mut child =
-        command.stdout(fs::File::create(&output).unwrap()).stderr(Stdio::null()).spawn().expect("bash runs");
+    let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().expect("bash runs");
     let said = || fs::read_to_string(&output).unwrap();
     poll::until("the fault", WITHIN, || {
         assert!(child.try_wait().unwrap().is_none(), "it has ended: {}", said());
@@ -63,7 +63,7 @@ fn a_drill_that_is_asked_to_end_heals_what_it_injured_and_leaves_nothing() {
     assert_eq!(status.code(), Some(128 + 15), "{}", said());
     poll::until("the last process", WITHIN, || left_in(folder.path()).is_empty().then_some(()));
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(files, ["said"]);
+    assert_eq!(files, ["said"], "{}", said());
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) mod stand_in;
 pub(crate) mod tenants;
 pub(crate) mod tls;
 
+use std::net::TcpListener;
+
 /// Milliseconds since 1970 by the clock on the wall, as the database and the journal count them.
 pub(crate) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
@@ -44,4 +46,15 @@ pub(crate) fn seed() -> u64 {
     };
     println!("TEST_SEED={seed}");
     seed
+}
+
+/// A port that is free now, and below those that the system gives to outgoing connections, which would take it while
+/// a server restarts. Low enough for the second port of a member of a cluster (10,000 above).
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(20_000..30_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::harness::http::Client;
 use crate::harness::postgres::{Server, query};
 use crate::harness::redis::Redis;
-use crate::harness::{api, poll};
+use crate::harness::{api, free_port, poll};
 
 const USER: u32 = 500;
 /// How long the program may take on a busy machine until it is ready, or until it has ended.
@@ -72,10 +72,6 @@ fn everything(root: &Path) -> BTreeSet<String> {
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A node in the image. Killed when a test fails.

@@ -10,10 +10,9 @@ use uuid::Uuid;
 use crate::harness::checker::{self, Facts};
 use crate::harness::http::Client;
 use crate::harness::ors::{Manner, Ors};
-use crate::harness::redis::free_port;
 use crate::harness::service::{Folder, Options, Service, run_to_end};
 use crate::harness::stand_in::StandIn;
-use crate::harness::{api, database, journal, now_ms, poll};
+use crate::harness::{api, database, free_port, journal, now_ms, poll};
 
 /// How long what takes seconds may take on a busy machine.
 const SOON: Duration = Duration::from_secs(60);

@@ -11,11 +11,10 @@ use reqwest::{Certificate, ClientBuilder};
 use serde_json::Value;
 
 use crate::harness::http::{self as plain, Client};
-use crate::harness::redis::free_port;
 use crate::harness::service::{Folder, Options, Service, run_to_end};
 use crate::harness::stand_in::StandIn;
 use crate::harness::tls::{Certificates, Encrypted};
-use crate::harness::{api, poll};
+use crate::harness::{api, free_port, poll};
 use crate::rotation::{SOON, Secrets};
 
 const LIVE: &str = "/ges/v1/health/live";

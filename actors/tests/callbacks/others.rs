@@ -42,7 +42,10 @@ async fn second_attempt_after(closed: bool) -> std::time::Duration {
 async fn a_refusal_that_another_node_heard_is_followed_up_after_its_pause_told_or_not() {
     for closed in [false, true] {
         let after = second_attempt_after(closed).await;
-        assert!((seconds(1)..seconds(3)).contains(&after), "{after:?}: not before the pause of a second, and soon after");
+        assert!(
+            (seconds(1)..seconds(3)).contains(&after),
+            "{after:?}: not before the pause of a second, and soon after"
+        );
     }
 }
 

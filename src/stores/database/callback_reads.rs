@@ -62,6 +62,10 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     /// Rows of an owner, or of nobody, that are due at `until`, oldest first.
     async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
 
+    /// As [`Self::due_rows`] of an owner, but for those that wait for a place in the hand-off budget.
+    async fn due_without_place_rows(&mut self, owner: i64, until: i64, limit: usize)
+    -> Result<Vec<DueRow>, StoreError>;
+
     /// Unfinished rows of an owner without an attempt with routing, in the order in which they are due.
     async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
 
@@ -246,9 +250,12 @@ pub(in crate::stores) trait CallbackReads: NameReads {
             let alive = take.living.contains(&Incarnation(owner));
             // `overdue_before` itself is not overdue yet.
             let until = if alive { overdue.saturating_sub(1).min(at) } else { at };
-            let owned = self.due_rows(Some(owner), until, take.limit).await?;
-            let owned = self.candidates(owned).await;
-            found.extend(owned.into_iter().filter(|it| !alive || take.waiting || !it.due.needs_place));
+            let owned = if alive && !take.waiting {
+                self.due_without_place_rows(owner, until, take.limit).await?
+            } else {
+                self.due_rows(Some(owner), until, take.limit).await?
+            };
+            found.extend(self.candidates(owned).await);
         }
         found.sort_by_key(|candidate| candidate.due.wake_at);
         found.truncate(take.limit);

@@ -25,6 +25,9 @@ statements! {
     // The owner's own list, and what a dead owner left behind.
     OwnedDue = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner = ? AND wake_at <= ? AND format = ? ORDER BY wake_at LIMIT ?";
+    // Accepted, or finished and owing something.
+    OwnedDueWithoutPlace = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
+        WHERE owner = ? AND wake_at <= ? AND (hand_off = 2 OR state = 4) AND format = ? ORDER BY wake_at LIMIT ?";
     OwnedUnbegun = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
         WHERE owner = ? AND wake_at IS NOT NULL AND hand_off = 0 AND state <> 4 AND format = ? ORDER BY wake_at LIMIT ?";
     UnownedDue = "SELECT id, version, queue, state, hand_off, attempt, desired_time, wake_at FROM callbacks
@@ -99,6 +102,16 @@ impl CallbackReads for Reader {
             Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]).await,
             None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]).await,
         }
+    }
+
+    async fn due_without_place_rows(
+        &mut self,
+        owner: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, StoreError> {
+        let binds = [owner.into(), until.into(), FORMAT.into(), sql_limit(limit).into()];
+        self.rows::<OwnedDueWithoutPlace, _>(&binds).await
     }
 
     async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {

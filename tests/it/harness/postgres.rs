@@ -5,7 +5,6 @@
 //! what is tested is what is promised.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ use ges::stores::postgres::Address;
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::poll;
+use super::{free_port, poll};
 
 /// How long a server may take until it answers.
 const UP_WITHIN: Duration = Duration::from_secs(20);
@@ -42,10 +41,6 @@ fn program(name: &str) -> PathBuf {
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A server that belongs to one test, or to this run. Dropping it stops it.

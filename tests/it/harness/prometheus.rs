@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::free_port;
 use super::http::Client;
 use super::poll;
-use super::redis::free_port;
 
 /// How long it may take until it has scraped a few times.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::poll;
+use super::{free_port, poll};
 
 /// How long a server may take until it answers.
 const UP_WITHIN: Duration = Duration::from_secs(15);
@@ -221,16 +221,6 @@ pub(crate) fn cluster() -> Vec<Redis> {
         servers.iter().all(agrees).then_some(())
     });
     servers
-}
-
-/// One that is free now, and low enough for the second port of a member of a cluster (10,000 above).
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let port = rand::random_range(20_000..30_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A file of the authority that encrypted servers of tests have their certificates from.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::free_port;
 use super::poll;
-use super::redis::{Connection, Redis, Reply, free_port};
+use super::redis::{Connection, Redis, Reply};
 
 /// The name that the sentinels have for the primary.
 pub(crate) const NAME: &str = "mymaster";

@@ -12,8 +12,8 @@ use ges::routing::ors_stream::{self, Action};
 
 use super::super::bench::{ScriptedInbox, asked, id, tenant};
 use super::{REPLY_TO, adapter};
+use crate::harness::free_port;
 use crate::harness::outside::{Heard, Outside, Says};
-use crate::harness::redis::free_port;
 
 const START: &str = "/scxml/session/start";
 
