@@ -16,14 +16,14 @@ use crate::tenant::TenantMsg;
 const ROUTING_DEADLINE: Duration = Duration::from_secs(10);
 /// Shortest pause before a row is read again after an outage.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What is added to it at most, so that an outage does not end in a stampede.
+const LOOK_AGAIN_SPREAD: TimeDelta = TimeDelta::seconds(4);
 /// A row whose attempt holds a place is read again after so long, and later each time after twice as long: another node
 /// may have heard that it was accepted, refused or ended, and its word may not have come through. Whoever is next must
 /// not wait for the place until the attempt would be asked after.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// Doublings of it at most.
 const LOOKS: u8 = 5;
-/// What is added to it at most, so that an outage does not end in a stampede.
-const LOOK_AGAIN_SPREAD: TimeDelta = TimeDelta::seconds(4);
 
 impl State {
     /// Performs the effects of a saved step.
