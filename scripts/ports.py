@@ -5,11 +5,12 @@ import socket
 
 # Below those that the system gives to outgoing connections, of which one could take a port before its server does.
 FROM, TO = 10_000, 32_000
+TRIES = 1_000
 
 
 def free_port():
     """One that is free now."""
-    while True:
+    for _ in range(TRIES):
         port = random.randrange(FROM, TO)
         with socket.socket() as listener:
             try:
@@ -17,3 +18,4 @@ def free_port():
             except OSError:
                 continue
             return port
+    raise RuntimeError(f"no port from {FROM} on is free")

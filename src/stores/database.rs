@@ -43,7 +43,7 @@ use super::names::QueueKey;
 use super::rows::unreadable;
 pub(super) use audit::{AuditReads, AuditRows};
 pub(super) use call_ins::{CallInReads, UntidyRow};
-pub(super) use callback_reads::{CallbackReads, DetailsRow, DueRow, ParkedRow};
+pub(super) use callback_reads::{CallbackReads, DetailsRow, DueRow, ParkedRow, Whose};
 pub(super) use erasure::PersonalReads;
 pub(super) use explain::ExplainReads;
 pub(super) use flow::FlowReads;

@@ -147,13 +147,13 @@ impl State {
 
     /// At `at`, or earlier for a look at the row.
     pub(super) fn wake_at(&mut self, me: &ActorRef<SessionMsg>, at: Instant) {
-        let look = Instant::now() + FIRST_LOOK * (1 << self.looks.min(LOOKS));
-        let is_look = self.placed && self.callback.is_some() && look < at;
-        self.wanted = is_look.then_some(at);
+        let looks = self.placed && self.callback.is_some();
+        let look = looks.then(|| Instant::now() + FIRST_LOOK * (1 << self.looks.min(LOOKS)));
+        let look = look.filter(|look| *look < at);
+        self.wanted = look.map(|_| at);
         self.wish = self.wish.wrapping_add(1);
         let what = (self.meter.address(me), self.wish);
-        let at = if is_look { look } else { at };
-        self.timer = Some(self.node.timers.set(self.timer.take(), at, what));
+        self.timer = Some(self.node.timers.set(self.timer.take(), look.unwrap_or(at), what));
     }
 
     /// Looks at the row again in 1 to 5 s.

@@ -48,6 +48,15 @@ pub(in crate::stores) struct PastUse {
     pub(super) counts: DateTime<Utc>,
 }
 
+/// Which due rows are asked for.
+#[derive(Clone, Copy)]
+pub(in crate::stores) enum Whose {
+    Nobodys,
+    Of(i64),
+    /// Those of an owner but for what waits for a place in the hand-off budget: as `Callback::needs_place`.
+    OfWithoutPlace(i64),
+}
+
 /// Statements about callbacks, and questions that are made of them. Rows of another format than ours are left alone by
 /// everything that looks for work. `limit` bounds rows.
 #[async_trait]
@@ -59,12 +68,8 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     /// In the order of versions.
     async fn history_rows(&mut self, tenant: i64, id: &[u8], limit: usize) -> Result<Vec<HistoryRow>, StoreError>;
 
-    /// Rows of an owner, or of nobody, that are due at `until`, oldest first.
-    async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
-
-    /// As [`Self::due_rows`] of an owner, but for those that wait for a place in the hand-off budget.
-    async fn due_without_place_rows(&mut self, owner: i64, until: i64, limit: usize)
-    -> Result<Vec<DueRow>, StoreError>;
+    /// Rows that are due at `until`, oldest first.
+    async fn due_rows(&mut self, whose: Whose, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
 
     /// Unfinished rows of an owner without an attempt with routing, in the order in which they are due.
     async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError>;
@@ -179,7 +184,7 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     }
 
     async fn due(&mut self, owner: Incarnation, at: DateTime<Utc>, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let found = self.due_rows(Some(owner.0), millis(at), limit).await?;
+        let found = self.due_rows(Whose::Of(owner.0), millis(at), limit).await?;
         Ok(self.candidates(found).await.into_iter().map(|candidate| candidate.due).collect())
     }
 
@@ -187,7 +192,7 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     async fn owned(&mut self, owner: Incarnation, what: Handed, limit: usize) -> Result<Vec<Candidate>, StoreError> {
         let found = match what {
             Handed::Unbegun => self.unbegun_rows(owner.0, limit).await?,
-            Handed::All => self.due_rows(Some(owner.0), i64::MAX, limit).await?,
+            Handed::All => self.due_rows(Whose::Of(owner.0), i64::MAX, limit).await?,
         };
         Ok(self.candidates(found).await)
     }
@@ -241,7 +246,7 @@ pub(in crate::stores) trait CallbackReads: NameReads {
     /// Due callbacks that nobody looks after, oldest first.
     async fn takeable(&mut self, take: Take) -> Result<Vec<Candidate>, StoreError> {
         let (at, overdue) = (millis(take.at), millis(take.overdue_before));
-        let unowned = self.due_rows(None, at, take.limit).await?;
+        let unowned = self.due_rows(Whose::Nobodys, at, take.limit).await?;
         let mut found = self.candidates(unowned).await;
         for owner in self.owners(MAX_OWNERS).await? {
             if owner == take.owner.0 {
@@ -250,11 +255,8 @@ pub(in crate::stores) trait CallbackReads: NameReads {
             let alive = take.living.contains(&Incarnation(owner));
             // `overdue_before` itself is not overdue yet.
             let until = if alive { overdue.saturating_sub(1).min(at) } else { at };
-            let owned = if alive && !take.waiting {
-                self.due_without_place_rows(owner, until, take.limit).await?
-            } else {
-                self.due_rows(Some(owner), until, take.limit).await?
-            };
+            let whose = if alive && !take.waiting { Whose::OfWithoutPlace(owner) } else { Whose::Of(owner) };
+            let owned = self.due_rows(whose, until, take.limit).await?;
             found.extend(self.candidates(owned).await);
         }
         found.sort_by_key(|candidate| candidate.due.wake_at);

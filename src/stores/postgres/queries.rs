@@ -9,7 +9,7 @@ use domain::ports::{Booked, StoreError};
 use super::names::{Names, QueueKey};
 use super::pool::Reader;
 use super::statement::statements;
-use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads};
+use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads, Whose};
 use crate::stores::idempotency::{KEY_LIFE, Operation, judge_key};
 use crate::stores::rows::{CallbackRow, FORMAT, HistoryRow, millis, sql_limit, unreadable};
 
@@ -96,22 +96,15 @@ impl CallbackReads for Reader {
         self.rows::<LoadHistory, _>(&[id.into(), tenant.into(), sql_limit(limit).into()]).await
     }
 
-    async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+    async fn due_rows(&mut self, whose: Whose, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
         let (until, limit) = (until.into(), sql_limit(limit).into());
-        match owner {
-            Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]).await,
-            None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]).await,
+        match whose {
+            Whose::Of(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]).await,
+            Whose::OfWithoutPlace(owner) => {
+                self.rows::<OwnedDueWithoutPlace, _>(&[owner.into(), until, FORMAT.into(), limit]).await
+            }
+            Whose::Nobodys => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]).await,
         }
-    }
-
-    async fn due_without_place_rows(
-        &mut self,
-        owner: i64,
-        until: i64,
-        limit: usize,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        let binds = [owner.into(), until.into(), FORMAT.into(), sql_limit(limit).into()];
-        self.rows::<OwnedDueWithoutPlace, _>(&binds).await
     }
 
     async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {

@@ -12,7 +12,7 @@ use super::readers::{Reader, not_read};
 use super::rows::LoadCallback;
 use super::statement::statements;
 use super::writer::{Keyed, Operation, known_booking};
-use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads};
+use crate::stores::database::{CallbackReads, DetailsRow, DueRow, NameReads, ParkedRow, Reads, Whose};
 use crate::stores::rows::{CallbackRow, FORMAT, HistoryRow, sql_limit};
 
 statements! {
@@ -97,22 +97,15 @@ impl CallbackReads for Reader {
         self.rows::<LoadHistory, _>(&[id.into(), tenant.into(), sql_limit(limit).into()])
     }
 
-    async fn due_rows(&mut self, owner: Option<i64>, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
+    async fn due_rows(&mut self, whose: Whose, until: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
         let (until, limit) = (until.into(), sql_limit(limit).into());
-        match owner {
-            Some(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]),
-            None => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]),
+        match whose {
+            Whose::Of(owner) => self.rows::<OwnedDue, _>(&[owner.into(), until, FORMAT.into(), limit]),
+            Whose::OfWithoutPlace(owner) => {
+                self.rows::<OwnedDueWithoutPlace, _>(&[owner.into(), until, FORMAT.into(), limit])
+            }
+            Whose::Nobodys => self.rows::<UnownedDue, _>(&[until, FORMAT.into(), limit]),
         }
-    }
-
-    async fn due_without_place_rows(
-        &mut self,
-        owner: i64,
-        until: i64,
-        limit: usize,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        let binds = [owner.into(), until.into(), FORMAT.into(), sql_limit(limit).into()];
-        self.rows::<OwnedDueWithoutPlace, _>(&binds)
     }
 
     async fn unbegun_rows(&mut self, owner: i64, limit: usize) -> Result<Vec<DueRow>, StoreError> {
